@@ -1,0 +1,1 @@
+"""Trains, watches, reports and measures: the entry points of the suite."""

@@ -1,0 +1,1 @@
+"""What the model packages share: pure functions over torch, numpy and matplotlib."""

@@ -1,0 +1,1 @@
+"""Transport of a molecule's Boltzmann distribution between two temperatures."""
