@@ -1,0 +1,336 @@
+"""The codec between sound and latents: published, shipped, a user's own, or random weights.
+
+Axes: `B` batch, `S` samples at 24 kHz, `D` 128 latent channels, `T` frames, 75 a second.
+This is the one file that imports `encodec`.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import threading
+import urllib.request
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from experiments.shared import checkpoints
+from experiments.shared.errors import InputError, cli
+
+RATE = 24_000
+HOP = 320
+DIMENSION = 128
+RATIOS = (8, 5, 4, 2)
+CHOICES = ("auto", "pretrained", "embedded", "random")
+EMBEDDED = Path(__file__).parent / "weights" / "embedded_codec.safetensors"
+PUBLISHED_FILE = "encodec_24khz-d7cc33bc.th"
+PUBLISHED_URL = "https://dl.fbaipublicfiles.com/encodec/v0/" + PUBLISHED_FILE
+PROBE_S = 4.0
+# What SEANetEncoder and SEANetDecoder are given for our own codec; not causal, no LSTM.
+SMALL = {
+    "n_filters": 8,
+    "n_residual_layers": 1,
+    "kernel_size": 7,
+    "last_kernel_size": 7,
+    "residual_kernel_size": 3,
+    "lstm": 0,
+    "true_skip": True,
+    "norm": "none",
+    "causal": False,
+}
+
+
+class Codec(nn.Module):
+    """A frozen encoder and decoder; latents are continuous, no quantizer takes part.
+
+    Attributes:
+        name: "pretrained", "embedded", "random" or the path of the weights.
+        identity: hash of the weights, part of every cache key.
+        meaningful: False where the weights are random, so that its sound says nothing.
+        note: one line on what was chosen and why, to print and to record.
+    """
+
+    sample_rate = RATE
+    hop = HOP
+    dimension = DIMENSION
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, *, name: str, note: str):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.name, self.note = name, note
+        self.meaningful = name != "random"
+        self.identity = weights_hash(self)
+        self.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "Codec":
+        """Stay in eval mode, but for the decoder: cuDNN refuses an LSTM's backward in eval mode."""
+        super().train(False)
+        self.decoder.train()
+        return self
+
+    @torch.no_grad()
+    def encode(self, audio: Tensor) -> Tensor:
+        """Latents of 24 kHz mono sound: (B, 1, S) -> (B, 128, ceil(S / 320))."""
+        if audio.dim() != 3 or audio.shape[1] != 1:
+            raise ValueError(f"expected audio (B, 1, S), got {tuple(audio.shape)}")
+        return self.encoder(audio)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Sound of latents, differentiable in them: (B, 128, T) -> (B, 1, 320 T)."""
+        if latents.dim() != 3 or latents.shape[1] != DIMENSION:
+            raise ValueError(f"expected latents (B, {DIMENSION}, T), got {tuple(latents.shape)}")
+        return self.decoder(latents)
+
+
+def load_codec(choice: str | Path = "auto", device: str | torch.device = "cpu") -> Codec:
+    """The frozen codec that `data.codec` names.
+
+    Args:
+        choice: "pretrained" (the published 24 kHz EnCodec weights), "embedded" (ours, shipped),
+            "random" (ours, untrained: for speed and tests), a file that `export` wrote or the
+            published `.th` file; "auto" is pretrained where it can be had, else embedded.
+        device: where to put it.
+
+    Raises:
+        InputError: the weights cannot be had, or are not a codec's.
+    """
+    choice = str(choice)
+    if choice == "auto":
+        codec = _auto()
+    elif choice == "pretrained":
+        codec = _pretrained()
+    elif choice == "embedded":
+        codec = _embedded()
+    elif choice == "random":
+        codec = _random("codec: random weights, its sound means nothing")
+    else:
+        codec = _from_file(Path(choice))
+    return codec.to(device)
+
+
+def build_seanet(architecture: dict) -> tuple[nn.Module, nn.Module]:
+    """A SEANet encoder and decoder at 24 kHz mono, ratios 8-5-4-2, 128 latent channels."""
+    from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
+
+    options = {**SMALL, **architecture, "dimension": DIMENSION, "ratios": list(RATIOS)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the old weight_norm, at construction
+        return SEANetEncoder(**options), SEANetDecoder(**options)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 over the names and bytes of all weights, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_weights(file: Path, encoder: nn.Module, decoder: nn.Module, architecture: dict) -> None:
+    """Write a codec's weights in half precision, with its architecture, as safetensors."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{part}.{name}": tensor.detach().cpu().half().contiguous()
+        for part, module in (("encoder", encoder), ("decoder", decoder))
+        for name, tensor in module.state_dict().items()
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"format": "jingle-codec-1", "architecture": json.dumps(architecture)}
+    save_file(tensors, file, metadata=metadata)
+
+
+def _auto() -> Codec:
+    reason = _unreachable()
+    if reason is None:
+        try:
+            return _pretrained()
+        except InputError as error:
+            reason = str(error)
+    codec = _embedded()
+    codec.note = (
+        f"codec: WARNING auto fell back from the published weights to {codec.name}: {reason}. "
+        f"{codec.note}"
+    )
+    return codec
+
+
+def _embedded() -> Codec:
+    if not EMBEDDED.is_file():
+        return _random("codec: WARNING no embedded weights are shipped, so these are random")
+    codec = _from_file(EMBEDDED)
+    codec.name = "embedded"
+    codec.note = f"codec: embedded weights {codec.identity} (small, trained on rendered songs)"
+    return codec
+
+
+def _random(note: str) -> Codec:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder, decoder = build_seanet(SMALL)
+    return Codec(encoder, decoder, name="random", note=note)
+
+
+def _from_file(file: Path) -> Codec:
+    if not file.is_file():
+        raise InputError(
+            f"codec weights {file}: no such file; expected one of {', '.join(CHOICES)}, or a file "
+            "written by `python -m jingle.codec export`, or the published .th file"
+        )
+    if file.suffix == ".th":
+        return _published(_read_published(file), str(file))
+    tensors, architecture = _read_weights(file)
+    encoder, decoder = build_seanet(architecture)
+    for part, module in (("encoder", encoder), ("decoder", decoder)):
+        state = {
+            name.removeprefix(f"{part}."): tensor.float()
+            for name, tensor in tensors.items()
+            if name.startswith(f"{part}.")
+        }
+        _load_strictly(module, state, file)
+    return Codec(encoder, decoder, name=str(file), note=f"codec: weights of {file}")
+
+
+def _read_weights(file: Path) -> tuple[dict[str, Tensor], dict]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"codec weights {file} cannot be read ({error}); copy it again") from error
+    if metadata.get("format") != "jingle-codec-1":
+        raise InputError(f"{file} holds no codec: write one with `python -m jingle.codec export`")
+    return tensors, json.loads(metadata["architecture"])
+
+
+def _load_strictly(module: nn.Module, state: dict, file: Path) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{file} does not fit the codec's architecture ({reason})") from error
+
+
+def _pretrained() -> Codec:
+    file = _hub_file()
+    if not file.is_file():
+        reason = _unreachable()
+        if reason is None:
+            reason = _download(file)
+        if reason is not None:
+            raise InputError(
+                f"the published EnCodec weights cannot be had ({reason}): put {PUBLISHED_FILE} "
+                f"into {file.parent}, or give its path as codec, or choose codec: embedded"
+            )
+    codec = _published(_read_published(file), "pretrained")
+    codec.note = f"codec: the published 24 kHz EnCodec weights {codec.identity}"
+    return codec
+
+
+def _hub_file() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / PUBLISHED_FILE
+
+
+def _download(file: Path) -> str | None:
+    """Fetch the published weights into torch's hub folder; the reason why not, or None."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    print(f"codec: downloading {PUBLISHED_URL}", flush=True)
+    try:
+        torch.hub.download_url_to_file(PUBLISHED_URL, str(file), "d7cc33bc", progress=True)
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _probe() -> str | None:
+    """Why the published weights' host does not answer, or None; takes `PROBE_S` at most."""
+    answer = [f"no answer within {PROBE_S:g} s"]
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(PUBLISHED_URL, method="HEAD")
+            with urllib.request.urlopen(request, timeout=PROBE_S):
+                answer[0] = ""
+        except (OSError, ValueError) as error:
+            answer[0] = f"no connection: {error}"
+
+    # a thread, because a name look-up heeds no timeout
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_S)
+    return answer[0] or None
+
+
+def _unreachable() -> str | None:
+    return None if _hub_file().is_file() else _probe()
+
+
+def _read_published(file: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a broken archive
+        raise InputError(f"{file} cannot be read ({error}); delete it and try again") from error
+
+
+def _published(state: dict[str, Tensor], name: str) -> Codec:
+    from encodec import EncodecModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = EncodecModel.encodec_model_24khz(pretrained=False)
+    _load_strictly(model, state, Path(name))
+    for part in (model.encoder, model.decoder):
+        for module in part.modules():
+            if hasattr(module, "weight_g"):  # without it the codec can be copied and compiled
+                nn.utils.remove_weight_norm(module)
+    note = f"codec: EnCodec 24 kHz weights of {name}"
+    return Codec(model.encoder, model.decoder, name=name, note=note)
+
+
+def export(run: str | Path, out: Path) -> Path:
+    """Write the codec of a training run (or checkpoint) into one weights file.
+
+    Raises:
+        InputError: the run holds no codec.
+    """
+    file = checkpoints.resolve(run)
+    state = checkpoints.read(file)
+    architecture = state.get("hyper_parameters", {}).get("architecture")
+    if architecture is None:
+        raise InputError(f"{file} holds no codec: expected a run of +exp=codec")
+    encoder, decoder = build_seanet(architecture)
+    for part, module in (("encoder", encoder), ("decoder", decoder)):
+        prefix = f"{part}."
+        weights = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in state["state_dict"].items()
+            if name.startswith(prefix)
+        }
+        _load_strictly(module, weights, file)
+    write_weights(out, encoder, decoder, architecture)
+    return out
+
+
+def main() -> None:
+    """Command line: `export RUN OUT` writes the weights file of a training run."""
+    parser = argparse.ArgumentParser(prog="python -m jingle.codec", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    exporting = commands.add_parser("export", help="write a run's codec into one weights file")
+    exporting.add_argument("run", type=Path, help="run folder or checkpoint of +exp=codec")
+    exporting.add_argument("out", type=Path, help="the .safetensors file to write")
+    arguments = parser.parse_args()
+    out = export(arguments.run, arguments.out)
+    codec = _from_file(out)
+    sha = hashlib.sha256(out.read_bytes()).hexdigest()
+    print(f"{out}: {out.stat().st_size / 2**20:.2f} MiB, identity {codec.identity}, sha256 {sha}")
+
+
+if __name__ == "__main__":
+    cli(main)
