@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class InputError(ValueError):
-    """A file, value or folder that the user can mend: says what was expected, what was got, what to do."""
+    """Something a user can mend: the message says what was expected, what was got, what to do."""
 
 
 def cli(main: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""The weighted sum of named loss terms, and the check that weights and terms have the same names."""
+"""The weighted sum of named loss terms, and the check that weights and terms agree in name."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ def check_names(weights: Mapping[str, float], terms: Iterable[str]) -> None:
 def weighted_sum(
     terms: Mapping[str, Tensor], weights: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum w*term over the scalar `terms`; also each term's share |w*term| / sum |w*term|, detached."""
+    """Sum w*term over the scalar `terms`; also each term's detached share |w*term| / sum."""
     weighted = {name: weights[name] * term for name, term in terms.items()}
     total = torch.stack(list(weighted.values())).sum()
     sizes = {name: value.detach().abs() for name, value in weighted.items()}

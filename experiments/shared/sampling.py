@@ -31,5 +31,36 @@ class EpochSampler(DistributedSampler):
             drop_last=drop_last,
         )
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, index) for index in super().__iter__())
+    def __iter__(self) -> "Draws":
+        return Draws(self)
+
+    def indices(self) -> Iterator[int]:
+        return super().__iter__()
+
+
+class Draws:
+    """One epoch's draws. The order is fixed at the first draw, not before.
+
+    On a resume Lightning makes the iterator first and names the epoch after; a stateful loader then
+    says here how many draws the interrupted epoch has had.
+    """
+
+    def __init__(self, sampler: EpochSampler):
+        self.sampler, self.drawn, self.order = sampler, 0, None
+
+    def __iter__(self) -> "Draws":
+        return self
+
+    def __next__(self) -> tuple[int, int]:
+        if self.order is None:
+            self.order, self.epoch = list(self.sampler.indices()), self.sampler.epoch
+        if self.drawn >= len(self.order):
+            raise StopIteration
+        self.drawn += 1
+        return self.epoch, self.order[self.drawn - 1]
+
+    def state_dict(self) -> dict[str, int]:
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.drawn = state["drawn"]

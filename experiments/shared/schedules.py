@@ -9,8 +9,8 @@ from torch.optim.lr_scheduler import LambdaLR
 def warmup_cosine(optimizer: Optimizer, *, warmup: int, total: int, floor: float = 0.0) -> LambdaLR:
     """Linear warm-up over `warmup` counts, then a cosine down to `floor` x base rate at `total`.
 
-    Beyond `total` the rate stays at the floor, so that a resumed, longer run goes on. Loshchilov and
-    Hutter 2017, without restarts.
+    Beyond `total` the rate stays at the floor, so that a resumed, longer run goes on. Loshchilov
+    and Hutter 2017, without restarts.
     """
 
     def factor(count: int) -> float:

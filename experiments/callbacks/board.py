@@ -1,0 +1,66 @@
+"""Arranges TensorBoard: the custom-scalars page, the hparams table, learning rates, epochs."""
+
+import math
+import re
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class Board(pl.Callback):
+    """Writes the layout and the hyperparameters once; learning rate and epoch at each interval.
+
+    Args:
+        terms: names of the loss terms; their curves and shares get charts of their own.
+        hparams: plain values, nested dicts allowed, shown in the hparams table.
+    """
+
+    def __init__(self, terms: list[str], hparams: dict):
+        self.terms, self.hparams = list(terms), hparams
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        if trainer.logger and trainer.global_step == 0:
+            nothing_yet = {"hparams/best_objective": math.nan}
+            trainer.logger.log_hyperparams(flatten(self.hparams), nothing_yet)
+            self._arrange(trainer)
+
+    @rank_zero_only
+    def _arrange(self, trainer) -> None:
+        trainer.logger.experiment.add_custom_scalars(layout(self.terms))
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.logger and trainer.global_step % trainer.log_every_n_steps == 0:
+            rates = {f"lr/{i}": o.param_groups[0]["lr"] for i, o in enumerate(trainer.optimizers)}
+            trainer.logger.log_metrics(rates, trainer.global_step)
+
+
+def layout(terms: list[str]) -> dict:
+    """The custom-scalars page. Its tags are regular expressions, hence escaped and anchored."""
+
+    def exactly(prefix: str, names: list[str]) -> list:
+        return ["Multiline", [f"^{re.escape(f'{prefix}/{name}')}$" for name in names]]
+
+    return {
+        "Loss": {
+            "total": exactly("train", ["total"]),
+            "terms, raw": exactly("train", terms),
+            "terms, share of the total": exactly("share", terms),
+        },
+        "Validation": {"all metrics": ["Multiline", ["^val/"]]},
+        "Training": {
+            "learning rate": ["Multiline", ["^lr/"]],
+            "gradient norm": exactly("grad", ["norm_median", "norm_max"]),
+            "samples a second": exactly("throughput", ["samples_per_s"]),
+        },
+    }
+
+
+def flatten(values: dict, prefix: str = "") -> dict:
+    """{"loss": {"kl": 1}} -> {"loss.kl": 1}; what is no plain value is left out."""
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float, str, bool)):
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,63 @@
+"""Shows what the model makes: its figures and audio, in the run folder and in TensorBoard."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class Figures(pl.Callback):
+    """Calls the module's `figures()` and `audio()` after validations 1, 2, 4, 8, ..., and at the end.
+
+    Drawing costs seconds and the early changes are the ones to see, hence the doubling. Also drawn
+    when the run is stopped, by a signal or by divergence.
+    """
+
+    def __init__(self, folder: str):
+        self.folder, self.validations = Path(folder), 0
+
+    def on_validation_end(self, trainer, pl_module) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        self.validations += 1
+        if self.validations & (self.validations - 1) == 0:
+            self.draw(trainer, pl_module)
+
+    def on_fit_end(self, trainer, pl_module) -> None:
+        self.draw(trainer, pl_module)
+
+    def on_exception(self, trainer, pl_module, exception) -> None:
+        if self.validations:
+            self.draw(trainer, pl_module)
+
+    @rank_zero_only
+    def draw(self, trainer, pl_module) -> None:
+        board = trainer.logger.experiment if trainer.logger else None
+        if hasattr(pl_module, "figures"):
+            (self.folder / "figures").mkdir(exist_ok=True)
+            for name, figure in pl_module.figures().items():
+                figure.savefig(self.folder / "figures" / f"{name}.png")
+                if board:
+                    image = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+                    board.add_image(
+                        f"figures/{name}", image, trainer.global_step, dataformats="HWC"
+                    )
+        if hasattr(pl_module, "audio"):
+            self._sound(pl_module, board, trainer.global_step)
+
+    def _sound(self, pl_module, board, step: int) -> None:
+        import soundfile
+
+        (self.folder / "audio").mkdir(exist_ok=True)
+        for name, (samples, rate) in pl_module.audio().items():
+            samples = samples.detach().float().cpu().clamp(-1, 1)
+            soundfile.write(self.folder / "audio" / f"{name}.wav", samples.T.numpy(), rate)
+            if board:
+                board.add_audio(f"audio/{name}", samples, step, sample_rate=rate)
+
+    def state_dict(self) -> dict:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.validations = state["validations"]

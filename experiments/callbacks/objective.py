@@ -1,0 +1,32 @@
+"""Follows the experiment's one objective: its best value, where that was, and its last."""
+
+import lightning.pytorch as pl
+
+
+class Objective(pl.Callback):
+    """Keeps `best`, `best_step`, `best_epoch` and `last` of the metric `name` ("min" or "max")."""
+
+    def __init__(self, name: str, mode: str):
+        if mode not in ("min", "max"):
+            raise ValueError(f"objective.mode={mode}: expected min or max")
+        self.name, self.mode = name, mode
+        self.best = self.best_step = self.best_epoch = self.last = None
+
+    def on_validation_end(self, trainer, pl_module) -> None:
+        value = trainer.callback_metrics.get(self.name)
+        if trainer.sanity_checking or value is None:
+            return
+        self.last = float(value)
+        sign = 1 if self.mode == "max" else -1
+        if self.best is None or sign * self.last > sign * self.best:
+            self.best, self.best_step = self.last, trainer.global_step
+            self.best_epoch = trainer.current_epoch
+            if trainer.logger:
+                trainer.logger.log_metrics({"hparams/best_objective": self.best}, self.best_step)
+
+    def state_dict(self) -> dict:
+        names = ("best", "best_step", "best_epoch", "last")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict) -> None:
+        vars(self).update(state)

@@ -1,0 +1,66 @@
+"""Turns an error that the user can mend into a message that says what there is."""
+
+import re
+import sys
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from experiments.callbacks.guard import Diverged
+from experiments.shared.errors import InputError
+
+
+def explain(error: BaseException, conf: Path) -> str | None:
+    """A message for what the user can mend; None for everything else.
+
+    Args:
+        error: what ended the run; its causes are looked through too.
+        conf: the configuration folder, read again to list the keys beside a mistyped one.
+    """
+    chain = list(causes(error))
+    for cause in chain:
+        if isinstance(cause, (InputError, Diverged)):
+            return str(cause)
+    for cause in chain:
+        if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
+            return mistyped(cause.full_key, conf) or str(error)
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return (
+            f"{error.filename}: {error.strerror}. Set paths.outputs (or hydra.run.dir), paths.data"
+        )
+    return None
+
+
+def causes(error: BaseException | None):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def mistyped(full_key: str, conf: Path) -> str | None:
+    """ "there is no loss.balnce; loss has: balance, blend, ..."."""
+    parent, _, key = full_key.rpartition(".")
+    config = composed_without(full_key, conf)
+    place = OmegaConf.select(config, parent) if parent and config else config
+    if not isinstance(place, DictConfig):
+        return None
+    names = ", ".join(sorted(map(str, place)))
+    return f"there is no {full_key}; {parent or 'the configuration'} has: {names}"
+
+
+def composed_without(full_key: str, conf: Path) -> DictConfig | None:
+    """The configuration that the command line asks for, less every override of `full_key`."""
+    wanted = [a for a in sys.argv[1:] if re.match(r"[~+]*[\w@/.]+=", a)]
+    wanted = [a for a in wanted if not re.match(rf"[~+]*({re.escape(full_key)}|hydra)\b", a)]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            return compose("run", overrides=[a.split(",")[0] for a in wanted])
+    except (HydraException, OmegaConfBaseException):
+        return None
