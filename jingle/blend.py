@@ -1,0 +1,74 @@
+"""The blend that the cascade learns: the percussion of A with the harmony of B, equally loud."""
+
+import warnings
+
+import librosa
+import numpy as np
+import torch
+import torchaudio
+
+from jingle.audio import RATE, peak_safe
+
+# Part of every blend's cache key: change it whenever the sound of a blend changes.
+RECIPE = {"hpss": [2048, 512, 31], "match": "BS.1770", "gain_db": 12.0, "ceiling": 0.99}
+QUIET = -60.0  # LUFS; below this a part counts as silent and is not amplified
+
+
+def separate(audio: np.ndarray, part: str) -> np.ndarray:
+    """The "percussive" or "harmonic" part of mono 24 kHz `audio`, by librosa's median filters.
+
+    Harmonic/percussive source separation after Fitzgerald 2010 with soft masks: windows of 85 ms,
+    medians over 0.66 s and 363 Hz. About 0.04 s of CPU a second of audio.
+    """
+    window, hop, kernel = RECIPE["hpss"]
+    if not audio.any() or len(audio) < window:  # masks of silence are 0/0
+        return np.zeros_like(audio) if part == "percussive" else audio.copy()
+    spectrum = librosa.stft(audio, n_fft=window, hop_length=hop)
+    harmonic, percussive = librosa.decompose.hpss(spectrum, kernel_size=kernel)
+    chosen = percussive if part == "percussive" else harmonic
+    return librosa.istft(chosen, n_fft=window, hop_length=hop, length=len(audio))
+
+
+def loudness(audio: np.ndarray) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4, torchaudio); -inf for silence."""
+    least = int(0.4 * RATE)  # the standard's gating block
+    if len(audio) < least:
+        audio = np.pad(audio, (0, least - len(audio)))
+    if not audio.any():
+        return -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        value = torchaudio.functional.loudness(
+            torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))[None], RATE
+        )
+    return float(value) if torch.isfinite(value) else -np.inf
+
+
+def gain(audio: np.ndarray, level: float) -> float:
+    """The factor that brings `audio` to `level` LUFS, within +-12 dB; 1 where either is silent."""
+    own = loudness(audio)
+    if own < QUIET or level < QUIET:
+        return 1.0
+    limit = RECIPE["gain_db"]
+    return float(10 ** (np.clip(level - own, -limit, limit) / 20))
+
+
+def blend(
+    percussive: np.ndarray, harmonic: np.ndarray, input_level: float, target_level: float
+) -> np.ndarray:
+    """Percussion of A plus harmony of B over their common length, at most 0.99 in amplitude.
+
+    Both parts are brought to the mean loudness of the two songs less 3 dB, so that their sum is
+    about as loud as the songs; a silent song leaves the other's level alone.
+
+    Args:
+        percussive: (samples,) of A.
+        harmonic: (samples,) of B.
+        input_level: loudness of song A in LUFS.
+        target_level: loudness of song B in LUFS.
+    """
+    length = min(len(percussive), len(harmonic))
+    levels = [level for level in (input_level, target_level) if level >= QUIET]
+    level = float(np.mean(levels)) - 3.0 if levels else -np.inf
+    parts = [part[:length] * np.float32(gain(part, level)) for part in (percussive, harmonic)]
+    return peak_safe((parts[0] + parts[1]).astype(np.float32), RECIPE["ceiling"])

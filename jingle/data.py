@@ -1,0 +1,339 @@
+"""Pairs of songs as cached latents: input, target, and the blend of the two, in equal crops."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from experiments.shared import corpora
+from experiments.shared.errors import InputError
+from experiments.shared.sampling import EpochSampler
+from jingle import latents
+from jingle.cache import LatentStore, key_of
+from jingle.scan import FileBook, Pair, scan, splits
+
+FRAME_RATE = 75  # latent frames a second
+
+
+@dataclass(frozen=True)
+class Triple:
+    """Cache keys of an input, a target and their blend; `matched`: the target is the pair's own."""
+
+    pair: int
+    input: str
+    target: str
+    blend: str
+    matched: bool
+
+
+def crop(store: LatentStore, triple: Triple, frames: int, where: float) -> dict[str, Tensor]:
+    """`frames` of the three arrays from the same place, `where` in [0, 1) of what is possible."""
+    arrays = {name: store.get(getattr(triple, name)) for name in ("input", "target", "blend")}
+    spare = min(len(array) for array in arrays.values()) - frames
+    start = int(where * (spare + 1))
+    return {
+        name: torch.from_numpy(array[start : start + frames].astype(np.float32).T.copy())
+        for name, array in arrays.items()
+    }
+
+
+class TrainTriples(Dataset):
+    """Item (epoch, index): {"input", "target", "blend"}: float32 raw latents (128, T).
+
+    Which of the input's partners and which crop follows from (seed, epoch, index) alone.
+    """
+
+    def __init__(self, store: LatentStore, choices: list[list[Triple]], frames: int, seed: int):
+        self.store, self.choices, self.frames, self.seed = store, choices, frames, seed
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Tensor]:
+        epoch, index = item
+        rng = np.random.default_rng((self.seed, epoch, index))
+        choices = self.choices[index]
+        return crop(self.store, choices[rng.integers(len(choices))], self.frames, rng.random())
+
+
+class EvalTriples(Dataset):
+    """Item: as in training, from the middle of the songs, and "matched": bool, "pair": int64."""
+
+    def __init__(self, store: LatentStore, triples: list[Triple], frames: int):
+        self.store, self.triples, self.frames = store, triples, frames
+
+    def __len__(self) -> int:
+        return len(self.triples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        triple = self.triples[index]
+        return crop(self.store, triple, self.frames, 0.5) | {
+            "matched": torch.tensor(triple.matched),
+            "pair": torch.tensor(triple.pair),
+        }
+
+
+def draw_partners(size: int, partners: int, seed: int) -> list[list[int]]:
+    """For each of `size` pairs, `partners` different others (fewer where there are not enough)."""
+    drawn = []
+    for index in range(size):
+        rng = np.random.default_rng((seed, index))
+        others = rng.permutation(size - 1)[:partners]
+        drawn.append([int(other + (other >= index)) for other in others] or [index])
+    return drawn
+
+
+class JinglePairs(L.LightningDataModule):
+    """Reads pairs of songs from a folder, or renders a corpus, and serves their cached latents.
+
+    Batches are dictionaries of `input`, `target` and `blend`, (B, 128, T) float32 raw latents with
+    T = 75 `seconds`; in validation and test also `matched` (B,) bool and `pair` (B,) int64: each
+    pair comes once with its own target and once with a fixed other one.
+
+    Args:
+        root: folder with train/, val/ and perhaps test/; None renders the embedded corpus.
+        cache: folder for the embedded corpus and the latents.
+        codec: auto, pretrained, embedded, or a file of codec weights.
+        seconds: length of a crop.
+        batch_size: samples a device.
+        partners: how many other targets each training input may be given, chosen once by `seed`.
+        shuffle_targets: train on these partners; otherwise on each pair's own target.
+        seed: of partners, crops and order.
+        num_workers: processes that load batches.
+        pairs: size of the embedded corpus' training split.
+        val_pairs: size of its validation split.
+        test_pairs: size of its test split.
+        file_seconds: length of its files; None means `seconds`.
+        corpus_seed: of its songs.
+        encode_batch: sequences encoded at once while caching.
+        cache_workers: processes for source separation while caching; None means as many as pay.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        cache: str = "data",
+        codec: str = "auto",
+        seconds: float = 16.0,
+        batch_size: int = 16,
+        partners: int = 2,
+        shuffle_targets: bool = True,
+        seed: int = 0,
+        num_workers: int = 0,
+        pairs: int = 200,
+        val_pairs: int = 24,
+        test_pairs: int = 24,
+        file_seconds: float | None = None,
+        corpus_seed: int = 0,
+        encode_batch: int = 4,
+        cache_workers: int | None = None,
+    ):
+        super().__init__()
+        if seconds <= 0 or partners < 1 or batch_size < 1:
+            raise InputError(
+                f"data.seconds={seconds}, data.partners={partners}, data.batch_size={batch_size}: "
+                "expected seconds > 0, partners >= 1 and batch_size >= 1"
+            )
+        self.root, self.cache, self.codec_choice = root, Path(cache), codec
+        self.seconds, self.frames = seconds, round(seconds * FRAME_RATE)
+        self.batch_size, self.partners, self.shuffle_targets = batch_size, partners, shuffle_targets
+        self.seed, self.num_workers = seed, num_workers
+        self.corpus = {
+            "pairs": pairs,
+            "val_pairs": val_pairs,
+            "test_pairs": test_pairs,
+            "seconds": file_seconds or seconds,
+            "seed": corpus_seed,
+        }
+        self.encode_batch, self.cache_workers = encode_batch, cache_workers
+        self._codec = None
+        self._triples: dict[str, list[list[Triple]]] = {}
+
+    @property
+    def codec(self):
+        """The codec, loaded when first asked for, on the trainer's device."""
+        if self._codec is None:
+            from jingle.codec import load_codec
+
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            if self.trainer is not None:
+                device = self.trainer.strategy.root_device
+            self._codec = load_codec(self.codec_choice, device)
+        return self._codec
+
+    def prepare_data(self) -> None:
+        """Render the corpus if there is no data, and compute the latents that are not cached."""
+        self._plan(verify=True)
+
+    def setup(self, stage: str | None = None) -> None:
+        if not self._triples:
+            self._plan(verify=False)
+            self.statistics = self._statistics()
+
+    def _folder(self) -> Path:
+        if self.root is not None:
+            return Path(self.root).expanduser()
+        from jingle.corpus import make_corpus
+
+        return corpora.build_once(
+            self.cache, "jingle", self.corpus, lambda folder: make_corpus(folder, **self.corpus)
+        )
+
+    def _plan(self, verify: bool) -> None:
+        """Find the pairs, choose partners, fill the cache, and note the keys of every triple."""
+        folders = splits(self._folder())
+        book, notes, skipped = FileBook(self.cache), [], []
+        store = LatentStore(self.cache / f"latents-{key_of(self.codec.identity)[:12]}")
+        found: dict[str, list[Pair]] = {}
+        for split, folder in folders.items():
+            if split == "test" and folder == folders["val"]:
+                found["test"] = found["val"]
+                notes.append("there is no test split: the test figures are of the val split")
+                continue
+            found[split], left_out = scan(folder, book, seconds=self.seconds)
+            skipped += left_out
+        triples = {}
+        for split, pairs in found.items():
+            others = self._others(split, len(pairs))
+            arguments = (self.codec, store, pairs, others, split)
+            if verify:
+                bad = store.verify(keys_of(self.codec, pairs, others))
+                if bad:
+                    print(
+                        f"latent cache: {len(bad)} arrays of {split} are gone or differ from their "
+                        "hash; computing them again",
+                        flush=True,
+                    )
+            latents.fill(
+                self.codec,
+                store,
+                latents.jobs_for(*arguments),
+                batch=self.encode_batch,
+                workers=self.cache_workers,
+            )
+            triples[split] = [
+                [self._triple(pairs, i, j) for j in chosen] for i, chosen in enumerate(others)
+            ]
+            if len(pairs) == 1 and (split != "train" or self.shuffle_targets):
+                notes.append(f"{split} holds one pair: its random partner is its own target")
+        for line in skipped:
+            print(line, flush=True)
+        self._pairs, self._store, self._skipped, self._triples = found, store, skipped, triples
+        self._notes = notes
+
+    def _others(self, split: str, size: int) -> list[list[int]]:
+        """Whose targets each pair's input meets: fixed for the whole run."""
+        if split != "train":
+            drawn = draw_partners(size, 1, self.seed)
+            return [[index, *chosen] for index, chosen in enumerate(drawn)]
+        if self.shuffle_targets:
+            return draw_partners(size, self.partners, self.seed)
+        return [[index] for index in range(size)]
+
+    def _triple(self, pairs: list[Pair], i: int, j: int) -> Triple:
+        keys = (
+            latents.song_key(self.codec, pairs[i].input),
+            latents.song_key(self.codec, pairs[j].target),
+            latents.blend_key(self.codec, pairs[i], pairs[j]),
+        )
+        return Triple(i, *keys, matched=i == j)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (128,) of all training latents, inputs and targets."""
+        keys = {key for pair in self._pairs["train"] for key in song_keys(self.codec, pair)}
+        count, total, squares = 0, 0.0, 0.0
+        for key in sorted(keys):
+            array = self._store.get(key).astype(np.float64)  # (T, 128)
+            count += len(array)
+            total, squares = total + array.sum(0), squares + (array**2).sum(0)
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+        # silence has no spread: a floor far below any music's (about 1 to 20) keeps it finite
+        return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(std, 1e-2)).float()
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        dataset = TrainTriples(self._store, self._triples["train"], self.frames, self.seed)
+        ranks, rank = (1, 0)
+        if self.trainer is not None:
+            ranks, rank = self.trainer.world_size, self.trainer.global_rank
+        if len(dataset) < self.batch_size * ranks:
+            raise InputError(
+                f"data.batch_size={self.batch_size} on {ranks} devices: expected at most the "
+                f"{len(dataset)} training pairs together; lower it or add pairs"
+            )
+        sampler = EpochSampler(
+            len(dataset),
+            shuffle=True,
+            seed=self.seed,
+            num_replicas=ranks,
+            rank=rank,
+            drop_last=True,
+        )
+        return StatefulDataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            drop_last=True,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._eval_loader("test")
+
+    def _eval_loader(self, split: str) -> DataLoader:
+        triples = [triple for both in self._triples[split] for triple in both]
+        dataset = EvalTriples(self._store, triples, self.frames)
+        return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.num_workers)
+
+    def describe(self) -> dict:
+        """Where the data came from, how much there is, and what a reader must know about it."""
+        codec = self.codec
+        notes = [*self._notes, *(f"WARNING {line}" for line in self._skipped)]
+        if not codec.meaningful:
+            notes.insert(0, f"WARNING decoded audio is not meaningful: {codec.note}")
+        elif codec.note:
+            notes.insert(0, codec.note)
+        hashes = [
+            (split, pair.input.hash, pair.target.hash)
+            for split, pairs in self._pairs.items()
+            for pair in pairs
+        ]
+        return {
+            "source": "embedded" if self.root is None else str(self.root),
+            "sizes": {split: len(pairs) for split, pairs in self._pairs.items()},
+            "hash": key_of(hashes)[:16],
+            "skipped": len(self._skipped),
+            "seconds": self.seconds,
+            "blends": "true stems"
+            if all(p.percussive and p.harmonic for p in self._pairs["train"])
+            else "source separation",
+            "codec": {
+                "name": codec.name,
+                "identity": codec.identity,
+                "meaningful": codec.meaningful,
+            },
+            "notes": notes,
+        }
+
+
+def song_keys(codec, pair: Pair) -> list[str]:
+    return [latents.song_key(codec, song) for song in (pair.input, pair.target)]
+
+
+def keys_of(codec, pairs: list[Pair], others: list[list[int]]) -> list[str]:
+    """Every key that these pairs and blends need."""
+    songs = [key for pair in pairs for key in song_keys(codec, pair)]
+    return songs + [
+        latents.blend_key(codec, pairs[i], pairs[j])
+        for i, chosen in enumerate(others)
+        for j in chosen
+    ]

@@ -1,0 +1,179 @@
+"""Audio to latents and back, in chunks for long files, and the work of filling a latent cache."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from jingle import audio, blend
+from jingle.cache import LatentStore, key_of
+from jingle.scan import HOP, Pair, Song
+
+CHUNK = 60 * 75  # latent frames coded at once; bounds the memory for whole songs
+CONTEXT = 8 * 75  # frames before a chunk that are coded with it and dropped
+
+
+@torch.inference_mode()
+def encode(codec, waves: Tensor, *, chunk: int = CHUNK, context: int = CONTEXT) -> Tensor:
+    """Latents of `waves` at 24 kHz: (B, 1, S) -> (B, 128, ceil(S / 320)), float32.
+
+    The codec is causal (EnCodec at 24 kHz), so that a chunk needs context on its left only. Its
+    convolutions reach back 0.1 s, its LSTM as long as it remembers: 8 s by default.
+    """
+    samples, pieces = waves.shape[-1], []
+    for first in range(0, max(samples, 1), chunk * HOP):
+        start = max(0, first - context * HOP)
+        piece = codec.encode(waves[..., start : first + chunk * HOP])
+        pieces.append(piece[..., (first - start) // HOP :].float())
+    return torch.cat(pieces, dim=-1)
+
+
+@torch.inference_mode()
+def decode(codec, latents: Tensor, *, chunk: int = CHUNK, context: int = CONTEXT) -> Tensor:
+    """Audio of `latents`: (B, 128, T) -> (B, 1, 320 T), float32, in chunks as `encode`."""
+    pieces = []
+    for first in range(0, latents.shape[-1], chunk):
+        start = max(0, first - context)
+        piece = codec.decode(latents[..., start : first + chunk])
+        pieces.append(piece[..., (first - start) * HOP :].float())
+    return torch.cat(pieces, dim=-1)
+
+
+def song_key(codec, song: Song) -> str:
+    return key_of("song", codec.identity, song.hash)
+
+
+def blend_key(codec, a: Pair, b: Pair) -> str:
+    """Key of percussive(input of `a`) + harmonic(target of `b`)."""
+    stems = [part.hash if part else "hpss" for part in (a.percussive, b.harmonic)]
+    songs = [a.input.hash, b.target.hash]
+    return key_of("blend", codec.identity, songs, stems, blend.RECIPE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to encode (`song`), or the blends of one pair's input with several targets."""
+
+    of: str
+    song: Song | None = None
+    song_key: str = ""
+    pair: Pair | None = None
+    partners: tuple[tuple[Pair, str], ...] = ()  # (whose target, key of the blend)
+
+    @property
+    def frames(self) -> list[int]:
+        """Latent frames of each array that the job makes."""
+        if self.song is not None:
+            return [self.song.frames]
+        return [min(self.pair.input.frames, other.target.frames) for other, _ in self.partners]
+
+
+def jobs_for(
+    codec, store: LatentStore, pairs: list[Pair], blends: list[list[int]], split: str
+) -> list[Job]:
+    """What `store` lacks: each pair's input and target, and its blends with the pairs `blends`."""
+    jobs, seen = [], set()
+    for pair in pairs:
+        for song in (pair.input, pair.target):
+            key = song_key(codec, song)
+            if key not in store and key not in seen:
+                jobs.append(Job(f"{split}/{song.file.name}", song=song, song_key=key))
+                seen.add(key)
+    for pair, others in zip(pairs, blends, strict=True):
+        wanted = {blend_key(codec, pair, pairs[j]): pairs[j] for j in others}
+        missing = [
+            (other, key) for key, other in wanted.items() if key not in store and key not in seen
+        ]
+        if missing:
+            jobs.append(Job(f"{split}/{pair.name} blend", pair=pair, partners=tuple(missing)))
+            seen.update(key for _, key in missing)
+    return jobs
+
+
+class Waves(Dataset):
+    """Job -> list of (key, what it is, audio (samples,)); the slow, parallel part of caching."""
+
+    def __init__(self, jobs: list[Job]):
+        self.jobs = jobs
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, index: int) -> list[tuple[str, str, np.ndarray]]:
+        job = self.jobs[index]
+        if job.song is not None:
+            return [(job.song_key, job.of, audio.read(job.song.file))]
+        drums, level = part_of(job.pair.input, job.pair.percussive, "percussive")
+        made = []
+        for other, key in job.partners:
+            chords, other_level = part_of(other.target, other.harmonic, "harmonic")
+            mixed = blend.blend(drums, chords, level, other_level)
+            made.append((key, f"{job.of} with {other.name}", mixed))
+        return made
+
+
+@lru_cache(maxsize=8)
+def part_of(song: Song, stem: Song | None, part: str) -> tuple[np.ndarray, float]:
+    """The part of a song (its true stem where there is one) and the whole song's loudness."""
+    whole = audio.read(song.file)
+    apart = audio.read(stem.file) if stem else blend.separate(whole, part)
+    apart = np.pad(apart[: len(whole)], (0, max(0, len(whole) - len(apart))))
+    return apart, blend.loudness(whole)
+
+
+def fill(
+    codec, store: LatentStore, jobs: list[Job], *, batch: int, workers: int | None = None
+) -> None:
+    """Do `jobs`: prepare the audio in `workers` processes, encode it `batch` at a time, keep it.
+
+    Args:
+        codec: as `codec.load_codec` gives it.
+        store: where the latents go.
+        jobs: from `jobs_for`.
+        batch: sequences of equal length encoded at once.
+        workers: processes for reading and source separation; None: as many as pay.
+
+    Raises:
+        InputError: the disk is or would be full.
+    """
+    if not jobs:
+        return
+    frames = [count for job in jobs for count in job.frames]
+    store.check_space(sum(frames))
+    if workers is None:
+        separating = sum(job.pair is not None and job.pair.percussive is None for job in jobs)
+        workers = min(os.cpu_count() or 1, 16) if separating >= 16 else 0
+    bar = tqdm(total=sum(frames) / 75, unit="s", unit_scale=True, desc="caching latents")
+    with bar:
+        for keys, names, waves in batches(jobs, batch=batch, workers=workers):
+            for key, name, latents in zip(keys, names, encode(codec, waves), strict=True):
+                store.put(key, latents.T.cpu().numpy(), name)
+                bar.update(latents.shape[-1] / 75)
+
+
+def batches(
+    jobs: list[Job], *, batch: int, workers: int
+) -> Iterator[tuple[list[str], list[str], Tensor]]:
+    """Keys, names and waves (B, 1, S) of `jobs`, sequences of equal length together."""
+    loader = DataLoader(Waves(jobs), batch_size=None, num_workers=workers)
+    waiting: dict[int, list[tuple[str, str, np.ndarray]]] = {}
+    for made in loader:
+        for item in made:
+            group = waiting.setdefault(len(item[2]), [])
+            group.append(item)
+            if len(group) == batch or sum(map(len, waiting.values())) >= 4 * batch:
+                yield _stack(waiting.pop(len(item[2])))
+    for group in waiting.values():
+        yield _stack(group)
+
+
+def _stack(group: list[tuple[str, str, np.ndarray]]) -> tuple[list[str], list[str], Tensor]:
+    keys, names, waves = zip(*group, strict=True)
+    stacked = torch.stack([torch.as_tensor(wave) for wave in waves])
+    return list(keys), list(names), stacked[:, None]  # (B, 1, S)
