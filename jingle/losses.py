@@ -1,0 +1,90 @@
+"""The loss terms, one pure function each, named as the keys of conf/loss/creative_agent.yaml.
+
+Axes: B batch, C latent channels, T frames (75 a second). Masks m (input) and n (target) are (B, C, T)
+in [0, 1]; latents are as the network sees them. Every function gives a scalar to be made small.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TERMS = ("target", "input", "spectral", "mel", "gan", "mask_reg", "balance", "blend")
+DEAR = ("spectral", "mel")  # need decoded audio: with weight 0 they are not computed
+
+
+def blend(outputs: list[Tensor], wanted: Tensor, *, early: float = 0.3) -> Tensor:
+    """L1 of the last stage's output; earlier stages add their mean L1 x `early` (deep supervision)."""
+    *before, last = [F.l1_loss(output, wanted) for output in outputs]
+    return last + early * torch.stack(before).mean() if before else last
+
+
+def input(output: Tensor, a: Tensor) -> Tensor:
+    """L1 to the input's latents."""
+    return F.l1_loss(output, a)
+
+
+def target(output: Tensor, b: Tensor) -> Tensor:
+    """L1 to the target's latents; the published system's copying began here."""
+    return F.l1_loss(output, b)
+
+
+def gan(fake: Tensor) -> Tensor:
+    """The generator's side of the hinge game: -mean score."""
+    return -fake.mean()
+
+
+def gan_published(fake: Tensor) -> Tensor:
+    """The generator's side of the published game: cross-entropy towards `real`."""
+    return F.softplus(-fake).mean()
+
+
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's side of the hinge game; 2 when it cannot tell (Lim and Ye 2017)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def overlap(m: Tensor, n: Tensor) -> Tensor:
+    """mean(m n): 0 for complementary binary masks, 0.25 for two constant halves."""
+    return (m * n).mean()
+
+
+def coverage(m: Tensor, n: Tensor) -> Tensor:
+    """mean((m + n - 1)^2): 0 where every cell is passed exactly once."""
+    return (m + n - 1).square().mean()
+
+
+def temporal(
+    m: Tensor, n: Tensor, *, variance: float = 0.12, changes: float = 3.0, rate: float = 75.0
+) -> Tensor:
+    """Shortfall of movement in time, plus half the excess of restlessness; 0 when both are met.
+
+    Movement: unbiased variance along T, of each channel of each sample, against `variance` (binary
+    alternation has 0.25), as a relative shortfall, so that no channel may stand still. Restlessness:
+    total variation a second of each sample against `changes`, relative.
+    """
+    still, restless = [], []
+    for mask in (m, n):
+        still.append(F.relu(1 - mask.var(2) / variance).mean())
+        path = mask.diff(dim=2).abs().mean((1, 2)) * rate
+        restless.append(F.relu(path / changes - 1).mean())
+    return sum(still) / 2 + 0.5 * sum(restless) / 2
+
+
+def temporal_published(m: Tensor, n: Tensor) -> Tensor:
+    """Hinge on the variance along T averaged over the batch; at most 0.1, when nothing moves."""
+    return F.relu(0.05 - m.var(2).mean()) + F.relu(0.05 - n.var(2).mean())
+
+
+def mask_reg(overlap: Tensor, coverage: Tensor, temporal: Tensor) -> Tensor:
+    """The published composition of its parts."""
+    return overlap + 0.5 * coverage + 5.0 * temporal
+
+
+def balance(m: Tensor, n: Tensor) -> Tensor:
+    """Squared distance of each sample's mask means from one half."""
+    return ((m.mean((1, 2)) - 0.5).square() + (n.mean((1, 2)) - 0.5).square()).mean()
+
+
+def balance_published(m: Tensor, n: Tensor) -> Tensor:
+    """Squared distance of the whole batch's mask means from one half: samples may be unbalanced."""
+    return (m.mean() - 0.5).square() + (n.mean() - 0.5).square()
