@@ -44,8 +44,8 @@ def causes(error: BaseException | None):
 
 
 def mistyped(full_key: str, conf: Path) -> str | None:
-    """ "there is no loss.balnce; loss has: balance, blend, ..."."""
-    parent, _, key = full_key.rpartition(".")
+    """One line that says that there is no such key, and which there are beside it."""
+    parent = full_key.rpartition(".")[0]
     config = composed_without(full_key, conf)
     place = OmegaConf.select(config, parent) if parent and config else config
     if not isinstance(place, DictConfig):

@@ -56,6 +56,7 @@ def test(trainer: pl.Trainer, module, datamodule, config: DictConfig) -> dict[st
             callbacks=[c for c in trainer.callbacks if type(c).__module__.endswith("progress")],
             enable_checkpointing=False,
             enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
             default_root_dir=config.trainer.default_root_dir,
         )
     trainer.test(

@@ -1,8 +1,8 @@
 """Runs the jobs of a multirun as fresh processes, so that DDP works inside a sweep.
 
-Lightning starts ranks 1..n by repeating the command line; in a multirun that would be the whole sweep
-again. A job in a process of its own has a command line of its own, gives back its memory, and cannot
-take the other jobs down with it.
+Lightning starts ranks 1..n by repeating the command line; in a multirun that would be the whole
+sweep again. A job in a process of its own has a command line of its own, gives back its memory, and
+cannot take the other jobs down with it.
 """
 
 import json

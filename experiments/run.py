@@ -1,5 +1,6 @@
 """python -m experiments.run +exp=NAME: compose, seed, instantiate, fit, test, report."""
 
+import json
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ SILENCED = (
     ".*LeafSpec.*",
     ".*does not have many workers.*",
     ".*smaller than the logging interval.*",
+    ".*callbacks used to create the checkpoint.*",
     ".*Checkpoint directory .* exists and is not empty.*",
 )
 
@@ -33,8 +35,13 @@ def main(config: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if job.mode == RunMode.MULTIRUN:
-        return run_job(folder, list(job.overrides.task))
-    return train(settle(config, folder), folder)
+        places = [o for o in job.overrides.hydra if "hydra.searchpath=" in o]
+        return run_job(folder, [*job.overrides.task, *places])
+    try:
+        return train(settle(config, folder), folder)
+    except Exception as error:
+        leave_word(folder, config, error)
+        raise
 
 
 def settle(config: DictConfig, folder: Path) -> DictConfig:
@@ -51,7 +58,8 @@ def build(config: DictConfig) -> tuple:
     """The module and the datamodule that a configuration asks for; both get plain values only."""
     import lightning.pytorch as pl
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in SILENCED:
         warnings.filterwarnings("ignore", message)
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -60,7 +68,7 @@ def build(config: DictConfig) -> tuple:
 
 
 def train(config: DictConfig, folder: Path) -> float | None:
-    """Fit (or resume, where `folder` holds a checkpoint), test, write summary.json and the report."""
+    """Fit, or resume where `folder` holds a checkpoint; test; write summary.json and the report."""
     from experiments import finish
     from experiments.shared import checkpoints
 
@@ -102,6 +110,18 @@ def train(config: DictConfig, folder: Path) -> float | None:
     if error is not None:
         raise error
     return objective
+
+
+def leave_word(folder: Path, config: DictConfig, error: Exception) -> None:
+    """A run that failed before it could train says so, for the report of its sweep."""
+    summary = folder / "summary.json"
+    if not summary.exists():
+        word = {
+            "name": config.name,
+            "status": "failed",
+            "error": explain(error, CONF) or repr(error),
+        }
+        summary.write_text(json.dumps(word, indent=1))
 
 
 def announce(counts: dict, name: str, folder: Path, resume: Path | None) -> None:

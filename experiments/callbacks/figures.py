@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class Figures(pl.Callback):
-    """Calls the module's `figures()` and `audio()` after validations 1, 2, 4, 8, ..., and at the end.
+    """Calls the module's `figures()` and `audio()` after validation 1, 2, 4, 8, ... and at the end.
 
     Drawing costs seconds and the early changes are the ones to see, hence the doubling. Also drawn
     when the run is stopped, by a signal or by divergence.

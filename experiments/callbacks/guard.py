@@ -58,8 +58,8 @@ class Guard(pl.Callback):
         if trainer.strategy.reduce_boolean_decision(bool(problem), all=False):
             raise Diverged(
                 f"diverged at step {trainer.global_step}, epoch {trainer.current_epoch}: "
-                f"{problem or 'on another rank'} (bound {self.max_norm:g}). The last good checkpoint "
-                "is kept. Try a lower learning rate, a longer warm-up, gradient clipping, or "
+                f"{problem or 'on another rank'} (bound {self.max_norm:g}). The last good "
+                "checkpoint is kept. Try a lower learning rate, a longer warm-up, gradient clipping, or "
                 "precision=32-true; look at the terms and their shares in TensorBoard."
             )
 

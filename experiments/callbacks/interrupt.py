@@ -14,11 +14,11 @@ class Interrupted(SystemExit):
 
 
 class Interrupt(pl.Callback):
-    """Saves `path` at the end of the batch in which SIGINT or SIGTERM came, then raises Interrupted.
+    """Saves `path` after the batch in which SIGINT or SIGTERM came, then raises Interrupted.
 
     The handler only sets a flag: Lightning's own broadcasts inside the signal handler, which hangs
-    DDP. Ranks decide together after each batch, since a signal may reach only some of them. A second
-    signal ends the process at once.
+    DDP. Ranks decide together after each batch, since a signal may reach only some of them. A
+    second signal ends the process at once.
     """
 
     def __init__(self, path: str):

@@ -9,8 +9,10 @@ import torch
 
 
 class Speed(pl.Callback):
-    """Times each training step from the end of the one before, so that loading counts; validation
-    and checkpoints do not."""
+    """Times each training step from the end of the one before.
+
+    So the loading of data counts; validation and checkpoints do not.
+    """
 
     def __init__(self):
         self.steps: list[float] = []

@@ -50,7 +50,7 @@ def build_once(root: Path, name: str, parameters: dict, make: Callable[[Path], N
 
 
 def content_hash(files: Iterable[Path]) -> str:
-    """SHA-256 over names, sizes and bytes of `files`; of a large file only its two ends are read."""
+    """SHA-256 over names, sizes and bytes of `files`; of a large file, only its two ends."""
     digest, edge = hashlib.sha256(), 1 << 20
     for file in sorted(Path(f) for f in files):
         size = file.stat().st_size
