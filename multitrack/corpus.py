@@ -1,0 +1,157 @@
+"""Makes realistic edits as real FCP7 XML: `python -m multitrack.corpus OUT --timelines 200`.
+
+OUT/<split>/<name>.xml with <name>.drivers.npz (signals at 10 Hz) and <name>.truth.json (every clip,
+its keyframes and when its edges could be known), and OUT/manifest.json. Splits are by world
+(recording) and by style: `heldout` holds editors that training never sees. (seed, split, number)
+decides every byte.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.shared.errors import InputError, cli
+from multitrack import scenes, xmeml
+from multitrack.drivers import DRIVERS, world
+from multitrack.styles import style
+from multitrack.timeline import Clip, Media, Timeline, Track, Transition
+
+SPLITS = {"train": 0, "val": 1, "test": 2, "heldout": 3}
+
+
+def make(
+    seed: int, split: str, number: int, *, styles: int, seconds: tuple[int, int]
+) -> tuple[Timeline, np.ndarray, dict]:
+    """One edit: the timeline, the recording's signals (T, D), and what is known about the edit."""
+    rng = np.random.default_rng((seed, 2, SPLITS[split], number))
+    # Held-out editors have numbers that no other split draws.
+    editor = int(rng.integers(styles)) + (10_000 if split == "heldout" else 0)
+    scene = list(scenes.SCENES)[number % len(scenes.SCENES)]
+    ticks = int(rng.integers(seconds[0], seconds[1] + 1)) * 10
+    tall = scene == "vertical" or (scene == "montage" and rng.random() < 0.3)
+    size = (1080, 1920) if tall else (1920, 1080)
+    rate = scenes.choose_rate(rng)
+    speakers = 1 if scene in ("vertical", "screencast") else int(rng.integers(2, 5))
+    recording = world(rng, ticks, speakers)
+    edit = scenes.Edit(rate, *size, ticks, rng, style(seed, editor))
+    for rule in scenes.SCENES[scene]:
+        if rule is scenes.cameras:
+            rule(edit, recording, speakers)
+        else:
+            rule(edit, recording)
+    _garnish(edit)
+    timeline = edit.timeline(f"{scene} {number} · Schnitt {editor}")
+    about = {
+        "scene": scene, "style": editor, "ticks": ticks, "rules": edit.truth,
+        "clips": [_described(clip, n) for n, t in enumerate(timeline.tracks) for clip in t.clips],
+    }  # fmt: skip
+    return timeline, recording.signals, about
+
+
+def _described(clip: Clip, track: int) -> dict:
+    curves = {**clip.motion, **{f"crop_{k}": v for k, v in clip.crop.items()}}
+    return {
+        "track": track, "name": clip.name, "start": clip.start, "end": clip.end,
+        "first": clip.first, "kind": clip.kind, "enabled": clip.enabled,
+        "curves": {k: {"value": c.value, "keys": c.keys} for k, c in curves.items()},
+    }  # fmt: skip
+
+
+def _garnish(edit: scenes.Edit) -> None:
+    """What real files also hold: dissolves, a nested title, generators, off and empty tracks."""
+    rng, rate = edit.rng, edit.rate
+    for track in edit.tracks[:2]:
+        track.clips.sort(key=lambda clip: clip.start)
+        for one, two in zip(track.clips, track.clips[1:], strict=False):
+            half = int(min(one.end - one.start, two.end - two.start, rate.fps // 2) // 3)
+            if one.end == two.start and one.enabled == two.enabled and rng.random() < 0.1 and half:
+                one.tail, two.lead = half, half
+                track.transitions.append(Transition(one.end - half, one.end + half))
+    if rng.random() < 0.4:
+        text = Clip("clipitem-t", "Titel", 0, edit.frame(20), 0, edit.frame(20), rate, kind="text")
+        text.kept = [_text_effect("Titel · 題")]
+        inner = Timeline(
+            "Title", rate, edit.width, edit.height, [Track([text])], edit.frame(20), "sequence-2"
+        )
+        media = Media("sequence-2", "Title", edit.width, edit.height, inner.duration, rate)
+        media.sequence = inner
+        known = (None, None, 0, 0)
+        edit.put(12, 0, 20, media, "nested", {"scale": 90.0, "anchor_y": 0.1}, known, "R7")
+    if rng.random() < 0.3:
+        edit.put(11, edit.ticks - 15, edit.ticks, None, "text", {"scale": 100.0})
+        clip = edit.tracks[11].clips[-1] if edit.tracks[11].clips else None
+        if clip is not None and clip.media is None:
+            clip.kept = [_text_effect("Ende & Aus")]
+    off = Track(enabled=False)
+    off.clips = [Clip("clipitem-off", "old take", 0, edit.frame(30), 0, edit.frame(30), rate)]
+    off.clips[0].media = edit.source("old take")
+    edit.tracks.append(off if rng.random() < 0.3 else Track(locked=True))
+
+
+def _text_effect(text: str) -> Element:
+    effect = Element("effect")
+    for tag, value in (
+        ("name", "Text"),
+        ("effectid", "Text"),
+        ("effectcategory", "Text"),
+        ("effecttype", "generator"),
+        ("mediatype", "video"),
+    ):
+        SubElement(effect, tag).text = value
+    parameter = SubElement(effect, "parameter")
+    SubElement(parameter, "parameterid").text = "str"
+    SubElement(parameter, "name").text = "Text"
+    SubElement(parameter, "value").text = text
+    return effect
+
+
+def write(
+    out: Path,
+    counts: dict[str, int],
+    *,
+    seed: int = 0,
+    styles: int = 24,
+    seconds: tuple[int, int] = (30, 120),
+) -> None:
+    """Write a corpus of `counts` timelines a split into `out`, with a progress bar."""
+    manifest = {"drivers": list(DRIVERS), "seed": seed, "files": {}}
+    jobs = [(split, number) for split, count in counts.items() for number in range(count)]
+    for split, number in tqdm(jobs, desc="timelines", unit="xml", mininterval=2):
+        folder = out / split
+        folder.mkdir(parents=True, exist_ok=True)
+        timeline, signals, about = make(seed, split, number, styles=styles, seconds=seconds)
+        name = f"{about['scene']}_{number:04d}"
+        xmeml.write(timeline, folder / f"{name}.xml", ("none", "project", "bin")[number % 3])
+        with (folder / f"{name}.drivers.npz").open("wb") as stream:
+            np.savez(stream, drivers=signals.astype(np.float16))
+        (folder / f"{name}.truth.json").write_text(json.dumps(about))
+        manifest["files"][f"{split}/{name}.xml"] = {
+            key: about[key] for key in ("scene", "style", "ticks")
+        }
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--timelines", type=int, default=200, help="in all; 60 %% are for training")
+    parser.add_argument("--styles", type=int, default=24, help="editors to draw from")
+    parser.add_argument("--seconds", type=int, nargs=2, default=(30, 120), metavar=("MIN", "MAX"))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.timelines < 5 or not 5 <= options.seconds[0] <= options.seconds[1]:
+        raise InputError("expected at least 5 timelines of at least 5 seconds (MIN <= MAX)")
+    part = options.timelines // 5
+    counts = {"val": part // 2 or 1, "test": part - part // 2, "heldout": part}
+    counts = {"train": options.timelines - sum(counts.values()), **counts}
+    write(options.out, counts, seed=options.seed, styles=options.styles,
+          seconds=tuple(options.seconds))  # fmt: skip
+    print(f"{options.timelines} timelines in {options.out}: {counts}")
+
+
+if __name__ == "__main__":
+    cli(main)

@@ -1,0 +1,92 @@
+"""What an editor listens to and looks at: dialogue, topics, slides, beat, a face, at 10 Hz.
+
+A recording is known before it is edited, so these signals may be given to the model as drivers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+DRIVERS = (
+    *(f"speech {mic}" for mic in range(4)),
+    "level",
+    "word",
+    "topic",
+    "slide",
+    "beat",
+    "face x",
+    "face y",
+)
+
+
+@dataclass
+class Turn:
+    """Somebody has the floor in [start, end), in ticks of 0.1 s."""
+
+    speaker: int
+    start: int
+    end: int
+
+
+@dataclass
+class World:
+    """One recording. `signals`: (T, D) float32 in the order of DRIVERS, all about 0..1."""
+
+    turns: list[Turn]
+    topics: list[int]
+    slides: list[int]
+    beats: list[int]
+    signals: np.ndarray
+
+
+def dialogue(rng: np.random.Generator, ticks: int, speakers: int) -> list[Turn]:
+    """Turns of gamma-distributed length (mean 6 s), never twice the same speaker."""
+    turns, at, speaker = [], 0, 0
+    while at < ticks:
+        length = int(15 + rng.gamma(2.0, 22.0))
+        turns.append(Turn(speaker, at, min(ticks, at + length)))
+        at += length
+        speaker = int((speaker + rng.integers(1, max(2, speakers))) % speakers)
+    return turns
+
+
+def events(rng: np.random.Generator, ticks: int, mean: float, least: int) -> list[int]:
+    """Times at least `least` and on average `mean` ticks apart."""
+    found, at = [], int(rng.integers(10, 40))
+    while at < ticks - 10:
+        found.append(at)
+        at += least + int(rng.exponential(max(1.0, mean - least)))
+    return found
+
+
+def wander(rng: np.random.Generator, ticks: int, pull: float = 0.01) -> np.ndarray:
+    """A smooth path in about -1..1 (a damped random walk)."""
+    path, speed, place = np.empty(ticks), 0.0, float(rng.normal(0, 0.4))
+    for tick, push in enumerate(rng.normal(0, 0.02, ticks)):
+        speed = 0.9 * speed + push - pull * place
+        place += speed
+        path[tick] = place
+    return np.clip(path, -1, 1)
+
+
+def world(rng: np.random.Generator, ticks: int, speakers: int) -> World:
+    """Draw one recording of `ticks` x 0.1 s."""
+    turns = dialogue(rng, ticks, speakers)
+    topics, slides = events(rng, ticks, 220, 120), events(rng, ticks, 260, 150)
+    period = int(rng.integers(4, 8))  # 75 to 150 beats a minute
+    beats = list(range(int(rng.integers(0, period)), ticks, period))
+    signals = np.zeros((ticks, len(DRIVERS)), np.float32)
+    for turn in turns:
+        signals[turn.start : turn.end, turn.speaker] = 1
+        if speakers > 1 and turn.end - turn.start > 30 and rng.random() < 0.4:  # "mhm"
+            other = (turn.speaker + 1) % speakers
+            at = int(rng.integers(turn.start + 10, turn.end - 8))
+            signals[at : at + int(rng.integers(2, 5)), other] = 1
+    pauses = rng.random(ticks) < 0.04
+    signals[pauses, :4] = 0
+    signals[:, 4] = signals[:, :4].max(1) * rng.uniform(0.5, 1.0, ticks)
+    signals[:, 5] = (rng.random(ticks) < 0.25) * signals[:, :4].max(1)
+    for column, times in ((6, topics), (7, slides), (8, beats)):
+        signals[times, column] = 1
+    signals[:, 9], signals[:, 10] = wander(rng, ticks), wander(rng, ticks, 0.05) * 0.3
+    return World(turns, topics, slides, beats, signals)

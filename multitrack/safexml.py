@@ -1,0 +1,82 @@
+"""XML from strangers, read without entities, other files, unbounded depth or unbounded size."""
+
+from pathlib import Path
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from experiments.shared.errors import InputError
+
+MAX_BYTES = 128 << 20
+MAX_DEPTH = 256
+CHUNK = 1 << 20
+
+
+def parse(data: bytes, source: str) -> Element:
+    """The root element of `data`; `source` names it in messages.
+
+    Raises:
+        InputError: broken XML, an entity declaration, a reference to another file, or too deep.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(_too_large(source, len(data)))
+    builder, parser = TreeBuilder(), expat.ParserCreate()
+    parser.buffer_text = True
+    depth = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise InputError(
+                f"{source}: elements nested more than {MAX_DEPTH} deep: expected an FCP7 XML"
+            )
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def refuse(*_: object) -> int:
+        raise InputError(
+            f"{source}: expected no entity declarations or external references, got one "
+            "(a file can be made to explode or to read other files that way): remove it"
+        )
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
+    parser.UnparsedEntityDeclHandler = refuse
+    try:
+        for offset in range(0, len(data), CHUNK):
+            parser.Parse(data[offset : offset + CHUNK], False)
+        parser.Parse(b"", True)
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{source}: expected well-formed XML, got {error}: export it anew"
+        ) from None
+    return builder.close()
+
+
+def read(path: Path) -> Element:
+    """The root element of the file at `path`.
+
+    Raises:
+        InputError: as `parse`, or the file is missing or larger than MAX_BYTES.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(_too_large(path, size))
+        return parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+
+
+def _too_large(source: object, size: int) -> str:
+    return (
+        f"{source}: expected at most {MAX_BYTES >> 20} MiB of XML, got {size >> 20} MiB: "
+        "export the sequence alone"
+    )

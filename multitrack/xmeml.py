@@ -1,0 +1,434 @@
+"""Reads Final Cut Pro 7 XML (`xmeml`), as Premiere Pro writes it; writing is in xmeml_write.
+
+What stands where, and which of two readings is right: the comments here, and README.
+"""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from experiments.shared.errors import InputError
+from multitrack import safexml
+from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
+from multitrack.xmeml_write import dumps, write
+
+__all__ = ["dumps", "parse", "read", "sequences", "write"]
+
+TEXT = {"text", "outlinetext", "graphicandtype", "lower 3rd", "title 3d", "title crawl", "crawl"}
+STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".psd", ".bmp", ".gif", ".ai", ".tga", ".heic"}
+MOTION = {
+    "scale": "scale",
+    "rotation": "rotation",
+    "leftcrop": "left",
+    "rightcrop": "right",
+    "topcrop": "top",
+    "bottomcrop": "bottom",
+}
+CROP = ("left", "right", "top", "bottom")
+MAX_NESTING = 8
+MAX_FRAME = 1 << 40
+
+
+def read(path: str | Path, sequence: str | None = None) -> Timeline:
+    """The timeline in the file at `path`; of several sequences `sequence`, else the fullest.
+
+    Raises:
+        InputError: with the file's name, what is wrong with it and the remedy.
+    """
+    return _choose(safexml.read(Path(path)), str(path), sequence)
+
+
+def parse(data: bytes, source: str = "XML", sequence: str | None = None) -> Timeline:
+    """As `read`, from bytes."""
+    return _choose(safexml.parse(data, source), source, sequence)
+
+
+def sequences(path: str | Path) -> list[str]:
+    """Names of the top-level sequences in a file."""
+    return [_text(s, "name") for s in _top_sequences(safexml.read(Path(path)))]
+
+
+def _top_sequences(root: Element) -> list[Element]:
+    """Sequences with content that are not nested in a clip, in file order (bins opened)."""
+    found: list[Element] = []
+    open_ = [root]
+    while open_:
+        for child in open_.pop(0):
+            if child.tag == "sequence" and child.find("media") is not None:
+                found.append(child)
+            elif child.tag in ("project", "children", "bin", "xmeml"):
+                open_.append(child)
+    return found
+
+
+def _choose(root: Element, source: str, name: str | None) -> Timeline:
+    if root.tag != "xmeml":
+        raise InputError(
+            f"{source}: expected an <xmeml> document, got <{root.tag[:60]}>: export it as "
+            "'Final Cut Pro XML' (File > Export in Premiere), not FCPXML or a project file"
+        )
+    found = _top_sequences(root)
+    if not found:
+        raise InputError(f"{source}: expected a sequence, got none: export one, not only clips")
+    if name is not None:
+        chosen = [s for s in found if _text(s, "name") == name]
+        if not chosen:
+            names = ", ".join(repr(_text(s, "name")) for s in found)
+            raise InputError(f"{source}: expected a sequence {name!r}, got {names}")
+        return _Reader(root, source).timeline(chosen[0])
+    fullest = max(found, key=lambda s: len(s.findall("media/video/track/*")))
+    timeline = _Reader(root, source).timeline(fullest)
+    if len(found) > 1:
+        timeline.notes.append(f"{len(found)} sequences in the file, read {timeline.name!r}")
+    return timeline
+
+
+def _text(element: Element | None, path: str, default: str = "") -> str:
+    if element is None:
+        return default
+    return (element.findtext(path) or default).strip()
+
+
+def _true(element: Element, path: str, default: str) -> bool:
+    return _text(element, path, default).upper() != "FALSE"
+
+
+class _Reader:
+    """Reads the sequences of one document, whose ids it knows."""
+
+    def __init__(self, root: Element, source: str):
+        self.source, self.notes = source, []
+        self.files, self.nested = {}, {}
+        self.media: dict[str, Media] = {}
+        self.missing: set[str] = set()
+        for element in root.iter():
+            # Defined once, with children, anywhere; elsewhere an empty element with the same id.
+            if element.tag == "file" and len(element):
+                self.files.setdefault(element.get("id", ""), element)
+            elif element.tag == "sequence" and element.find("media") is not None:
+                self.nested.setdefault(element.get("id", ""), element)
+        self.depth: list[str] = []
+
+    def fail(self, message: str) -> InputError:
+        return InputError(f"{self.source}: {message}")
+
+    def integer(self, element: Element, path: str, where: str, default: int | None = None) -> int:
+        text = _text(element, path)
+        if not text and default is not None:
+            return default
+        number = _number(text)
+        if number is None or abs(number) > MAX_FRAME:
+            raise self.fail(f"{where}: expected a frame number in <{path}>, got {text[:40]!r}")
+        return math.floor(number)
+
+    def rate(self, element: Element | None, where: str, default: Rate | None = None) -> Rate:
+        text = _text(element, "timebase")
+        if not text and default is not None:
+            return default
+        try:
+            timebase = Fraction(text)
+        except (ValueError, ZeroDivisionError):
+            timebase = Fraction(0)
+        if not 0 < timebase <= 100_000:
+            raise self.fail(
+                f"{where}: expected a frame rate above 0 in <rate><timebase>, got {text[:40]!r}: "
+                "export the sequence anew"
+            )
+        return Rate(timebase, _text(element, "ntsc").upper() == "TRUE")
+
+    def timeline(self, element: Element) -> Timeline:
+        """A <sequence> with its tracks; remarks are gathered in the outermost one."""
+        name = _text(element, "name", "unnamed")
+        where = f"sequence {name!r}"
+        video = element.find("media/video")
+        if video is None or video.find("track") is None:
+            raise self.fail(f"{where}: expected at least one video track, got none")
+        rate = self.rate(element.find("rate"), where)
+        size = video.find("format/samplecharacteristics")
+        width, height = (self._size(size, side) for side in ("width", "height"))
+        if not (width and height):
+            width, height = 1920, 1080
+            self.notes.append(f"{where}: no frame size given, taken as {width}x{height}")
+        timeline = Timeline(name, rate, width, height, id=element.get("id") or "sequence-1")
+        timeline.audio = element.find("media/audio")
+        for number, track in enumerate(video.findall("track"), 1):
+            timeline.tracks.append(self._track(track, number, rate, (width, height)))
+        end = max((c.end + c.tail for c in timeline.clips), default=0)
+        timeline.duration = max(end, self.integer(element, "duration", where, 0))
+        if timeline.duration <= 0:
+            raise self.fail(f"{where}: expected clips on its video tracks, got an empty sequence")
+        if timeline.seconds > 24 * 3600:
+            self.notes.append(f"{where}: {timeline.seconds:.0f} s long, cut at its last clip")
+            timeline.duration = max(1, end)
+            if timeline.seconds > 24 * 3600:
+                raise self.fail(f"{where}: expected at most 24 hours, got {timeline.seconds:.0f} s")
+        timeline.notes = self.notes if not self.depth else []
+        return timeline
+
+    def _size(self, element: Element | None, side: str) -> int:
+        number = _number(_text(element, side))
+        return int(number) if number is not None and 0 < number <= 100_000 else 0
+
+    def _track(self, element: Element, number: int, rate: Rate, size: tuple[int, int]) -> Track:
+        track = Track(
+            enabled=_true(element, "enabled", "TRUE"), locked=not _true(element, "locked", "FALSE")
+        )
+        items = [e for e in element if e.tag in ("clipitem", "generatoritem", "transitionitem")]
+        for item in items:
+            if item.tag == "transitionitem":
+                where = f"V{number}: transition"
+                track.transitions.append(
+                    Transition(
+                        self.integer(item, "start", where),
+                        self.integer(item, "end", where),
+                        _text(item, "alignment", "center").lower(),
+                        _text(item, "effect/name", "Cross Dissolve"),
+                        item,
+                    )
+                )
+        for position, item in enumerate(items):
+            if item.tag == "transitionitem":
+                continue
+            try:
+                clip = self._clip(item, number, rate, size, items, position)
+            except RecursionError:
+                raise self.fail(f"V{number}: sequences nested too deep") from None
+            if clip is not None:
+                track.clips.append(clip)
+        self._mend_overlaps(track, number, rate)
+        return track
+
+    def _mend_overlaps(self, track: Track, number: int, rate: Rate) -> None:
+        """Let the later of two overlapping clips show, and say so."""
+        track.clips.sort(key=lambda c: c.start)
+        for one, two in zip(track.clips, track.clips[1:], strict=False):
+            if one.end > two.start:
+                self.notes.append(
+                    f"V{number}: {one.name!r} overlaps {two.name!r} by {one.end - two.start} "
+                    "frames: cut at the later one's start"
+                )
+                one.last -= int((one.end - two.start) * one.rate.fps / rate.fps)
+                one.end = two.start
+        track.clips = [c for c in track.clips if c.end > c.start]
+
+    def _clip(
+        self,
+        item: Element,
+        number: int,
+        rate: Rate,
+        size: tuple[int, int],
+        items: list[Element],
+        position: int,
+    ) -> Clip | None:
+        name = _text(item, "name", "unnamed")
+        where = f"V{number} clip {name[:60]!r}"
+        own = self.rate(item.find("rate"), where, rate)
+        first, last = (self.integer(item, tag, where, 0) for tag in ("in", "out"))
+        start, end = (self.integer(item, tag, where) for tag in ("start", "end"))
+        ratio = own.fps / rate.fps
+        start, end, lead, tail = self._edges(items, position, start, end, (last - first) / ratio)
+        if end <= start:
+            self.notes.append(f"{where}: left out, it ends at frame {end} and starts at {start}")
+            return None
+        if start < 0:
+            self.notes.append(f"{where}: starts at frame {start}, cut at 0")
+            first, start = first + int(-start * ratio), 0
+            if end <= 0:
+                return None
+        first, last = first + int(lead * ratio), last - int(tail * ratio)
+        media, kind = self._media(item, where, size, own)
+        clip = Clip(
+            item.get("id", ""), name, start, end, first, last, own, media, kind,
+            enabled=_true(item, "enabled", "TRUE"), lead=lead, tail=tail,
+            masterclip=_text(item, "masterclipid"), kept=item.findall("link"),
+        )  # fmt: skip
+        if kind in ("text", "generator") and item.tag == "generatoritem":
+            effect = item.find("effect")
+            clip.kept = ([effect] if effect is not None else []) + clip.kept
+        for filter_ in item.findall("filter"):
+            self._filter(filter_, clip, where)
+        return clip
+
+    def _edges(
+        self, items: list[Element], position: int, start: int, end: int, length: Fraction | float
+    ) -> tuple[int, int, int, int]:
+        """Start, end, and the frames hidden in a transition before and after.
+
+        An edge of -1 lies inside the neighbouring transition: its cut point counts.
+        """
+        lead = tail = 0
+        before = items[position - 1] if position else None
+        after = items[position + 1] if position + 1 < len(items) else None
+        if start == -1:
+            if before is not None and before.tag == "transitionitem":
+                transition = _transition(before)
+                start, lead = transition.cut, transition.cut - transition.start
+            elif end != -1:
+                start = end - round(length)
+        if end == -1:
+            if after is not None and after.tag == "transitionitem":
+                transition = _transition(after)
+                end, tail = transition.cut, transition.end - transition.cut
+            elif start != -1:
+                end = start + round(length) - lead
+        return start, end, lead, tail
+
+    def _media(
+        self, item: Element, where: str, size: tuple[int, int], rate: Rate
+    ) -> tuple[Media | None, str]:
+        """The clip's source and kind."""
+        inner = item.find("sequence")
+        if inner is not None:
+            return self._nested(inner, where)
+        effect = (_text(item, "effect/effectid") or _text(item, "effect/name")).lower()
+        if item.tag == "generatoritem":
+            kind = "text" if effect in TEXT or "text" in effect else "generator"
+            return Media(item.get("id", ""), _text(item, "name"), *size), kind
+        filters = {_text(f, "effect/effectid").lower() for f in item.findall("filter")}
+        # A multicam clip holds its angles' clips; the active one's file is what shows.
+        file = item.find("file")
+        if file is None:
+            angles = item.findall("multiclip/angle")
+            active = [a for a in angles if _text(a, "activevideoangle").upper() == "TRUE"]
+            file = next((f for a in active + angles for f in a.iter("file")), None)
+        if file is None:
+            return None, "text" if "graphicandtype" in filters else "unknown"
+        media = self._file(file, where, rate)
+        origin = _text(media.element, "mediaSource").lower() if media.element is not None else ""
+        if "graphicandtype" in filters or origin == "graphicandtype":
+            return media, "text"
+        if origin:
+            return media, "generator"
+        if _text(item, "stillframe").upper() == "TRUE" or Path(media.path).suffix.lower() in STILLS:
+            return media, "still"
+        return media, "video" if media.element is not None else "unknown"
+
+    def _file(self, file: Element, where: str, rate: Rate) -> Media:
+        key = file.get("id", "")
+        if not key:  # a file without an id cannot be referenced elsewhere
+            key = _text(file, "pathurl") or _text(file, "name") or where
+        if key in self.media:
+            return self.media[key]
+        element = file if len(file) else self.files.get(key)
+        if element is None:
+            self.notes.append(
+                f"{where}: file {key!r} is not defined in the document: size and name unknown"
+            )
+        size = element.find("media/video/samplecharacteristics") if element is not None else None
+        media = Media(
+            key,
+            _text(element, "name", key),
+            self._size(size, "width"),
+            self._size(size, "height"),
+            self.integer(element, "duration", where, 0) if element is not None else 0,
+            self.rate(element.find("rate"), where, rate) if element is not None else None,
+            _text(element, "pathurl"),
+            element=element,
+        )
+        self.media[key] = media
+        return media
+
+    def _nested(self, inner: Element, where: str) -> tuple[Media | None, str]:
+        key = inner.get("id", "")
+        if key in self.media:
+            return self.media[key], "nested"
+        element = inner if inner.find("media") is not None else self.nested.get(key)
+        if element is None:
+            self.notes.append(f"{where}: nested sequence {key!r} is not defined in the document")
+            return None, "nested"
+        if key in self.depth or len(self.depth) >= MAX_NESTING:
+            self.notes.append(f"{where}: sequence {key!r} contains itself, or nests too deep")
+            return None, "nested"
+        self.depth.append(key)
+        kept = self.notes
+        try:
+            timeline = self.timeline(element)
+        except InputError as error:
+            kept.append(f"{where}: nested sequence left closed ({error})")
+            return None, "nested"
+        finally:
+            self.depth.pop()
+        media = Media(
+            key, timeline.name, timeline.width, timeline.height, timeline.duration,
+            timeline.rate, sequence=timeline,
+        )  # fmt: skip
+        self.media[key] = media
+        return media, "nested"
+
+    def _filter(self, filter_: Element, clip: Clip, where: str) -> None:
+        """Basic Motion, Crop and Opacity become curves; any other filter is kept as it is."""
+        effect = filter_.find("effect")
+        kind = (_text(effect, "effectid") or _text(effect, "name")).lower()
+        off = _text(filter_, "enabled").upper() == "FALSE"
+        if effect is None or off or kind not in ("basic", "basic motion", "crop", "opacity"):
+            if kind in ("timeremap", "time remap"):
+                speed = [p for p in filter_.iter("parameter") if _text(p, "parameterid") == "speed"]
+                clip.speed = (_number(_text(speed[0], "value")) or 100.0) if speed else 100.0
+            clip.kept.append(filter_)
+            return
+        for parameter in effect.findall("parameter"):
+            name = _text(parameter, "parameterid").lower()
+            if kind.startswith("basic") and name in MOTION:
+                clip.motion[MOTION[name]] = self._curve(parameter, "", clip, where)
+            elif kind.startswith("basic") and name in ("center", "centeroffset"):
+                prefix = "" if name == "center" else "anchor_"
+                clip.motion[prefix + "x"] = self._curve(parameter, "horiz", clip, where)
+                clip.motion[prefix + "y"] = self._curve(parameter, "vert", clip, where)
+            elif kind == "crop" and name in CROP:
+                clip.crop[name] = self._curve(parameter, "", clip, where)
+            elif kind == "opacity" and name == "opacity":
+                clip.opacity = self._curve(parameter, "", clip, where)
+
+    def _curve(self, parameter: Element, part: str, clip: Clip, where: str) -> Curve:
+        path = f"value/{part}" if part else "value"
+        what = f"{where}: {_text(parameter, 'parameterid')}"
+        keys, dropped = [], 0
+        for keyframe in parameter.findall("keyframe"):
+            when, value = _number(_text(keyframe, "when")), _number(_text(keyframe, path))
+            if when is None or value is None or abs(when) > MAX_FRAME:
+                dropped += 1
+            else:
+                keys.append((float(when), value))
+        if dropped:
+            self.notes.append(
+                f"{what}: {dropped} keyframes without a finite time and value dropped"
+            )
+        value = _number(_text(parameter, path))
+        if value is None:
+            rest = 100.0 if _text(parameter, "parameterid") in ("scale", "opacity") else 0.0
+            value = keys[0][1] if keys else rest
+            if _text(parameter, path) and not keys:
+                self.notes.append(f"{what}: expected a number, got {_text(parameter, path)[:40]!r}")
+        keys = list(dict(sorted(keys, key=lambda k: k[0])).items())  # of two at one time the last
+        return Curve(value, tuple(self._media_relative(keys, clip, what)))
+
+    def _media_relative(
+        self, keys: list[tuple[float, float]], clip: Clip, what: str
+    ) -> list[tuple[float, float]]:
+        """Key times in media frames, whatever the exporter meant.
+
+        Any key within the trim: media-relative already (keys in the handles shape the ramp).
+        Else all within the clip's length: clip-relative. Else they are kept and held.
+        """
+        first, last = clip.first - clip.lead, clip.last + clip.tail
+        if not keys or any(first - 1 <= when <= last + 1 for when, _ in keys):
+            return keys
+        if all(0 <= when <= last - first for when, _ in keys):
+            return [(when + first, value) for when, value in keys]
+        self.notes.append(f"{what}: keyframes lie outside the clip, the nearest one holds")
+        return keys
+
+
+def _transition(item: Element) -> Transition:
+    start, end = (int(_number(_text(item, tag)) or 0) for tag in ("start", "end"))
+    return Transition(start, end, _text(item, "alignment", "center").lower())
+
+
+def _number(text: str) -> float | None:
+    """A finite number, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
