@@ -34,7 +34,7 @@ def balance(logits: Tensor, temperature: float, *, rounds: int = 24) -> Tensor:
 
 
 class Local(nn.Module):
-    """A residual block that hears its neighbours in time: depthwise, then pointwise, convolution."""
+    """A residual block that hears its neighbours: depthwise, then pointwise, convolution."""
 
     def __init__(self, width: int, kernel: int = 5):
         super().__init__()

@@ -1,7 +1,7 @@
 """From latents to sound, and what is then measured or trained on.
 
-Axes: B batch, C latent channels, T frames (75 a second), S samples (24 kHz, 320 a frame). A codec is
-anything with `decode`: raw latents (B, C, T) -> audio (B, 1, S), differentiable.
+Axes: B batch, C latent channels, T frames (75 a second), S samples (24 kHz, 320 a frame). A codec
+is anything with `decode`: raw latents (B, C, T) -> audio (B, 1, S), differentiable.
 """
 
 import torch
@@ -15,13 +15,13 @@ MARGIN = 38  # frames (0.5 s) decoded before a crop and thrown away: the codec i
 
 
 def sound(codec, latents: Tensor) -> Tensor:
-    """Audio (B, 1, S) of raw latents, in float32: the codec's LSTM is no place for half precision."""
+    """Audio (B, 1, S) of raw latents, in float32 whatever the training's precision."""
     with torch.autocast(latents.device.type, enabled=False):
         return codec.decode(latents.float())
 
 
 def crop(codec, made: Tensor, real: Tensor, *, seconds: float) -> tuple[Tensor, Tensor]:
-    """The same random crop of one random sample of `made` and `real` (B, C, T), as audio (1, 1, S)."""
+    """One random crop of one random sample of `made` and `real` (B, C, T): audio (1, 1, S)."""
     frames = min(round(seconds * RATE / HOP), made.shape[2])
     sample = int(torch.randint(len(made), ()))
     first = int(torch.randint(made.shape[2] - frames + 1, ()))

@@ -1,7 +1,8 @@
 """The loss terms, one pure function each, named as the keys of conf/loss/creative_agent.yaml.
 
-Axes: B batch, C latent channels, T frames (75 a second). Masks m (input) and n (target) are (B, C, T)
-in [0, 1]; latents are as the network sees them. Every function gives a scalar to be made small.
+Axes: B batch, C latent channels, T frames (75 a second). Masks m (input) and n (target) are
+(B, C, T) in [0, 1]; latents are as the network sees them. Every function gives a scalar to be made
+small.
 """
 
 import torch
@@ -13,7 +14,7 @@ DEAR = ("spectral", "mel")  # need decoded audio: with weight 0 they are not com
 
 
 def blend(outputs: list[Tensor], wanted: Tensor, *, early: float = 0.3) -> Tensor:
-    """L1 of the last stage's output; earlier stages add their mean L1 x `early` (deep supervision)."""
+    """L1 of the last stage's output, plus `early` x the mean L1 of the stages before it."""
     *before, last = [F.l1_loss(output, wanted) for output in outputs]
     return last + early * torch.stack(before).mean() if before else last
 
@@ -59,8 +60,8 @@ def temporal(
     """Shortfall of movement in time, plus half the excess of restlessness; 0 when both are met.
 
     Movement: unbiased variance along T, of each channel of each sample, against `variance` (binary
-    alternation has 0.25), as a relative shortfall, so that no channel may stand still. Restlessness:
-    total variation a second of each sample against `changes`, relative.
+    alternation has 0.25), as a relative shortfall, so that no channel may stand still.
+    Restlessness: total variation a second of each sample against `changes`, relative.
     """
     still, restless = [], []
     for mask in (m, n):

@@ -13,8 +13,8 @@ from torchmetrics import Metric
 RATE = 75.0  # latent frames a second
 TINY = 1e-8
 NAMES = (
-    *("complementarity", "coverage_error", "input_mask", "target_mask", "balance_error"),
-    *("input_variance", "target_variance", "flips", "dwell", "saturation"),
+    *("complementarity", "coverage_error", "input_mask_mean", "target_mask_mean", "balance_error"),
+    *("input_temporal_variance", "target_temporal_variance", "flips", "dwell", "saturation"),
     *("no_op_distance", "energy_share"),
     *("blend_distance", "copying", "copying_input", "copying_target"),
     *("rhythm_f1", "rhythm_correlation", "harmony", "mel_distance"),
@@ -28,7 +28,7 @@ TABLES = (
 
 
 def temporal_variance(mask: Tensor) -> Tensor:
-    """Unbiased variance along T, averaged over channels: 0.25 for a binary half-time alternation."""
+    """Unbiased variance along T, averaged over channels; 0.25 for a binary alternation."""
     return mask.var(2).mean(1)
 
 
@@ -92,11 +92,11 @@ def of_masks(a: Tensor, b: Tensor, m: Tensor, n: Tensor) -> dict[str, Tensor]:
     return {
         "complementarity": 1 - (m * n).mean((1, 2)),
         "coverage_error": (m + n - 1).square().mean((1, 2)),
-        "input_mask": means[0],
-        "target_mask": means[1],
+        "input_mask_mean": means[0],
+        "target_mask_mean": means[1],
         "balance_error": torch.stack([(mean - 0.5).abs() for mean in means]).amax(0),
-        "input_variance": temporal_variance(m),
-        "target_variance": temporal_variance(n),
+        "input_temporal_variance": temporal_variance(m),
+        "target_temporal_variance": temporal_variance(n),
         "flips": (flips(m) + flips(n)) / 2,
         "dwell": (dwell(m) + dwell(n)) / 2,
         "saturation": (saturation(m) + saturation(n)) / 2,
@@ -178,8 +178,12 @@ class PairTable(Metric):
                     found[f"{label}_{name}"] = float(total[kind, k] / count[kind, k])
         if "complementarity" in found:
             overlap = 1 - found["complementarity"]
-            found["chance_corrected"] = 1 - overlap / (found["input_mask"] * found["target_mask"])
-            hinges = (max(0.0, 0.05 - found[f"{side}_variance"]) for side in ("input", "target"))
+            found["chance_corrected"] = 1 - overlap / (
+                found["input_mask_mean"] * found["target_mask_mean"]
+            )
+            hinges = (
+                max(0.0, 0.05 - found[f"{side}_temporal_variance"]) for side in ("input", "target")
+            )
             found["mask_reg"] = overlap + 0.5 * found["coverage_error"] + 5.0 * sum(hinges)
             errors = self.imbalance
             errors = torch.cat(errors) if isinstance(errors, list) else errors

@@ -39,9 +39,9 @@ class CreativeAgent(pl.LightningModule):
             published, only their means.
         standardise: whether the networks see standardised latents; published: raw ones.
         noise: level of the anti-cheating noise on the sources in training (std of the latents).
-        temperature: of the gate, at the first update and from update `anneal` on; geometric.
-            Evaluation always uses the last one.
-        anneal: generator updates from the first temperature to the last.
+        temperature: of the gate, at first and after `anneal` epochs; geometric in between.
+            Evaluation always uses the last one, so that its numbers can be compared.
+        anneal: epochs from the first temperature to the last.
         clip: largest gradient norm of generator and adversary.
         decode_every: updates between those with decoded terms (`mel`, `spectral`).
         decode_seconds: length of the decoded crop, of one sample a device.
@@ -49,7 +49,8 @@ class CreativeAgent(pl.LightningModule):
         heard_every: validations between those with audio metrics; 0: only in tests.
         optimizer: partial of the generator's optimizer.
         adversary_optimizer: partial of the adversary's optimizer.
-        schedule: partial of the generator's schedule, counted in updates.
+        schedule: partial of the generator's schedule, counted in epochs: it does not depend on
+            `trainer.max_epochs`, so that a run can be resumed for longer.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class CreativeAgent(pl.LightningModule):
         standardise: bool = True,
         noise: float = 0.9,
         temperature: tuple[float, float] = (1.0, 0.05),
-        anneal: int = 1000,
+        anneal: float = 8.0,
         clip: float = 1.0,
         decode_every: int = 8,
         decode_seconds: float = 1.0,
@@ -157,9 +158,10 @@ class CreativeAgent(pl.LightningModule):
     # Training
 
     def annealed(self) -> float:
-        """The gate's temperature now: a function of the update's number, so that resumes are exact."""
+        """The gate's temperature now; it follows from the update's number, so resumes are exact."""
         first, last = self.hparams.temperature
-        return first * (last / first) ** min(1.0, self.global_step / max(1, self.hparams.anneal))
+        epochs = self.global_step / self.trainer.num_training_batches
+        return first * (last / first) ** min(1.0, epochs / max(1e-6, self.hparams.anneal))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         ours, theirs = self.optimizers()
@@ -194,8 +196,6 @@ class CreativeAgent(pl.LightningModule):
         self.grad_norm = clip_grad_norm_(self.generator.parameters(), self.hparams.clip).detach()
         ours.step()
         self.untoggle_optimizer(ours)
-        if self.make_optimizers[2]:
-            self.lr_schedulers().step()
 
         logged = {f"train/{name}": value.detach() for name, value in (terms | parts).items()}
         logged |= {f"share/{name}": value for name, value in shares.items()}
@@ -203,6 +203,10 @@ class CreativeAgent(pl.LightningModule):
         logged["train/real_accuracy"] = (real_score.detach() > 0).float().mean()
         logged["train/fake_accuracy"] = (fake_score.detach() < 0).float().mean()
         self.log_dict(logged, batch_size=len(a))
+
+    def on_train_epoch_end(self) -> None:
+        if self.make_optimizers[2]:
+            self.lr_schedulers().step()
 
     def mask_terms(self, m: Tensor, n: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The parts of `mask_reg`, and the terms `mask_reg` and `balance`."""
@@ -216,7 +220,7 @@ class CreativeAgent(pl.LightningModule):
         return parts, {"mask_reg": losses.mask_reg(**parts), "balance": balance}
 
     def decoded_terms(self, fake: Tensor, blend: Tensor) -> dict[str, Tensor]:
-        """`mel` and `spectral` of a decoded crop, where they weigh anything and their turn has come.
+        """`mel` and `spectral` of a decoded crop, where they weigh anything and it is their turn.
 
         All ranks agree: the turn follows from the update's number.
         """
@@ -304,6 +308,10 @@ class CreativeAgent(pl.LightningModule):
         found = {name: table.compute() for name, table in self.tables.items()}
         for name, auroc in self.aurocs.items():
             found[name]["adversary_auc"] = float(auroc.compute())
+        plain = found["plain_average"]["blend_distance"]
+        for values in found.values():
+            if "blend_distance" in values:
+                values["blend_gain"] = 1 - values["blend_distance"] / plain
         ours = found.pop("model")
         self.baselines = {name: values for name, values in found.items() if values}
         self.log_dict({f"{split}/{name}": value for name, value in ours.items()}, sync_dist=True)

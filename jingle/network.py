@@ -4,6 +4,8 @@ Axes: B batch, C latent channels, T frames (75 a second), N tokens (`patch` fram
 H heads. Latents are standardised here. Attention is pre-norm, rotary (Su et al. 2021) and fused.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -151,7 +153,7 @@ class Discriminator(nn.Module):
         super().__init__()
         sizes = [3 * channels, width, 2 * width, 2 * width]
         layers: list[nn.Module] = []
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        for before, after in pairwise(sizes):
             convolution = nn.Conv1d(before, after, 5, stride=2, padding=2)
             layers += [spectral_norm(convolution), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv1d(sizes[-1], 1, 3, padding=1)))
