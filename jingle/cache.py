@@ -86,7 +86,8 @@ class LatentStore:
             os.chmod(scratch, 0o644)
             os.replace(scratch, path)
             with self.manifest.open("a") as stream:
-                stream.write(json.dumps(entry | {"of": of}) + "\n")
+                # the newline first: it also ends a line that a kill has cut off
+                stream.write("\n" + json.dumps(entry | {"of": of}))
         except OSError as error:
             if scratch is not None:
                 Path(scratch).unlink(missing_ok=True)

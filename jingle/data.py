@@ -152,7 +152,12 @@ class JinglePairs(L.LightningDataModule):
         }
         self.encode_batch, self.cache_workers = encode_batch, cache_workers
         self._codec = None
+        self.statistics: tuple[Tensor, Tensor] | None = None
+        self._pairs: dict[str, list[Pair]] = {}
+        self._others: dict[str, list[list[int]]] = {}
         self._triples: dict[str, list[list[Triple]]] = {}
+        self._notes: list[str] = []
+        self._skipped: list[str] = []
 
     @property
     def codec(self):
@@ -164,16 +169,25 @@ class JinglePairs(L.LightningDataModule):
             if self.trainer is not None:
                 device = self.trainer.strategy.root_device
             self._codec = load_codec(self.codec_choice, device)
+            print(self._codec.note, flush=True)
         return self._codec
 
     def prepare_data(self) -> None:
         """Render the corpus if there is no data, and compute the latents that are not cached."""
-        self._plan(verify=True)
+        self._find()
+        for split, bad in self._verify().items():
+            print(
+                f"latent cache: {bad} arrays of {split} are gone or differ from their hash; "
+                "computing them again",
+                flush=True,
+            )
+        self._fill()
 
     def setup(self, stage: str | None = None) -> None:
-        if not self._triples:
-            self._plan(verify=False)
-            self.statistics = self._statistics()
+        if self.statistics is None:
+            self._find()
+            self._fill()  # on a node whose cache is its own and was not prepared
+            self.statistics = self._measure()
 
     def _folder(self) -> Path:
         if self.root is not None:
@@ -184,49 +198,46 @@ class JinglePairs(L.LightningDataModule):
             self.cache, "jingle", self.corpus, lambda folder: make_corpus(folder, **self.corpus)
         )
 
-    def _plan(self, verify: bool) -> None:
-        """Find the pairs, choose partners, fill the cache, and note the keys of every triple."""
-        folders = splits(self._folder())
-        book, notes, skipped = FileBook(self.cache), [], []
-        store = LatentStore(self.cache / f"latents-{key_of(self.codec.identity)[:12]}")
-        found: dict[str, list[Pair]] = {}
+    def _find(self) -> None:
+        """Find the pairs and choose whose targets each input meets."""
+        if self._pairs:
+            return
+        folders, book = splits(self._folder()), FileBook(self.cache)
+        self._store = LatentStore(self.cache / f"latents-{key_of(self.codec.identity)[:12]}")
         for split, folder in folders.items():
             if split == "test" and folder == folders["val"]:
-                found["test"] = found["val"]
-                notes.append("there is no test split: the test figures are of the val split")
+                self._pairs["test"], self._others["test"] = self._pairs["val"], self._others["val"]
+                self._notes.append("there is no test split: test figures are of the val split")
                 continue
-            found[split], left_out = scan(folder, book, seconds=self.seconds)
-            skipped += left_out
-        triples = {}
-        for split, pairs in found.items():
-            others = self._others(split, len(pairs))
-            arguments = (self.codec, store, pairs, others, split)
-            if verify:
-                bad = store.verify(keys_of(self.codec, pairs, others))
-                if bad:
-                    print(
-                        f"latent cache: {len(bad)} arrays of {split} are gone or differ from their "
-                        "hash; computing them again",
-                        flush=True,
-                    )
-            latents.fill(
-                self.codec,
-                store,
-                latents.jobs_for(*arguments),
-                batch=self.encode_batch,
-                workers=self.cache_workers,
-            )
-            triples[split] = [
+            pairs, left_out = scan(folder, book, seconds=self.seconds)
+            self._pairs[split], self._others[split] = pairs, self._choose(split, len(pairs))
+            self._skipped += left_out
+            for line in left_out:
+                print(line, flush=True)
+            if len(pairs) == 1 and (split != "train" or self.shuffle_targets):
+                self._notes.append(f"{split} holds one pair: its random partner is its own target")
+
+    def _verify(self) -> dict[str, int]:
+        """How many arrays of each split are damaged; they are forgotten."""
+        damaged = {}
+        for split, pairs in self._pairs.items():
+            bad = self._store.verify(keys_of(self.codec, pairs, self._others[split]))
+            if bad:
+                damaged[split] = len(bad)
+        return damaged
+
+    def _fill(self) -> None:
+        """Compute what the cache lacks, and note the keys of every triple."""
+        for split, pairs in self._pairs.items():
+            others = self._others[split]
+            jobs = latents.jobs_for(self.codec, self._store, pairs, others, split)
+            batch, workers = self.encode_batch, self.cache_workers
+            latents.fill(self.codec, self._store, jobs, batch=batch, workers=workers)
+            self._triples[split] = [
                 [self._triple(pairs, i, j) for j in chosen] for i, chosen in enumerate(others)
             ]
-            if len(pairs) == 1 and (split != "train" or self.shuffle_targets):
-                notes.append(f"{split} holds one pair: its random partner is its own target")
-        for line in skipped:
-            print(line, flush=True)
-        self._pairs, self._store, self._skipped, self._triples = found, store, skipped, triples
-        self._notes = notes
 
-    def _others(self, split: str, size: int) -> list[list[int]]:
+    def _choose(self, split: str, size: int) -> list[list[int]]:
         """Whose targets each pair's input meets: fixed for the whole run."""
         if split != "train":
             drawn = draw_partners(size, 1, self.seed)
@@ -243,7 +254,7 @@ class JinglePairs(L.LightningDataModule):
         )
         return Triple(i, *keys, matched=i == j)
 
-    def _statistics(self) -> tuple[Tensor, Tensor]:
+    def _measure(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (128,) of all training latents, inputs and targets."""
         keys = {key for pair in self._pairs["train"] for key in song_keys(self.codec, pair)}
         count, total, squares = 0, 0.0, 0.0
@@ -299,9 +310,9 @@ class JinglePairs(L.LightningDataModule):
         codec = self.codec
         notes = [*self._notes, *(f"WARNING {line}" for line in self._skipped)]
         if not codec.meaningful:
-            notes.insert(0, f"WARNING decoded audio is not meaningful: {codec.note}")
-        elif codec.note:
-            notes.insert(0, codec.note)
+            notes.insert(0, f"WARNING decoded audio is not meaningful; {codec.note}")
+        else:
+            notes.insert(0, ("WARNING " if "WARNING" in codec.note else "") + codec.note)
         hashes = [
             (split, pair.input.hash, pair.target.hash)
             for split, pairs in self._pairs.items()

@@ -1,9 +1,11 @@
 """Audio to latents and back, in chunks for long files, and the work of filling a latent cache."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import torch
@@ -16,32 +18,45 @@ from jingle.cache import LatentStore, key_of
 from jingle.scan import HOP, Pair, Song
 
 CHUNK = 60 * 75  # latent frames coded at once; bounds the memory for whole songs
-CONTEXT = 8 * 75  # frames before a chunk that are coded with it and dropped
+PAST, FUTURE = 8 * 75, 75  # frames before and after a chunk that are coded with it and dropped
+
+
+def device_of(codec) -> torch.device:
+    return next(chain(codec.parameters(), codec.buffers())).device
+
+
+def spans(length: int, chunk: int, past: int, future: int) -> Iterator[tuple[int, int, int, int]]:
+    """(start, stop, first, last) of each chunk: code [start, stop), keep [first, last)."""
+    for first in range(0, max(length, 1), chunk):
+        last = min(first + chunk, length)
+        yield max(0, first - past), min(last + future, length), first, last
 
 
 @torch.inference_mode()
-def encode(codec, waves: Tensor, *, chunk: int = CHUNK, context: int = CONTEXT) -> Tensor:
+def encode(
+    codec, waves: Tensor, *, chunk: int = CHUNK, past: int = PAST, future: int = FUTURE
+) -> Tensor:
     """Latents of `waves` at 24 kHz: (B, 1, S) -> (B, 128, ceil(S / 320)), float32.
 
-    The codec is causal (EnCodec at 24 kHz), so that a chunk needs context on its left only. Its
-    convolutions reach back 0.1 s, its LSTM as long as it remembers: 8 s by default.
+    Longer audio than `chunk` frames is encoded in pieces with their surroundings. Convolutions
+    reach 0.2 s, EnCodec's LSTM into the past as far as it remembers: 8 s by default.
     """
-    samples, pieces = waves.shape[-1], []
-    for first in range(0, max(samples, 1), chunk * HOP):
-        start = max(0, first - context * HOP)
-        piece = codec.encode(waves[..., start : first + chunk * HOP])
-        pieces.append(piece[..., (first - start) // HOP :].float())
+    frames, pieces = math.ceil(waves.shape[-1] / HOP), []
+    for start, stop, first, last in spans(frames, chunk, past, future):
+        piece = codec.encode(waves[..., start * HOP : stop * HOP].to(device_of(codec)))
+        pieces.append(piece[..., first - start : last - start].float())
     return torch.cat(pieces, dim=-1)
 
 
 @torch.inference_mode()
-def decode(codec, latents: Tensor, *, chunk: int = CHUNK, context: int = CONTEXT) -> Tensor:
-    """Audio of `latents`: (B, 128, T) -> (B, 1, 320 T), float32, in chunks as `encode`."""
+def decode(
+    codec, latents: Tensor, *, chunk: int = CHUNK, past: int = PAST, future: int = FUTURE
+) -> Tensor:
+    """Audio of `latents`: (B, 128, T) -> (B, 1, 320 T), float32, in pieces as `encode`."""
     pieces = []
-    for first in range(0, latents.shape[-1], chunk):
-        start = max(0, first - context)
-        piece = codec.decode(latents[..., start : first + chunk])
-        pieces.append(piece[..., (first - start) * HOP :].float())
+    for start, stop, first, last in spans(latents.shape[-1], chunk, past, future):
+        piece = codec.decode(latents[..., start:stop].float().to(device_of(codec)))
+        pieces.append(piece[..., (first - start) * HOP : (last - start) * HOP].float())
     return torch.cat(pieces, dim=-1)
 
 

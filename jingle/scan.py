@@ -70,7 +70,7 @@ class FileBook:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a") as stream:
-                    stream.writelines(json.dumps(entry) + "\n" for entry in entries)
+                    stream.writelines("\n" + json.dumps(entry) for entry in entries)
             except OSError as error:
                 raise InputError(
                     f"cannot write to {self.path.parent} ({error}): free space or set paths.data"
