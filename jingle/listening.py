@@ -7,7 +7,7 @@ is anything with `decode`: raw latents (B, C, T) -> audio (B, 1, S), differentia
 import torch
 from torch import Tensor
 
-from jingle import features
+from jingle import features, spectral
 
 RATE = 24_000
 HOP = 320
@@ -45,8 +45,6 @@ def compare(codec, sources: dict[str, Tensor], piece: Tensor) -> dict[str, dict[
         sources: raw latents `input`, `target`, `blend`, each (B, C, T).
         piece: raw latents (B, C, T).
     """
-    from jingle import spectral
-
     pieces = {
         "model": piece,
         "plain_average": (sources["input"] + sources["target"]) / 2,

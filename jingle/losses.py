@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jingle import spectral as spectral_distances
+
 TERMS = ("target", "input", "spectral", "mel", "gan", "mask_reg", "balance", "blend")
 DEAR = ("spectral", "mel")  # need decoded audio: with weight 0 they are not computed
 
@@ -27,6 +29,16 @@ def input(output: Tensor, a: Tensor) -> Tensor:
 def target(output: Tensor, b: Tensor) -> Tensor:
     """L1 to the target's latents; the published system's copying began here."""
     return F.l1_loss(output, b)
+
+
+def mel(made: Tensor, real: Tensor) -> Tensor:
+    """Multi-scale mel distance of decoded audio (B, 1, S), in log10."""
+    return spectral_distances.mel_distance(made, real).mean()
+
+
+def spectral(made: Tensor, real: Tensor) -> Tensor:
+    """Multi-resolution spectral convergence of decoded audio (B, 1, S)."""
+    return spectral_distances.stft_distance(made, real).mean()
 
 
 def gan(fake: Tensor) -> Tensor:

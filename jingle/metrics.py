@@ -178,9 +178,9 @@ class PairTable(Metric):
                     found[f"{label}_{name}"] = float(total[kind, k] / count[kind, k])
         if "complementarity" in found:
             overlap = 1 - found["complementarity"]
-            found["chance_corrected"] = 1 - overlap / (
-                found["input_mask_mean"] * found["target_mask_mean"]
-            )
+            chance = found["input_mask_mean"] * found["target_mask_mean"]
+            if chance > 0:  # a source that is never passed cannot overlap
+                found["chance_corrected"] = 1 - overlap / chance
             hinges = (
                 max(0.0, 0.05 - found[f"{side}_temporal_variance"]) for side in ("input", "target")
             )

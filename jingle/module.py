@@ -305,7 +305,7 @@ class CreativeAgent(pl.LightningModule):
             self.aurocs[name].update(torch.cat([truth, fake]).sigmoid(), known)
 
     def conclude(self, split: str) -> None:
-        found = {name: table.compute() for name, table in self.tables.items()}
+        found = {n: table.compute() for n, table in self.tables.items() if table.update_called}
         for name, auroc in self.aurocs.items():
             found[name]["adversary_auc"] = float(auroc.compute())
         plain = found["plain_average"]["blend_distance"]
@@ -313,7 +313,7 @@ class CreativeAgent(pl.LightningModule):
             if "blend_distance" in values:
                 values["blend_gain"] = 1 - values["blend_distance"] / plain
         ours = found.pop("model")
-        self.baselines = {name: values for name, values in found.items() if values}
+        self.baselines = found
         self.log_dict({f"{split}/{name}": value for name, value in ours.items()}, sync_dist=True)
 
     # Pictures and sound
