@@ -1,0 +1,199 @@
+"""Reads a run folder: what was asked, what happened and what came of it. Loads no model.
+
+Curves come from the TensorBoard event files; a resumed run has several, which are merged.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments.reporting.curves import Curve, latest, merge
+from experiments.shared.errors import InputError
+
+# Scalars are kept whole; of everything heavy only one a tag, since the report reads files instead.
+KEEP = {
+    "scalars": 0,
+    "images": 1,
+    "audio": 1,
+    "histograms": 1,
+    "compressedHistograms": 1,
+    "tensors": 1,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder in memory; what is missing is empty, and `problems` says what is broken."""
+
+    folder: Path
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    figures: list[Path] = field(default_factory=list)
+    audio: list[Path] = field(default_factory=list)
+    event_files: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.summary.get("name") or self.config.get("name") or self.folder.name)
+
+    @property
+    def status(self) -> str:
+        """As in summary.json; `unfinished` for a run that has not written one."""
+        return str(self.summary.get("status") or "unfinished")
+
+    def value(self, tag: str) -> float | None:
+        """The last value of `tag`: from summary.json, else from the events."""
+        metrics = self.summary.get("metrics") or {}
+        if isinstance(metrics.get(tag), int | float):
+            return float(metrics[tag])
+        curve = self.curves.get(tag)
+        return float(curve.values[-1]) if curve is not None and len(curve.values) else None
+
+    def tags(self, prefix: str) -> list[str]:
+        """The tags that begin with `prefix`, in events or among the summary's metrics."""
+        known = set(self.curves) | set(self.summary.get("metrics") or {})
+        return sorted(tag for tag in known if tag.startswith(prefix))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `folder` looks like one run (and not like a sweep or something else)."""
+    marks = (folder / ".hydra" / "config.yaml", folder / "summary.json", folder / "tb")
+    return any(mark.exists() for mark in marks)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """The run folders right below a sweep's folder, in the order of their job numbers."""
+
+    def order(path: Path) -> tuple[int, str]:
+        number = path.name.split("_")[0]
+        return (int(number) if number.isdigit() else 1 << 30, path.name)
+
+    return sorted((child for child in folder.iterdir() if is_run(child)), key=order)
+
+
+def check_folder(folder: Path) -> Path:
+    """The folder, if it holds a run or runs.
+
+    Raises:
+        InputError: it is missing, a file, or has neither.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise InputError(f"no folder {folder}: expected a run's or a sweep's folder")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file: expected a run's or a sweep's folder")
+    if not is_run(folder) and not find_runs(folder):
+        raise InputError(
+            f"{folder} holds no run: expected .hydra/, tb/ or summary.json in it or in its "
+            "sub-folders; give the folder that experiments.run printed"
+        )
+    return folder
+
+
+def read_config(folder: Path, problems: list[str]) -> dict[str, Any]:
+    """`.hydra/config.yaml` as plain values; interpolations are resolved where they can be."""
+    path = folder / ".hydra" / "config.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        config = OmegaConf.load(path)
+    except Exception as error:  # yaml and OmegaConf each have their own family of errors
+        problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0]})")
+        return {}
+    return resolved(config) if OmegaConf.is_dict(config) else {}
+
+
+def resolved(node: Any) -> Any:
+    """Plain values; an interpolation that only Hydra can resolve stays as it is written."""
+    if OmegaConf.is_list(node):
+        return [leaf(node, index) for index in range(len(node))]
+    return {str(key): leaf(node, key) for key in node}
+
+
+def leaf(parent: Any, key: Any) -> Any:
+    try:
+        value = "???" if OmegaConf.is_missing(parent, key) else parent[key]
+    except (OmegaConfBaseException, ValueError):
+        return OmegaConf.to_container(parent, resolve=False)[key]
+    return resolved(value) if OmegaConf.is_config(value) else value
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """The overrides as given on the command line."""
+    path = folder / ".hydra" / "overrides.yaml"
+    try:
+        return [str(item) for item in OmegaConf.load(path)] if path.is_file() else []
+    except Exception:  # as above; a report does not fail over this
+        return []
+
+
+def read_summary(folder: Path, problems: list[str]) -> dict[str, Any]:
+    path = folder / "summary.json"
+    if not path.is_file():
+        return {}
+    try:
+        summary = json.loads(path.read_text())
+    except ValueError as error:
+        problems.append(f"summary.json is not valid JSON ({error})")
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def read_event_file(path: Path, problems: list[str]) -> dict[str, Curve]:
+    """Every scalar of one event file, in the order of its steps."""
+    events = EventAccumulator(str(path), size_guidance=KEEP, purge_orphaned_data=False)
+    try:
+        events.Reload()
+    except Exception as error:  # the end of a killed run's file may be cut anywhere
+        problems.append(f"{path.name} is damaged ({error}); read as far as it goes")
+    curves = {}
+    for tag in events.Tags()["scalars"]:
+        points = events.Scalars(tag)
+        steps = np.fromiter((p.step for p in points), np.int64, len(points))
+        values = np.fromiter((p.value for p in points), np.float64, len(points))
+        curves[tag] = latest(steps, values)
+    return curves
+
+
+def event_files(folder: Path) -> list[Path]:
+    """The event files below `folder`, oldest first (their names begin with the time)."""
+    return sorted(folder.rglob("events.out.tfevents.*"), key=lambda p: (p.name, p.parent))
+
+
+def read_run(folder: Path) -> Run:
+    """Everything the report needs of one run folder; never raises for an incomplete one."""
+    folder, problems = Path(folder), []
+    files = event_files(folder / "tb")
+    curves: dict[str, Curve] = {}
+    for file in files:
+        curves = merge(curves, read_event_file(file, problems))
+    figures = [p for p in sorted(folder.glob("figures/*.png")) if not p.name.startswith("report_")]
+    return Run(
+        folder=folder,
+        config=read_config(folder, problems),
+        overrides=read_overrides(folder),
+        summary=read_summary(folder, problems),
+        curves=curves,
+        figures=figures,
+        audio=sorted([*folder.glob("audio/*.wav"), *folder.glob("figures/*.wav")]),
+        event_files=files,
+        problems=problems,
+    )
+
+
+def epoch_of(run: Run, steps: np.ndarray) -> np.ndarray | None:
+    """Finished epochs (1 = after the first) at `steps`; None if the run logged no epoch."""
+    curve = run.curves.get("epoch")
+    if curve is None or not len(curve.steps):
+        return None
+    index = np.searchsorted(curve.steps, steps, side="left").clip(max=len(curve.steps) - 1)
+    return curve.values[index] + 1

@@ -1,0 +1,72 @@
+"""python -m experiments.report RUN_OR_SWEEP: report.md, report.html and figures/ in that folder."""
+
+import argparse
+import os
+from pathlib import Path
+
+from experiments.events import check_folder, find_runs, is_run, read_run
+from experiments.reporting.document import Document
+from experiments.reporting.markdown import markdown
+from experiments.reporting.page import page
+from experiments.reporting.run import run_document
+from experiments.reporting.sweep import sweep_document
+from experiments.shared.errors import InputError, cli
+
+
+def write_report(folder: Path) -> Path:
+    """Report on the run, or on the runs, in `folder`; the path of its report.html.
+
+    Raises:
+        InputError: no run is there, or the folder cannot be written.
+    """
+    folder = check_folder(Path(folder))
+    return write(folder, [folder] if is_run(folder) else find_runs(folder))
+
+
+def compare(folders: list[Path], output: Path) -> Path:
+    """Report on runs that lie anywhere, as if they were one sweep, into `output`."""
+    runs = [run for f in map(check_folder, folders) for run in ([f] if is_run(f) else find_runs(f))]
+    return write(Path(output), runs)
+
+
+def write(folder: Path, runs: list[Path]) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if runs == [folder]:
+            document = run_document(read_run(folder))
+        else:
+            document = sweep_document(folder, [read_run(run) for run in runs])
+        return write_document(document, folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the report to {folder} ({error}): free space or rights"
+        ) from error
+
+
+def write_document(document: Document, folder: Path) -> Path:
+    """Both forms of the document, each replaced at once, so that a reader never sees half."""
+    for name, text in (("report.md", markdown(document, folder)), ("report.html", page(document))):
+        scratch = folder / f".{name}.tmp"
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, folder / name)
+    return folder / "report.html"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.report",
+        description="Report on a run or a sweep from its folder; on several, compare them.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="run or sweep folders")
+    parser.add_argument("--output", type=Path, help="where a comparison of several folders goes")
+    arguments = parser.parse_args()
+    if len(arguments.folders) > 1:
+        if arguments.output is None:
+            raise InputError("several folders: expected --output FOLDER for their comparison")
+        print(compare(arguments.folders, arguments.output))
+    else:
+        print(write_report(arguments.folders[0]))
+
+
+if __name__ == "__main__":
+    cli(main)

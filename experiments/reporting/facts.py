@@ -1,0 +1,68 @@
+"""What is known of a run: its objective, terms, metrics and stated targets."""
+
+import math
+
+from experiments.events import Run
+from experiments.reporting.numbers import number
+from experiments.reporting.targets import Target, parse_target
+from experiments.shared.errors import InputError
+
+
+def objective_of(run: Run) -> dict:
+    """Name, mode, best, best_step and last: from summary.json, else worked out from the events."""
+    stated = dict(run.config.get("objective") or {})
+    stated.update({k: v for k, v in (run.summary.get("objective") or {}).items() if v is not None})
+    curve = run.curves.get(str(stated.get("name")))
+    if curve is not None and len(curve.finite().steps):
+        curve = curve.finite()
+        index = int(curve.values.argmin() if stated.get("mode") != "max" else curve.values.argmax())
+        stated.setdefault("best", float(curve.values[index]))
+        stated.setdefault("best_step", int(curve.steps[index]))
+        stated.setdefault("last", float(curve.values[-1]))
+    return stated
+
+
+def last_step(run: Run) -> int | None:
+    if run.summary.get("steps") is not None:
+        return run.summary["steps"]
+    ends = [int(c.steps[-1]) for tag, c in run.curves.items() if not tag.startswith("hparams/")]
+    return max(ends, default=None)
+
+
+def term_names(run: Run) -> list[str]:
+    """Terms in the order of the configuration, then any other that has a share."""
+    weights = run.summary.get("loss_weights") or run.config.get("loss") or {}
+    extra = [tag.removeprefix("share/") for tag in run.tags("share/")]
+    return list(dict.fromkeys([*weights, *extra]))
+
+
+def metric_names(run: Run) -> list[str]:
+    """Metrics of validation or test, the objective first."""
+    names = {tag.split("/", 1)[1] for tag in [*run.tags("val/"), *run.tags("test/")]}
+    first = str(objective_of(run).get("name", "")).split("/", 1)[-1]
+    return sorted(names, key=lambda name: (name != first, name))
+
+
+def targets_of(run: Run) -> tuple[dict[str, Target], dict[str, str]]:
+    """The stated targets, and for those that cannot be read what is wrong."""
+    good, bad = {}, {}
+    for tag, text in (run.config.get("targets") or {}).items():
+        try:
+            good[str(tag)] = parse_target(text)
+        except InputError as error:
+            bad[str(tag)] = str(error)
+    return good, bad
+
+
+def judge(run: Run, tag: str, target: Target) -> tuple[str, str]:
+    """("met" | "missed" | "not measured", by how much or what else is known)."""
+    value = run.value(tag)
+    if value is None:
+        so_far = run.value(tag.replace("test/", "val/", 1))
+        return (
+            "not measured",
+            f"(on validation data {number(so_far)})" if so_far is not None else "",
+        )
+    if target.met(value):
+        return "met", ""
+    return "missed", f"by {number(target.miss(value), 3)}" if math.isfinite(value) else ""

@@ -1,0 +1,65 @@
+"""A document as Markdown, with its pictures as files beside it."""
+
+from pathlib import Path
+
+from experiments.reporting.document import (
+    Block,
+    Cell,
+    Code,
+    Document,
+    Facts,
+    Heading,
+    Picture,
+    Sound,
+    Table,
+    Text,
+    cell,
+)
+
+
+def markdown(document: Document, folder: Path) -> str:
+    """The document as Markdown, with pictures and sounds as paths relative to `folder`."""
+    parts = [f"# {document.title}"]
+    parts += [markdown_block(block, folder) for block in document.blocks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_block(block: Block, folder: Path) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text, kind):
+            return f"> **{text}**" if kind in ("warning", "bad") else text
+        case Table():
+            return markdown_table(block)
+        case Facts(items):
+            return "\n".join(f"- {name}: {markdown_cell(cell(value))}" for name, value in items)
+        case Picture(path, caption):
+            return f"![{caption or path.stem}]({relative(path, folder)})"
+        case Sound(path):
+            return f"- [{path.name}]({relative(path, folder)})"
+        case Code(text, summary):
+            body = f"```\n{text.rstrip()}\n```"
+            if not summary:
+                return body
+            return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def markdown_cell(value: Cell) -> str:
+    text = value.text.replace("|", "\\|").replace("\n", " ")
+    text = f"**{text}**" if value.kind in ("good", "bad") and text else text
+    text = f"[{text}]({value.link})" if value.link else text
+    return f"{text} ({value.note})" if value.note else text
+
+
+def markdown_table(table: Table) -> str:
+    rule = [":--" if i in table.words else "--:" for i in range(len(table.head))]
+    rows = [[markdown_cell(cell(value)) for value in row] for row in table.rows]
+    head = [markdown_cell(cell(name)) for name in table.head]
+    lines = ["| " + " | ".join(row) + " |" for row in [head, rule, *rows]]
+    caption = f"\n\n{table.caption}" if table.caption else ""
+    return "\n".join(lines) + caption
+
+
+def relative(path: Path, folder: Path) -> str:
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()

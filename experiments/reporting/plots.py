@@ -1,0 +1,207 @@
+"""The curves of one run, as matplotlib figures."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from experiments.events import Run
+from experiments.reporting.curves import Curve, downsample, smooth
+from experiments.reporting.targets import Target
+from experiments.shared.plots import new_figure
+
+BLUE, ORANGE, GREEN, RED, GREY = "#1f77b4", "#e07b00", "#2a9d4a", "#c8323c", "#7a828c"
+BASELINES = ["#8c564b", "#9467bd", "#b07d00", "#17899b", "#c2569b", "#5d6b2f", "#4c5b70"]
+POINTS, PANELS = 1500, 12
+
+
+def draw(axes: Axes, curve: Curve, colour: str, label: str = "", marker: str = "") -> None:
+    """A curve; a dense one as a faint band of its extremes under its moving average."""
+    curve = curve.finite()
+    if len(curve.steps) > 60:
+        thin = downsample(curve, POINTS)
+        axes.plot(thin.steps, thin.values, color=colour, alpha=0.25, lw=0.7)
+        curve = downsample(smooth(curve, max(5, len(curve.steps) // 30)), POINTS)
+        marker = ""
+    elif len(curve.steps) <= 25:
+        marker = marker or "o"
+    axes.plot(curve.steps, curve.values, color=colour, lw=1.5, label=label, marker=marker, ms=3)
+
+
+def set_scale(axes: Axes, values: np.ndarray) -> None:
+    """Logarithmic for positive values over two decades, symmetric-logarithmic for wild ones."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    low, high = values.min(), values.max()
+    if low > 0 and high / low > 100:
+        axes.set_yscale("log")
+    elif low <= 0 and np.abs(values).max() > 1e4 * max(np.median(np.abs(values)), 1e-12):
+        axes.set_yscale("symlog", linthresh=max(10 * float(np.median(np.abs(values))), 1e-9))
+        if low >= 0:
+            axes.set_ylim(bottom=0)
+
+
+def finish(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=9.5)
+    axes.set_xlabel("step", fontsize=8)
+    if axes.get_yscale() == "linear":
+        axes.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
+        axes.yaxis.get_offset_text().set_fontsize(8)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def panels(count: int, draw_one: Callable[[Axes, int], None]) -> Figure:
+    """A grid of `count` panels, three a row."""
+    figure, axes = new_figure(math.ceil(count / 3), 3, size=(3.55, 2.6))
+    for index, panel in enumerate(axes):
+        if index < count:
+            draw_one(panel, index)
+        else:
+            panel.set_visible(False)
+    return figure
+
+
+def terms_figure(run: Run, names: Sequence[str]) -> Figure | None:
+    """Every raw term over the steps; the validation's own where it has the same name."""
+    tags = [name for name in ["total", *names] if f"train/{name}" in run.curves]
+    if not tags:
+        return None
+
+    def one(axes: Axes, index: int) -> None:
+        name = tags[index]
+        curve, other = run.curves[f"train/{name}"], run.curves.get(f"val/{name}")
+        draw(axes, curve, BLUE, "train")
+        values = [curve.values]
+        if other is not None:
+            draw(axes, other, ORANGE, "val", "o")
+            values.append(other.values)
+        set_scale(axes, np.concatenate(values))
+        finish(axes, f"train/{name}")
+
+    figure = panels(len(tags), one)
+    legend_below(figure)
+    return figure
+
+
+def legend_below(figure: Figure, size: float = 8) -> None:
+    """One legend for all panels, each label once, below them."""
+    handles = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if handles:
+        columns = max(1, min(len(handles), 120 // (max(map(len, handles)) + 7)))
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside lower left",
+            ncols=columns,
+            fontsize=size,
+            frameon=False,
+        )
+
+
+def shares_figure(run: Run, names: Sequence[str]) -> Figure | None:
+    """The terms' shares of the weighted sum, stacked: who is being optimised."""
+    tags = [f"share/{name}" for name in names if f"share/{name}" in run.curves]
+    if not tags:
+        return None
+    steps = np.unique(np.concatenate([run.curves[tag].steps for tag in tags]))
+    rows = []
+    for tag in tags:
+        curve = smooth(run.curves[tag].finite(), max(1, len(run.curves[tag].steps) // 60))
+        rows.append(np.interp(steps, curve.steps, curve.values) if len(curve.steps) else 0 * steps)
+    index = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), POINTS)).astype(int))
+    figure, (axes,) = new_figure(size=(10.6, 3.0))
+    palette = [BLUE, ORANGE, GREEN, RED, *BASELINES]
+    colours = [palette[i % len(palette)] for i in range(len(tags))]
+    labels = [tag.removeprefix("share/") for tag in tags]
+    axes.stackplot(
+        steps[index], [row[index] for row in rows], labels=labels, colors=colours, alpha=0.75
+    )
+    axes.set_ylim(0, 1.001)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True, fontsize=8, frameon=False
+    )
+    finish(axes, "share of each term in the weighted sum")
+    return figure
+
+
+def metric_figures(
+    run: Run,
+    metrics: Sequence[str],
+    targets: Mapping[str, Target],
+    published: Mapping[str, Curve],
+) -> list[Figure]:
+    """Every metric on validation data, with baselines dashed and targets dotted."""
+    baselines = run.summary.get("baselines") or {}
+    colours = {name: BASELINES[i % len(BASELINES)] for i, name in enumerate(baselines)}
+
+    def one(axes: Axes, name: str) -> None:
+        curve, shown = run.curves.get(f"val/{name}"), []
+        if curve is not None:
+            draw(axes, curve, BLUE, "val", "o")
+            shown.append(curve.values)
+        steps = curve.steps if curve is not None else np.zeros(1)
+        test = run.value(f"test/{name}")
+        if test is not None:
+            axes.plot(steps[-1], test, "*", color=RED, ms=9, label="test (best)", clip_on=False)
+            shown.append(np.array([test]))
+        if f"val/{name}" in published:
+            points = published[f"val/{name}"]
+            axes.plot(points.steps, points.values, "x", color=GREY, ms=5, label="published")
+            shown.append(points.values)
+        for baseline, values in baselines.items():
+            if isinstance(values.get(name), int | float) and math.isfinite(values[name]):
+                style = {"color": colours[baseline], "ls": "--", "lw": 1.0}
+                axes.axhline(values[name], label=baseline, **style)
+                shown.append(np.array([values[name]]))
+        target = targets.get(f"val/{name}") or targets.get(f"test/{name}")
+        if target:
+            draw_target(axes, target)
+        set_scale(axes, np.concatenate(shown) if shown else np.zeros(0))
+        finish(axes, f"{name} (target {target.text})" if target else name)
+
+    groups = [metrics[i : i + PANELS] for i in range(0, len(metrics), PANELS)]
+    figures = [panels(len(group), lambda axes, i, g=group: one(axes, g[i])) for group in groups]
+    for figure in figures:
+        legend_below(figure)
+    return figures
+
+
+def draw_target(axes: Axes, target: Target) -> None:
+    """A target's bound as a dotted green line; a two-sided one as a band."""
+    bounds = [bound for bound in (target.low, target.high) if math.isfinite(bound)]
+    if len(set(bounds)) == 2:
+        axes.axhspan(*bounds, color=GREEN, alpha=0.14, label="target")
+    else:
+        axes.axhline(bounds[0], color=GREEN, ls=":", lw=1.8, label="target")
+
+
+def optimisation_figure(run: Run) -> Figure | None:
+    """Learning rates, gradient norms and throughput."""
+    groups = [
+        ("learning rate", [tag for tag in run.curves if tag == "lr" or tag.startswith("lr")]),
+        ("gradient norm", [tag for tag in run.tags("grad/") if tag in run.curves]),
+        ("samples/s", [tag for tag in ("throughput/samples_per_s",) if tag in run.curves]),
+    ]
+    groups = [(title, tags) for title, tags in groups if tags]
+    if not groups:
+        return None
+
+    def one(axes: Axes, index: int) -> None:
+        title, tags = groups[index]
+        for tag, colour in zip(tags, [BLUE, ORANGE, GREEN, RED, *BASELINES], strict=False):
+            draw(axes, run.curves[tag], colour, tag.split("/", 1)[-1])
+        if title == "gradient norm":
+            set_scale(axes, np.concatenate([run.curves[tag].values for tag in tags]))
+        if len(tags) > 1:
+            axes.legend(fontsize=8, frameon=False)
+        finish(axes, title)
+
+    return panels(len(groups), one)

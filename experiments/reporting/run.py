@@ -1,0 +1,90 @@
+"""The report of one run: its sections in a reader's order, and its plots as files."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from experiments.events import Run
+from experiments.reporting.beside import published_table
+from experiments.reporting.curves import Curve
+from experiments.reporting.document import Block, Document, Heading, Picture, Sound, Text
+from experiments.reporting.facts import metric_names, targets_of, term_names
+from experiments.reporting.headline import headline, target_table, warnings
+from experiments.reporting.plots import (
+    metric_figures,
+    optimisation_figure,
+    shares_figure,
+    terms_figure,
+)
+from experiments.reporting.provenance import efficiency, provenance
+from experiments.reporting.published import Published, as_steps, published_for
+from experiments.reporting.tables import metric_table, milestones, term_table
+
+DPI = 130
+
+
+def run_document(run: Run) -> Document:
+    """Everything there is to say about `run`; writes its plots into `figures/`."""
+    published = published_for(run)
+    document = Document(f"{run.name}: {run.folder.resolve().name}")
+    document.add(*headline(run), *warnings(run))
+    document.add(*target_table(run))
+    document.add(*metric_table(run))
+    document.add(*pictures(run, "metrics", metric_plots(run, published)))
+    document.add(*term_table(run))
+    terms = term_names(run)
+    plots = [terms_figure(run, terms), shares_figure(run, terms)]
+    document.add(*pictures(run, "terms", plots))
+    document.add(*milestones(run))
+    document.add(*published_table(run, published))
+    document.add(*what_it_makes(run))
+    optimisation = pictures(run, "optimisation", [optimisation_figure(run)])
+    if optimisation:
+        document.add(Heading("Learning rate, gradients, throughput"), *optimisation)
+    document.add(*efficiency(run))
+    document.add(*provenance(run))
+    return document
+
+
+def metric_plots(run: Run, published: Published | None) -> list[Figure]:
+    names = metric_names(run)
+    return metric_figures(run, names, targets_of(run)[0], overlays(run, published))
+
+
+def overlays(run: Run, published: Published | None) -> dict[str, Curve]:
+    """The published points by our tag, in our unit, over our steps."""
+    if published is None:
+        return {}
+    found = {row.tag(run): as_steps(run, row, published.axis) for row in published.rows}
+    return {tag: curve for tag, curve in found.items() if tag and curve is not None}
+
+
+def pictures(run: Run, name: str, figures: list[Figure | None]) -> list[Block]:
+    """Save what was drawn as figures/report_<name>.png (then _2, ...) and show it."""
+    return save(run.folder, name, [figure for figure in figures if figure is not None])
+
+
+def save(folder: Path, name: str, figures: list[Figure]) -> list[Block]:
+    blocks: list[Block] = []
+    for count, figure in enumerate(figures, start=1):
+        suffix = "" if count == 1 else f"_{count}"
+        path = folder / "figures" / f"report_{name}{suffix}.png"
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, dpi=DPI)
+        blocks.append(Picture(path))
+    return blocks
+
+
+def what_it_makes(run: Run) -> list[Block]:
+    """The run's own pictures and sounds."""
+    if not run.figures and not run.audio:
+        return []
+    blocks: list[Block] = [Heading("What it makes")]
+    for path in run.figures:
+        blocks += [Heading(path.stem.replace("_", " "), 3), Picture(path, plot=False)]
+    if run.audio:
+        blocks += [Heading("Audio", 3), *[Sound(path) for path in run.audio]]
+        codec = str((run.summary.get("data") or {}).get("codec", ""))
+        if codec:
+            blocks.append(Text(f"Decoded with the codec: {codec}.", "note"))
+    return blocks

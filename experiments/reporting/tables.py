@@ -1,0 +1,136 @@
+"""The tables of a run: its terms, its metrics beside baselines, its milestones."""
+
+import numpy as np
+
+from experiments.events import Run, epoch_of
+from experiments.reporting.curves import Curve
+from experiments.reporting.document import Block, Cell, Heading, Table
+from experiments.reporting.facts import (
+    last_step,
+    metric_names,
+    objective_of,
+    targets_of,
+    term_names,
+)
+from experiments.reporting.numbers import change, number, percent
+
+
+def term_table(run: Run) -> list[Block]:
+    """First, best and last of each raw term; its share at the end."""
+    weights = run.summary.get("loss_weights") or run.config.get("loss") or {}
+    rows = []
+    for name in [*term_names(run), "total"]:
+        curve = run.curves.get(f"train/{name}")
+        values = curve.finite().values if curve is not None else np.zeros(0)
+        if not len(values):
+            rows.append(
+                [name, number(weights.get(name)), *[Cell("not logged", "quiet")] + [""] * 4]
+            )
+            continue
+        tail = values[-max(1, len(values) // 20) :].mean()
+        shares = run.curves.get(f"share/{name}", Curve(np.zeros(0), np.zeros(0))).finite().values
+        share = shares[-max(1, len(shares) // 20) :].mean() if len(shares) else None
+        rows.append(
+            [
+                name,
+                number(weights.get(name)) if name != "total" else "",
+                number(values[0]),
+                number(values.min()),
+                number(tail),
+                change(values[0], tail),
+                percent(share) if name != "total" else "",
+            ]
+        )
+    if len(rows) == 1 and rows[0][0] == "total" and "train/total" not in run.curves:
+        return []
+    note = (
+        "Raw terms, without their weights. last and share: mean of the last twentieth of the "
+        "logged points. The total changes its scale with the weights: nothing is chosen by it."
+    )
+    head = ["term", "weight", "first", "lowest", "last", "change", "share"]
+    return [Heading("Loss terms"), Table(head, rows, caption=note)]
+
+
+def metric_table(run: Run) -> list[Block]:
+    """Every metric on validation and test data, beside every baseline."""
+    names, baselines = metric_names(run), run.summary.get("baselines") or {}
+    if not names:
+        return []
+    rows, bare = [], []
+    for name in names:
+        curve = run.curves.get(f"val/{name}")
+        first = curve.values[0] if curve is not None and len(curve.values) else None
+        beside = [values.get(name) for values in baselines.values()]
+        if all(value is None for value in beside):
+            bare.append(name)
+        last, test = run.value(f"val/{name}"), run.value(f"test/{name}")
+        rows.append([name, *map(number, (first, last, test)), *map(number, beside)])
+    caption = "test: the best checkpoint by the objective."
+    if bare and baselines:
+        caption += f" Without a baseline: {', '.join(bare)}."
+    elif not baselines:
+        caption += " No baselines are known: they come with summary.json, at the end of a run."
+    head = ["metric", "val, first", "val, last", "test", *baselines]
+    return [Heading("Metrics beside baselines"), Table(head, rows, caption=caption)]
+
+
+def milestone_places(run: Run) -> tuple[str, list[int]]:
+    """What to count by ("epoch" or "step") and about ten places, dense at first."""
+    curve = run.curves.get("epoch")
+    last = int(curve.values[-1]) + 1 if curve is not None and len(curve.values) else 0
+    unit = "epoch" if last >= 4 else "step"
+    if unit == "step":
+        last = last_step(run) or 0
+        logged = np.unique(np.concatenate([c.steps for c in run.curves.values()] or [[0]]))
+    places = [p * 10**k for k in range(8) for p in (1, 2, 5) if p * 10**k < 0.95 * last]
+    places.append(last)
+    if unit == "step":
+        places = [int(logged[abs(logged - place).argmin()]) for place in places]
+    places = sorted(set(places))
+    return unit, places if len(places) <= 12 else [places[0], *places[-11:]]
+
+
+def value_at(run: Run, tag: str, unit: str, place: int) -> float | None:
+    """A training tag's mean over that epoch, another tag's last value in it; by steps: up to it."""
+    curve = run.curves.get(tag)
+    if curve is None or not len(curve.steps):
+        return None
+    curve = curve.finite()
+    if unit == "epoch":
+        inside = curve.values[epoch_of(run, curve.steps) == place]
+        if not len(inside):
+            return None
+        return float(inside.mean() if tag.startswith("train/") else inside[-1])
+    index = int(np.searchsorted(curve.steps, place, side="right")) - 1
+    return float(curve.values[index]) if index >= 0 else None
+
+
+def milestones(run: Run) -> list[Block]:
+    if not run.curves:
+        return []
+    unit, places = milestone_places(run)
+    name = objective_of(run).get("name")
+    watched = [str(tag) for tag in (run.config.get("watch") or {}).values()]
+    stated = list(targets_of(run)[0])
+    validated = [
+        tag if tag.startswith("val/") else f"val/{tag.split('/', 1)[-1]}" for tag in stated
+    ]
+    terms = [f"train/{term}" for term in term_names(run)]
+    wanted = dict.fromkeys([str(name), "train/total", *watched, *validated, *terms])
+    tags = [tag for tag in wanted if tag in run.curves][:8]
+    if not tags or len(places) < 2:
+        return []
+    rows = []
+    for place in places:
+        values = [value_at(run, tag, unit, place) for tag in tags]
+        if any(value is not None for value in values):
+            rows.append([f"{place:,}", *map(number, values)])
+    changes = []
+    for tag in tags:
+        values = [value_at(run, tag, unit, place) for place in places]
+        known = [value for value in values if value is not None]
+        changes.append(change(known[0], known[-1]) if len(known) > 1 else "–")
+    rows.append(["change", *changes])
+    note = "Training terms: mean over the epoch; the others: the last value in it."
+    caption = note if unit == "epoch" else "The last value logged up to that step."
+    return [Heading("Milestones"), Table([unit, *tags], rows, caption=caption)]
