@@ -16,6 +16,9 @@ class Interrupted(SystemExit):
 class Interrupt(pl.Callback):
     """Saves `path` after the batch in which SIGINT or SIGTERM came, then raises Interrupted.
 
+    After the last batch of an epoch, or one with a validation due, it waits for that: a checkpoint
+    between the two would resume behind the validation, or skip an epoch.
+
     The handler only sets a flag: Lightning's own broadcasts inside the signal handler, which hangs
     DDP. Ranks decide together after each batch, since a signal may reach only some of them. A
     second signal ends the process at once.
@@ -42,9 +45,12 @@ class Interrupt(pl.Callback):
         self._install()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.strategy.reduce_boolean_decision(self.signum != 0, all=False):
-            trainer.save_checkpoint(self.path)
-            self._leave(trainer)
+        count = batch_idx if trainer.check_val_every_n_epoch else trainer.fit_loop.total_batch_idx
+        if not trainer.is_last_batch and (count + 1) % trainer.val_check_batch:
+            self._leave_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        self._leave_if_asked(trainer)
 
     def on_train_end(self, trainer, pl_module) -> None:
         self._restore()
@@ -57,7 +63,10 @@ class Interrupt(pl.Callback):
             signal.signal(signum, handler)
         self.before = {}
 
-    def _leave(self, trainer) -> None:
+    def _leave_if_asked(self, trainer) -> None:
+        if not trainer.strategy.reduce_boolean_decision(self.signum != 0, all=False):
+            return
+        trainer.save_checkpoint(self.path)
         signum = self.signum or signal.SIGTERM
         if trainer.is_global_zero:
             name = signal.Signals(signum).name
