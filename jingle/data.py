@@ -264,8 +264,9 @@ class JinglePairs(L.LightningDataModule):
             total, squares = total + array.sum(0), squares + (array**2).sum(0)
         mean = total / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-        # silence has no spread: a floor far below any music's (about 1 to 20) keeps it finite
-        return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(std, 1e-2)).float()
+        # a channel that stands still (or silence throughout) must not be divided by nothing
+        floor = 0.01 * float(np.sqrt((std**2).mean())) or 1.0
+        return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(std, floor)).float()
 
     def train_dataloader(self) -> StatefulDataLoader:
         dataset = TrainTriples(self._store, self._triples["train"], self.frames, self.seed)
