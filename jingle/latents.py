@@ -164,12 +164,11 @@ def fill(
     if workers is None:
         separating = sum(job.pair is not None and job.pair.percussive is None for job in jobs)
         workers = min(os.cpu_count() or 1, 16) if separating >= 16 else 0
-    bar = tqdm(total=sum(frames) / 75, unit=" s of audio", unit_scale=True, desc="caching latents")
-    with bar:
+    with tqdm(total=len(frames), unit="song", desc="caching latents") as bar:
         for keys, names, waves in batches(jobs, batch=batch, workers=workers):
             for key, name, latents in zip(keys, names, encode(codec, waves), strict=True):
                 store.put(key, latents.T.cpu().numpy(), name)
-                bar.update(latents.shape[-1] / 75)
+                bar.update()
 
 
 def batches(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.shared.corpora import content_hash
 from experiments.shared.errors import InputError
 from jingle import audio
 
@@ -91,10 +90,10 @@ def examine(file: Path) -> dict:
     """Read `file` to its end: its hash and length, or what is wrong with it."""
     entry = {"path": str(file.resolve()), "stamp": stamp(file)}
     try:
-        samples = len(audio.read(file))
+        sound = audio.read(file)
     except InputError as error:
         return entry | {"problem": str(error)}
-    return entry | {"hash": content_hash([file]), "samples": samples}
+    return entry | {"hash": audio.fingerprint(sound), "samples": len(sound)}
 
 
 def splits(root: Path) -> dict[str, Path]:
