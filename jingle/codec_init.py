@@ -87,6 +87,7 @@ def lapped_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor, gain: fl
         shift = after
     kept = len(shift)
     size = signal.std(dim=(0, 2))
+    size = size.clamp_min(1e-3 * float(size.max()))  # directions that the samples never took
     _connect(last, torch.diag(1 / size), 1.0)
     last.bias[:kept] = -shift / size
     _connect(entry, torch.diag(size), 1.0)

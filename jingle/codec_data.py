@@ -1,0 +1,238 @@
+"""Songs for the codec: a folder of the user's own, or a rendered one, in crops and whole."""
+
+import hashlib
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+from tqdm import tqdm
+
+from experiments.shared import corpora
+from experiments.shared.errors import InputError
+from experiments.shared.sampling import EpochSampler
+from jingle import audio
+from jingle.codec_augment import augment
+from jingle.scan import FileBook
+from jingle.song import PARTS, render_song
+
+SPLITS = ("train", "val", "test")
+QUIET = 1e-3  # RMS below which a training crop is drawn again
+
+
+def make_songs(folder: Path, *, counts: dict[str, int], seconds: float, seed: int) -> None:
+    """Render songs as `folder/{split}/song_0000.wav`; a third of those for training lack parts."""
+    jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
+    for split, index in tqdm(jobs, desc="rendering songs", unit="song"):
+        # the constant keeps these songs apart from those of jingle.corpus at the same seed
+        key = (seed, 7919, SPLITS.index(split), index)
+        rng, parts = np.random.default_rng((*key, 1)), PARTS
+        if split == "train" and rng.random() < 1 / 3:
+            parts = tuple(rng.permutation(PARTS)[: rng.integers(1, len(PARTS))])
+        song = render_song(key, seconds, parts=parts)
+        audio.write(folder / split / f"song_{index:04d}.wav", song["audio"])
+
+
+def find_songs(root: Path) -> dict[str, list[Path]]:
+    """Audio files by split: of train/, val/ and test/ if all are there, else split by file.
+
+    Every twentieth file then goes to validation and to test, at least one each, chosen by a fixed
+    shuffle of the sorted names.
+
+    Raises:
+        InputError: no folder, or fewer than three songs.
+    """
+    if not root.is_dir():
+        raise InputError(f"data.root={root}: no such folder; expected a folder of songs")
+    if all((root / split).is_dir() for split in SPLITS):
+        return {split: _audio_files(root / split) for split in SPLITS}
+    files = _audio_files(root)
+    if len(files) < 3:
+        raise InputError(
+            f"data.root={root}: expected at least 3 songs ({', '.join(audio.SUFFIXES)}), "
+            f"got {len(files)}"
+        )
+    files = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
+    held = max(1, len(files) // 20)
+    return {"val": files[:held], "test": files[held : 2 * held], "train": files[2 * held :]}
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in audio.SUFFIXES)
+
+
+class TrainCrops(Dataset):
+    """Item (epoch, index): {"audio": float32 (1, S)}, a random crop of a random song, augmented.
+
+    All chance follows from (seed, epoch, index). A shorter song is padded with silence.
+    """
+
+    def __init__(self, songs: list[tuple[Path, float]], seconds: float, size: int, seed: int):
+        self.songs, self.seconds, self.size, self.seed = songs, seconds, size, seed
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, *item))
+        sound = augment(self._crop(rng), self._crop(rng), rng)
+        return {"audio": torch.from_numpy(sound)[None]}
+
+    def _crop(self, rng: np.random.Generator) -> np.ndarray:
+        for _ in range(4):
+            file, seconds = self.songs[rng.integers(len(self.songs))]
+            start = rng.uniform(0, max(0.0, seconds - self.seconds))
+            sound = padded(audio.read(file, start, self.seconds), self.seconds)
+            if np.sqrt(np.mean(sound**2)) > QUIET:
+                break
+        return sound
+
+
+class WholeSongs(Dataset):
+    """Item index: {"audio": float32 (1, S)}, the first `seconds` of a song."""
+
+    def __init__(self, songs: list[tuple[Path, float]], seconds: float):
+        self.songs, self.seconds = songs, seconds
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        sound = padded(audio.read(self.songs[index][0], 0.0, self.seconds), self.seconds)
+        return {"audio": torch.from_numpy(sound)[None]}
+
+
+def padded(sound: np.ndarray, seconds: float) -> np.ndarray:
+    """Exactly `seconds` of `sound`, with silence after it where it is shorter."""
+    samples = round(seconds * audio.RATE)
+    return np.pad(sound[:samples], (0, max(0, samples - len(sound)))).astype(np.float32)
+
+
+class CodecSongs(L.LightningDataModule):
+    """Serves {"audio": (B, 1, S)}: augmented crops for training, song beginnings for the rest.
+
+    Args:
+        root: a folder of songs, or of train/, val/ and test/; None renders the embedded songs.
+        cache: folder for the embedded songs and for what is known of the user's files.
+        crop_seconds: length of a training crop.
+        eval_seconds: how much of a held-out song is heard.
+        batch_size: crops a device.
+        epoch_crops: crops an epoch.
+        seed: of crops and augmentation.
+        num_workers: processes that load batches.
+        songs: embedded songs for training.
+        val_songs: for validation.
+        test_songs: for the test.
+        song_seconds: length of an embedded song.
+        corpus_seed: of the embedded songs.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        cache: str = "data",
+        crop_seconds: float = 1.0,
+        eval_seconds: float = 16.0,
+        batch_size: int = 8,
+        epoch_crops: int = 800,
+        seed: int = 0,
+        num_workers: int = 0,
+        songs: int = 400,
+        val_songs: int = 12,
+        test_songs: int = 40,
+        song_seconds: float = 16.0,
+        corpus_seed: int = 0,
+    ):
+        super().__init__()
+        if min(crop_seconds, eval_seconds) < 0.2 or batch_size < 1 or epoch_crops < batch_size:
+            raise InputError(
+                f"data.crop_seconds={crop_seconds}, eval_seconds={eval_seconds}, batch_size="
+                f"{batch_size}, epoch_crops={epoch_crops}: expected 0.2 s at least, and an epoch "
+                "of one batch at least"
+            )
+        self.root, self.cache = root, Path(cache)
+        self.crop_seconds, self.eval_seconds = crop_seconds, eval_seconds
+        self.batch_size, self.epoch_crops = batch_size, epoch_crops
+        self.seed, self.num_workers = seed, num_workers
+        self.counts = {"train": songs, "val": val_songs, "test": test_songs}
+        self.song_seconds, self.corpus_seed = song_seconds, corpus_seed
+        self.songs: dict[str, list[tuple[Path, float]]] = {}
+        self.skipped: list[str] = []
+        self.hash = ""
+
+    def _folder(self) -> Path:
+        if self.root is not None:
+            return Path(self.root)
+        sizes = {
+            "counts": self.counts,
+            "seconds": self.song_seconds,
+            "seed": self.corpus_seed,
+        }
+        return corpora.build_once(
+            self.cache, "codec-songs", sizes | {"version": 1}, lambda f: make_songs(f, **sizes)
+        )
+
+    def prepare_data(self) -> None:
+        self._folder()
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.songs:
+            return
+        found = find_songs(self._folder())
+        book = FileBook(self.cache)
+        facts = book.look(file for files in found.values() for file in files)
+        hashes = []
+        for split in SPLITS:
+            good = [file for file in found[split] if "problem" not in facts[file]]
+            self.skipped += [facts[f]["problem"] for f in found[split] if "problem" in facts[f]]
+            if not good:
+                raise InputError(
+                    f"data.root={self.root}: no readable song for {split}; "
+                    + "; ".join(self.skipped[:5])
+                )
+            self.songs[split] = [(file, facts[file]["samples"] / audio.RATE) for file in good]
+            hashes += [facts[file]["hash"] for file in good]
+        for problem in self.skipped:
+            print(f"skipped: {problem}", flush=True)
+        self.hash = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:16]
+
+    def train_dataset(self) -> TrainCrops:
+        return TrainCrops(self.songs["train"], self.crop_seconds, self.epoch_crops, self.seed)
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        dataset, trainer = self.train_dataset(), self.trainer
+        sampler = EpochSampler(
+            len(dataset),
+            shuffle=True,
+            seed=self.seed,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
+            drop_last=True,
+        )
+        return StatefulDataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            drop_last=True,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(WholeSongs(self.songs["val"], self.eval_seconds), batch_size=4)
+
+    def test_dataloader(self) -> DataLoader:
+        return DataLoader(WholeSongs(self.songs["test"], self.eval_seconds), batch_size=4)
+
+    def describe(self) -> dict:
+        """What the summary records of the data."""
+        notes = [f"WARNING skipped {problem}" for problem in self.skipped]
+        return {
+            "source": "embedded" if self.root is None else str(self.root),
+            "sizes": {split: len(songs) for split, songs in self.songs.items()},
+            "hash": self.hash,
+            "skipped": len(self.skipped),
+            "notes": notes,
+        }
