@@ -19,7 +19,12 @@ def masks(m: Tensor, n: Tensor) -> Figure:
     extent = (0, m.shape[1] / RATE, 0, len(m))
     for axis, mask, name in zip(axes, (m, n), ("input", "target"), strict=True):
         image = axis.imshow(
-            mask.cpu(), aspect="auto", extent=extent, vmin=0, vmax=1, interpolation="nearest"
+            mask.cpu().numpy(),
+            aspect="auto",
+            extent=extent,
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
         )
         axis.set(title=f"{name} mask, mean {float(mask.mean()):.3f}", ylabel="latent channel")
         axis.grid(False)
@@ -34,7 +39,7 @@ def latents(pieces: dict[str, Tensor]) -> Figure:
     for axis, (name, piece) in zip(axes, pieces.items(), strict=True):
         extent = (0, piece.shape[1] / RATE, 0, len(piece))
         image = axis.imshow(
-            piece.cpu(), aspect="auto", extent=extent, vmin=-3, vmax=3, cmap="coolwarm"
+            piece.cpu().numpy(), aspect="auto", extent=extent, vmin=-3, vmax=3, cmap="coolwarm"
         )
         axis.set(title=name, ylabel="channel")
         axis.grid(False)
@@ -52,7 +57,7 @@ def spectrograms(pieces: dict[str, Tensor], rate: int) -> Figure:
         power = torch.stft(wave, 1024, 256, window=window, return_complex=True).abs().square()
         level = 10 * torch.log10(power / power.amax().clamp_min(1e-12) + 1e-8)
         extent = (0, len(wave) / rate, 0, rate / 2000)
-        image = axis.imshow(level, aspect="auto", extent=extent, vmin=-80, vmax=0)
+        image = axis.imshow(level.numpy(), aspect="auto", extent=extent, vmin=-80, vmax=0)
         axis.set(title=name, ylabel="kHz")
         axis.grid(False)
     axes[-1].set_xlabel("seconds")

@@ -1,0 +1,317 @@
+"""Laws of the creative agent as a whole: gradients, resuming, noise, statistics, adversary."""
+
+import functools
+import json
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from experiments.shared import checkpoints
+from experiments.shared.errors import InputError
+from experiments.shared.schedules import warmup_cosine
+from jingle import losses
+from jingle.module import CreativeAgent
+
+WEIGHTS = {"target": 0, "input": 0, "spectral": 0, "mel": 0}
+WEIGHTS |= {"gan": 0.1, "mask_reg": 0.1, "balance": 5, "blend": 1}
+SMALL = {"gate": {"width": 16}, "stages": {"widths": [16, 16], "depth": 1, "patch": 2}}
+PUBLISHED = {
+    "agent": "attention",
+    "writer": "published",
+    "adversary": "published",
+    "mask_terms": "batch",
+    "standardise": False,
+}
+
+
+class Humming:
+    """A codec whose sound follows its latents, differentiably."""
+
+    meaningful, identity, note = False, "humming", ""
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        loud = latents.mean(1, keepdim=True).repeat_interleave(320, -1)
+        return loud * torch.sin(torch.arange(loud.shape[-1]) * 0.1)
+
+
+def song(frames: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Six beating and six slowly changing components, each (6, frames)."""
+    period, phase = torch.randint(12, 60, (2,), generator=generator)
+    beat = ((torch.arange(frames) + phase) % period < period // 4).float()
+    notes = torch.randn(6, frames // 40 + 1, generator=generator)
+    rhythm = torch.randn(6, 1, generator=generator) * beat
+    return rhythm, notes.repeat_interleave(40, 1)[:, :frames]
+
+
+class Pairs(pl.LightningDataModule):
+    """Pairs of songs in raw latents, and their blends: the input's rhythm, the target's harmony."""
+
+    def __init__(self, frames: int = 80, batch_size: int = 2, size: int = 8):
+        super().__init__()
+        self.batch_size, self.size, self.codec = batch_size, size, Humming()
+        generator = torch.Generator().manual_seed(0)
+        mix, self.items = torch.randn(128, 12, generator=generator), []
+        for k in range(size + 4):
+            a, b = song(frames, generator), song(frames, generator)
+            latents = [2 + 2 * mix @ torch.cat(parts) for parts in (a, b, (a[0], b[1]))]
+            item = dict(zip(("input", "target", "blend"), latents, strict=True))
+            extra = {"matched": torch.tensor(k % 2 == 0), "pair": torch.tensor(k // 2)}
+            self.items.append(item | extra)
+        self.statistics = (torch.full((128,), 2.0), torch.full((128,), 5.0))
+
+    def train_dataloader(self) -> DataLoader:
+        items = [
+            {k: item[k] for k in ("input", "target", "blend")} for item in self.items[: self.size]
+        ]
+        return DataLoader(items, batch_size=self.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.items[self.size :], batch_size=self.batch_size)
+
+    def test_dataloader(self) -> DataLoader:
+        return self.val_dataloader()
+
+
+class Reseed(pl.Callback):
+    """As the suite does: every batch draws its noise from its own number."""
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        torch.manual_seed(1000 * trainer.current_epoch + batch_idx)
+
+
+def agent(weights: dict | None = None, **options) -> CreativeAgent:
+    torch.manual_seed(0)
+    partial = functools.partial
+    return CreativeAgent(
+        WEIGHTS | (weights or {}),
+        **(SMALL | {"heard": 0} | options),
+        optimizer=partial(torch.optim.AdamW, lr=1e-3),
+        adversary_optimizer=partial(torch.optim.AdamW, lr=1e-3, betas=(0.5, 0.999)),
+        schedule=partial(warmup_cosine, warmup=1, total=4),
+    )
+
+
+def fit(module: CreativeAgent, tmp_path, *, pairs: Pairs | None = None, **options) -> pl.Trainer:
+    resume = options.pop("ckpt_path", None)
+    defaults = {"max_epochs": 1, "limit_val_batches": 0, "callbacks": [Reseed()]}
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        **(defaults | options),
+    )
+    trainer.fit(module, datamodule=pairs or Pairs(), ckpt_path=resume)
+    return trainer
+
+
+class Gradients(pl.Callback):
+    """Which parameters ever got a gradient that is not zero."""
+
+    def __init__(self):
+        self.reached: set[str] = set()
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        for name, p in module.named_parameters():
+            if p.grad is not None and p.grad.abs().sum() > 0:
+                self.reached.add(name)
+
+
+@pytest.mark.parametrize("options", [{}, PUBLISHED], ids=["ours", "published"])
+def test_gradients_reach_every_parameter_and_every_step_counts_once(tmp_path, options):
+    gradients, module = Gradients(), agent(**options)
+    trainer = fit(module, tmp_path, callbacks=[Reseed(), gradients], max_steps=3, max_epochs=-1)
+    assert gradients.reached == {name for name, _ in module.named_parameters()}
+    assert trainer.global_step == 3  # generator updates; the adversary's are not counted
+    assert torch.isfinite(module.grad_norm)
+
+
+def test_each_optimizer_has_its_own_parameters_and_all_of_them():
+    module = agent()
+    optimizers, _ = module.configure_optimizers()
+    owned = [{id(p) for g in o.param_groups for p in g["params"]} for o in optimizers]
+    assert not owned[0] & owned[1]
+    assert owned[0] | owned[1] == {id(p) for p in module.parameters()}
+    assert owned[1] == {id(p) for p in module.adversary.parameters()}
+
+
+def test_the_adversary_trains_on_its_own_loss_only(tmp_path):
+    """With all generator weights 0 the generator stays where it was, and the adversary moves."""
+    module = agent(dict.fromkeys(losses.TERMS, 0))
+    before = {name: p.clone() for name, p in module.named_parameters()}
+    module.make_optimizers = (
+        functools.partial(torch.optim.SGD, lr=0.1),
+        functools.partial(torch.optim.SGD, lr=0.1),
+        None,
+    )
+    fit(module, tmp_path)
+    moved = {name for name, p in module.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name in before if name.startswith("adversary.")}
+    assert all(p.requires_grad for p in module.parameters())
+
+
+def test_the_training_loss_is_the_weighted_sum_and_shares_add_up(tmp_path):
+    found = fit(agent(), tmp_path, log_every_n_steps=1).callback_metrics
+    total = sum(w * float(found[f"train/{k}"]) for k, w in WEIGHTS.items() if w)
+    assert float(found["train/total"]) == pytest.approx(total, rel=1e-5)
+    assert sum(
+        float(found[f"share/{k}"]) for k in WEIGHTS if f"share/{k}" in found
+    ) == pytest.approx(1)
+    composed = (
+        float(found[f"train/{k}"]) * w
+        for k, w in zip(("overlap", "coverage", "temporal"), (1, 0.5, 5), strict=True)
+    )
+    assert float(found["train/mask_reg"]) == pytest.approx(sum(composed), rel=1e-5)
+
+
+def test_dear_terms_are_computed_where_they_weigh_and_say_so_where_not(tmp_path, capsys):
+    found = fit(agent(), tmp_path).callback_metrics
+    assert "train/mel" not in found
+    assert (
+        "not computed, for they need decoded audio and weigh 0: spectral, mel"
+        in capsys.readouterr().out
+    )
+    module = agent({"mel": 1.0}, decode_every=1, decode_seconds=0.5)
+    found = fit(module, tmp_path).callback_metrics
+    assert float(found["train/mel"]) > 0
+    assert "train/spectral" not in found
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
+    whole = agent()
+    fit(whole, tmp_path, max_epochs=3)
+    first = agent()
+    fit(first, tmp_path, max_epochs=1).save_checkpoint(tmp_path / "one.ckpt")
+    second = agent()
+    trainer = fit(second, tmp_path, max_epochs=3, ckpt_path=tmp_path / "one.ckpt")
+    assert trainer.global_step == 12
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_the_temperature_falls_by_the_epoch_to_its_last_value(tmp_path):
+    class Watch(pl.Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+            self.seen.append(module.annealed())
+
+    watch = Watch()
+    fit(agent(anneal=2, temperature=(1.0, 0.25)), tmp_path, max_epochs=3, callbacks=[watch])
+    assert watch.seen[0] == 1.0
+    assert watch.seen[4] == pytest.approx(0.5)
+    assert watch.seen[8:] == pytest.approx([0.25] * 4)
+    assert watch.seen == sorted(watch.seen, reverse=True)
+
+
+def test_noise_only_in_training(tmp_path):
+    module = agent(noise=50.0)
+    batch = next(iter(Pairs().val_dataloader()))
+    first, second = (module.generate(batch["input"], batch["target"]) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    loud = float(fit(module, tmp_path).callback_metrics["train/blend"])
+    quiet = float(fit(agent(noise=0.0), tmp_path).callback_metrics["train/blend"])
+    assert loud > 3 * quiet
+
+
+def test_generate_gives_raw_latents_and_complementary_masks():
+    module, pairs = agent(), Pairs()
+    module.mean.fill_(2.0)
+    module.std.fill_(5.0)
+    batch = next(iter(pairs.val_dataloader()))
+    made = module.generate(batch["input"], batch["target"])
+    m, n = made["input_mask"], made["target_mask"]
+    assert torch.equal(m + n, torch.ones_like(m))
+    # untrained: half the sum of the gated sources, in standardised latents
+    wanted = 0.5 * (m * (batch["input"] - 2) / 5 + n * (batch["target"] - 2) / 5) * 5 + 2
+    torch.testing.assert_close(made["output"], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
+    module = agent(heard=3)
+    trainer = fit(module, tmp_path, limit_val_batches=None)
+    results = []
+    for _ in range(2):
+        (found,) = trainer.test(module, datamodule=Pairs(), verbose=False)
+        results.append(found)
+    assert results[0] == results[1]
+    assert set(module.baselines) == {
+        *("plain_average", "input_alone", "target_alone", "gated_sum", "blend_itself"),
+        *("constant_half", "random_bits", "static_split", "alternation_2s"),
+    }
+    measured = {name.removeprefix("test/") for name in found}
+    assert {"rhythm_f1", "harmony", "mel_distance", "adversary_auc", "chance_corrected"} <= measured
+    with_baseline = set().union(*module.baselines.values())
+    assert measured <= with_baseline
+    assert module.baselines["plain_average"]["copying"] == pytest.approx(1)
+    assert module.baselines["blend_itself"]["mel_distance"] == 0
+    json.dumps(module.baselines)  # plain numbers
+    assert set(module.figures()) == {"masks", "latents", "spectrograms", "mask_means"}
+    sound, rate = module.audio()["output"]
+    assert sound.shape == (1, 80 * 320)
+    assert rate == 24_000
+
+
+def test_statistics_travel_with_the_checkpoint_and_the_codec_does_not(tmp_path):
+    module = agent()
+    trainer = fit(module, tmp_path)
+    file = tmp_path / "agent.ckpt"
+    trainer.save_checkpoint(file)
+    content = torch.load(file, weights_only=True)
+    assert not [name for name in content["state_dict"] if "codec" in name or "tables" in name]
+    content["class"] = checkpoints.class_name(CreativeAgent)
+    torch.save(content, file)
+    loaded = checkpoints.load(CreativeAgent, file)
+    assert not loaded.training
+    assert float(loaded.mean[0]) == 2.0
+    other = Pairs()
+    other.statistics = (torch.zeros(128), torch.ones(128))
+    trainer.test(loaded, datamodule=other, verbose=False)
+    assert float(loaded.mean[0]) == 2.0  # of its own training set, not of the one it is tested on
+    batch = next(iter(other.val_dataloader()))
+    made = [m.eval().generate(batch["input"], batch["target"]) for m in (module, loaded)]
+    assert torch.equal(made[0]["output"], made[1]["output"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "message"),
+    [
+        ({"novelty": 1}, {}, "unknown loss weight"),
+        ({"gan": -0.1}, {}, "gan=-0.1: expected a finite weight"),
+        ({}, {"agent": "oracle"}, "agent=oracle: expected one of gate, attention"),
+        ({}, {"mask_terms": "all"}, "mask_terms=all: expected one of each, batch"),
+    ],
+)
+def test_wrong_settings_say_what_is_possible(weights, options, message):
+    with pytest.raises(InputError, match=message):
+        agent(weights, **options)
+
+
+@pytest.mark.slow
+def test_it_learns_the_blend_within_its_constraints(tmp_path):
+    """It beats the plain average on other pairs, with sharp, balanced, moving masks."""
+    module = agent(
+        gate={"width": 32},
+        stages={"widths": [64, 64], "depth": 1, "patch": 2},
+        noise=0.2,
+        anneal=4,
+    )
+    module.make_optimizers = (
+        functools.partial(torch.optim.AdamW, lr=3e-3),
+        functools.partial(torch.optim.AdamW, lr=5e-5),
+        functools.partial(warmup_cosine, warmup=1, total=12),
+    )
+    pairs = Pairs(frames=160, batch_size=4, size=32)
+    trainer = fit(module, tmp_path, max_epochs=12, pairs=pairs)
+    (found,) = trainer.test(module, datamodule=pairs, verbose=False)
+    assert found["test/complementarity"] >= 0.95
+    assert found["test/coverage_error"] == 0
+    assert found["test/balance_error_q95"] <= 0.02
+    assert found["test/input_temporal_variance"] >= 0.10
+    assert found["test/dwell"] >= 0.25
+    assert found["test/blend_gain"] > 0.1
