@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from experiments.shared import plots
+from multitrack import metrics
 from multitrack.geometry import rectangles
 from multitrack.timeline import ASSETS, SAMPLES_PER_SECOND
 
@@ -103,3 +104,83 @@ def canvas_rectangles(values: np.ndarray, sizes: np.ndarray, canvas: tuple[int, 
         torch.as_tensor(sizes, dtype=torch.float64),
         torch.tensor(canvas, dtype=torch.float64),
     ).numpy()
+
+
+def moments(
+    edits: dict[str, np.ndarray], sizes: np.ndarray, size: tuple[int, int], count: int = 4
+) -> Figure:
+    """The canvas at the `count` moments, well apart, at which most clips show."""
+    busy = next(iter(edits.values()))[..., 0].sum(1)
+    part = max(1, len(busy) // count)
+    at = [int(i * part + np.argmax(busy[i * part : (i + 1) * part])) for i in range(count)]
+    at = [t for t in at if t < len(busy)]
+    full = np.where(sizes > 0, sizes, np.array(size))
+    frames = {name: (edit[at], full[at]) for name, edit in edits.items()}
+    return canvas(frames, size, [f"{t / SAMPLES_PER_SECOND:.1f} s" for t in at])
+
+
+def tracks(rows: np.ndarray, predictors: tuple[str, ...], title: str) -> Figure:
+    """F1 of each track with its support; rows (V, P, R). Rare tracks (< 5 % on) are shaded."""
+    sums = rows.sum(0)
+    f1, share = metrics.track_f1(sums), metrics.pick(sums, "tp") + metrics.pick(sums, "fn")
+    share = share[0] / max(1, metrics.pick(sums, "frames")[0])
+    used = np.nonzero(share > 0)[0]
+    figure, (axis,) = plots.new_figure(1, 1, size=(1.5 + 0.55 * len(used), 3.2))
+    shown = [p for p, row in zip(predictors, sums, strict=True) if row.any() and p != "prior"]
+    width = 0.8 / max(1, len(shown))
+    for number, name in enumerate(shown):
+        heights = np.nan_to_num(f1[predictors.index(name), used])
+        axis.bar(np.arange(len(used)) + number * width, heights, width, label=name)
+    clips = metrics.pick(sums, "clips")[0]
+    labels = [f"V{k + 1}\n{share[k]:.1%}\n{clips[k]:.0f}" for k in used]
+    for place, k in enumerate(used):
+        if share[k] < metrics.RARE:
+            axis.axvspan(place - 0.15, place + 0.8, color="0.92", zorder=0)
+    axis.set_xticks(np.arange(len(used)) + 0.4 - width / 2, labels, fontsize=7)
+    axis.set(ylabel="F1 of activity", ylim=(0, 1.02), title=f"{title}: by track (share on, onsets)")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def horizons(rows: dict[str, np.ndarray], predictors: tuple[str, ...]) -> Figure | None:
+    """Macro-F1, boundary F1, scale and IoU over the forecast's horizon."""
+    found = {
+        int(task.removeprefix("forecast")): metrics.metrics(edits.sum(0))
+        for task, edits in rows.items()
+        if task.removeprefix("forecast").isdigit()
+    }
+    if len(found) < 2:
+        return None
+    at = sorted(found)
+    names = ("active_f1", "boundary_f1_2", "scale_mae", "iou")
+    figure, axes = plots.new_figure(1, len(names), size=(2.9, 2.6))
+    for axis, name in zip(axes, names, strict=True):
+        for number, predictor in enumerate(predictors):
+            if predictor != "prior":
+                line = [found[h][name][number] for h in at]
+                axis.plot(at, line, marker="o", markersize=3, label=predictor)
+        axis.set(title=name, xlabel="horizon, frames", xscale="log", xticks=at, xticklabels=at)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def table(rows: np.ndarray, predictors: tuple[str, ...]) -> str:
+    """The tracks as text: support, precision, recall, F1 beside persistence's; rows (V, P, R)."""
+    sums = rows.sum(0)
+    f1 = metrics.track_f1(sums)
+    tp, fp, fn = (metrics.pick(sums, key) for key in ("tp", "fp", "fn"))
+    clips, frames = metrics.pick(sums, "clips")[0], metrics.pick(sums, "frames")[0]
+    lines = [f"{'track':>5} {'on':>6} {'onsets':>6} {'P':>6} {'R':>6} {'F1':>6} {'persist.':>8}"]
+    for k in range(f1.shape[1]):
+        support = tp[0, k] + fn[0, k]
+        if support:
+            share = support / frames
+            rare = " rare" if share < metrics.RARE else ""
+            few = " (fewer than 20 clips)" if clips[k] < 20 else ""
+            precision = tp[0, k] / max(1, tp[0, k] + fp[0, k])
+            lines.append(
+                f"{f'V{k + 1}':>5} {share:>6.1%} {clips[k]:>6.0f} {precision:>6.3f} "
+                f"{tp[0, k] / support:>6.3f} {f1[0, k]:>6.3f} "
+                f"{f1[predictors.index('persistence'), k]:>8.3f}{rare}{few}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""The published model, wiring and all, kept to show its floor: output = g(frame) + c(track).
+
+After the encoder a track embedding is added and only linear maps follow, so that all tracks get the
+same signal over time. Exactly 2,230,547 parameters at the published sizes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from multitrack.network import positions
+from multitrack.timeline import ASSETS, TRACKS
+
+
+class AdditiveTransformer(nn.Module):
+    """As `network.TrackTransformer` from outside; inside z-scores (B, S, K * 9), bidirectional."""
+
+    def __init__(
+        self,
+        *,
+        width: int = 256,
+        layers: int = 4,
+        heads: int = 8,
+        feedforward: int = 512,
+        dropout: float = 0.1,
+        tracks: int = TRACKS,
+    ):
+        super().__init__()
+        self.input = nn.Linear(tracks * 9, width)
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.track = nn.Embedding(tracks, width)
+        self.project = nn.Linear(width, width)
+        self.active, self.asset = nn.Linear(width, 2), nn.Linear(width, len(ASSETS))
+        self.values = nn.ModuleList(nn.Linear(width, 1) for _ in range(7))
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+        self.register_buffer("mean", torch.zeros(tracks, 7))
+        self.register_buffer("std", torch.ones(tracks, 7))
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        past = batch["past"]
+        cells = torch.cat([past[..., :2], (past[..., 2:] - self.mean) / self.std], -1)
+        tokens = self.input(cells.flatten(2))
+        tokens = self.dropout(tokens + positions(tokens.shape[1], tokens.shape[2]).to(tokens))
+        tokens = self.encoder(tokens)
+        hidden = self.project(tokens[:, :, None] + self.track.weight)  # (B, S, K, C)
+        values = torch.cat([head(hidden) for head in self.values], -1)
+        return {
+            "active": self.active(hidden),
+            "asset": self.asset(hidden),
+            "values": values * self.std + self.mean,
+        }

@@ -1,0 +1,91 @@
+"""Loss terms: robust ones in units of persistence's error, and the published ones to compare.
+
+`B` batch, `S` frames, `K` tracks. Robust terms have the names of conf/loss/multitrack.yaml.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TERMS = ("active", "asset", "scale", "position", "crop")
+
+
+def active(logits: Tensor, target: Tensor, score: Tensor, unit: float = 1.0) -> Tensor:
+    """Cross entropy (nats / unit) over scored cells; logits (B, S, K, 2), target (B, S, K)."""
+    return _mean(_entropy(logits, target), score) / unit
+
+
+def asset(logits: Tensor, target: Tensor, score: Tensor, unit: float = 1.0) -> Tensor:
+    """Cross entropy (nats / unit) over scored cells that are active. logits (B, S, K, 10)."""
+    return _mean(_entropy(logits, target), score) / unit
+
+
+def scale(value: Tensor, target: Tensor, score: Tensor, unit: float = 1.0) -> Tensor:
+    """Huber loss of (B, S, K), percent / unit."""
+    return _huber(value, target, score, unit)
+
+
+def position(value: Tensor, target: Tensor, score: Tensor, unit: float = 1.0) -> Tensor:
+    """Huber loss of x and y, summed: (B, S, K, 2), canvas sizes / unit."""
+    return _huber(value, target, score, unit)
+
+
+def crop(value: Tensor, target: Tensor, score: Tensor, unit: float = 1.0) -> Tensor:
+    """Huber loss of the four sides, summed: (B, S, K, 4), percent / unit."""
+    return _huber(value, target, score, unit)
+
+
+def published(
+    output: dict[str, Tensor], target: Tensor, score: Tensor, mean: Tensor, std: Tensor
+) -> dict[str, Tensor]:
+    """The published terms: entropies over all cells, squared z-score errors over active cells.
+
+    output: active (B, S, K, 2), asset (B, S, K, 10), values (B, S, K, 7) in raw units; target
+    (B, S, K, 9); mean, std (K, 7) of the training frames. x and y are summed, so are the crops.
+    """
+    on = score & (target[..., 0] > 0.5)
+    error = (((output["values"] - target[..., 2:]) / std) ** 2).float()
+    return {
+        "active": active(output["active"], target[..., 0], score),
+        "asset": asset(output["asset"], target[..., 1], score),
+        "scale": _mean(error[..., 0], on),
+        "position": _mean(error[..., 1:3].sum(-1), on),
+        "crop": _mean(error[..., 3:].sum(-1), on),
+    }
+
+
+def robust(
+    output: dict[str, Tensor], target: Tensor, score: Tensor, units: dict[str, float]
+) -> dict[str, Tensor]:
+    """All five terms; geometry and asset count where the target is active."""
+    on = score & (target[..., 0] > 0.5)
+    values, true = output["values"], target[..., 2:]
+    return {
+        "active": active(output["active"], target[..., 0], score, units["active"]),
+        "asset": asset(output["asset"], target[..., 1], on, units["asset"]),
+        "scale": scale(values[..., 0], true[..., 0], on, units["scale"]),
+        "position": position(values[..., 1:3], true[..., 1:3], on, units["position"]),
+        "crop": crop(values[..., 3:], true[..., 3:], on, units["crop"]),
+    }
+
+
+def _entropy(logits: Tensor, target: Tensor) -> Tensor:
+    flat = F.cross_entropy(logits.flatten(0, -2), target.long().flatten(), reduction="none")
+    return flat.view(target.shape)
+
+
+def _huber(value: Tensor, target: Tensor, score: Tensor, unit: float) -> Tensor:
+    """Quadratic below a tenth of the unit, then linear: the mean error rules, not a jump."""
+    loss = F.smooth_l1_loss(value / unit, target / unit, reduction="none", beta=0.1)
+    return _mean(loss.flatten(3).sum(-1) if loss.dim() > 3 else loss, score)
+
+
+def _mean(value: Tensor, score: Tensor) -> Tensor:
+    weight = score.to(value.dtype)
+    return (value * weight).sum() / weight.sum().clamp_min(1)
+
+
+def column_statistics(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (K, 7) over frames (T, K, 9), inactive ones included, as published."""
+    columns = values[..., 2:].to(torch.float64)
+    return columns.mean(0).float(), columns.std(0, unbiased=False).clamp_min(1e-6).float()

@@ -1,0 +1,284 @@
+"""The LightningModule: training on masked edits, scores beside baselines, pictures."""
+
+from collections.abc import Callable
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from experiments.shared.errors import InputError
+from experiments.shared.losses import check_names, weighted_sum
+from multitrack import baselines, figures, losses, metrics
+from multitrack.additive import AdditiveTransformer
+from multitrack.network import PRESETS, TrackTransformer
+from multitrack.tasks import Task
+from multitrack.timeline import TRACKS
+
+PREDICTORS = ("model", *baselines.NAMES, "reference")
+# What the objective averages: each a mean error relative to persistence's.
+COMPARED = ("active_f1", "boundary_f1_2", "scale_mae", "position_mae", "crop_mae", "iou")
+
+
+class Multitrack(pl.LightningModule):
+    """An edit continued, in-filled or generated, by the default or the published decoder.
+
+    Args:
+        loss_weights: one weight for each of losses.TERMS.
+        decoder: `cell` (the default model) or `additive` (the published wiring).
+        terms: `robust` (errors in `units`) or `published` (z-scores; with the published recipe).
+        preset: sizes of the default model: small, base, large; `sizes` overrides some of them.
+        units: persistence's error of each term, by which it is divided.
+        dropout: in the encoder.
+        optimizer: partial over the parameters.
+        schedule: partial over the optimizer; gets `total` steps.
+    """
+
+    def __init__(
+        self,
+        loss_weights: dict[str, float],
+        *,
+        decoder: str = "cell",
+        terms: str = "robust",
+        preset: str = "small",
+        sizes: dict[str, int] | None = None,
+        units: dict[str, float] | None = None,
+        dropout: float = 0.1,
+        optimizer: Callable | None = None,
+        schedule: Callable | None = None,
+    ):
+        super().__init__()
+        check_names(loss_weights, losses.TERMS)
+        if decoder not in ("cell", "additive"):
+            raise InputError(f"model.decoder={decoder!r}: expected cell or additive")
+        if terms not in ("robust", "published"):
+            raise InputError(f"model.terms={terms!r}: expected robust or published")
+        if preset not in PRESETS:
+            raise InputError(f"model.preset={preset!r}: expected one of {sorted(PRESETS)}")
+        self.units = units or dict.fromkeys(losses.TERMS, 1.0)
+        check_names(self.units, losses.TERMS)
+        self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
+        self.loss_weights, self.decoder, self.terms = loss_weights, decoder, terms
+        self.optimizer, self.schedule = optimizer, schedule
+        if decoder == "additive":
+            self.network = AdditiveTransformer(dropout=dropout, **(sizes or {}))
+        else:
+            self.network = TrackTransformer(**{**PRESETS[preset], **(sizes or {})}, dropout=dropout)
+        # Of the training frames: for the published terms and the constant predictor.
+        self.register_buffer("column_mean", torch.zeros(TRACKS, 7))
+        self.register_buffer("column_std", torch.ones(TRACKS, 7))
+        self.register_buffer("typical", torch.zeros(TRACKS, 9))
+        self.baselines: dict[str, dict[str, float]] = {}
+        self.scores: dict[tuple[str, bool], metrics.EditScores] = {}
+        self.shown: dict | None = None
+        self.rows: dict[str, np.ndarray] = {}
+
+    def setup(self, stage: str) -> None:
+        if stage != "fit":
+            return
+        data = self.trainer.datamodule
+        mean, std = data.columns
+        self.column_mean.copy_(mean)
+        self.column_std.copy_(std)
+        self.typical.copy_(data.typical)
+        if self.decoder == "additive":
+            self.network.mean.copy_(mean)
+            self.network.std.copy_(std)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.network(batch)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        output = self(batch)
+        size = len(batch["past"])
+        terms, other = self._terms(output, batch)
+        total, shares = weighted_sum(terms, self.loss_weights)
+        self.log("train/total", total, batch_size=size)
+        for name, value in terms.items():
+            self.log(f"train/{name}", value.detach(), batch_size=size)
+            self.log(f"share/{name}", shares[name], batch_size=size)
+        for name, value in other.items():
+            self.log(f"train/published_{name}", value, batch_size=size)
+        return total
+
+    def _terms(
+        self, output: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The terms that are trained on, and the published ones where they are not."""
+        target, score = batch["target"], batch["score"]
+        arguments = (target, score, self.column_mean, self.column_std)
+        if self.terms == "published":
+            return losses.published(output, *arguments), {}
+        with torch.no_grad():
+            other = losses.published({k: v.detach() for k, v in output.items()}, *arguments)
+        other["total"] = sum(other.values())
+        return losses.robust(output, target, score, self.units), other
+
+    def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
+        self._score(batch, "val", number)
+
+    def test_step(self, batch: dict[str, Tensor], number: int) -> None:
+        self._score(batch, "test", number)
+
+    def _score(self, batch: dict[str, Tensor], split: str, number: int) -> None:
+        """Sums of one edit, of the model and of every baseline."""
+        data = self.trainer.datamodule
+        chosen: Task = (data.val_tasks if split == "val" else data.test_tasks)[int(batch["task"])]
+        output = self(batch)
+        if self.decoder == "additive" or self.terms == "published":
+            arguments = (batch["target"], batch["score"] & batch["keep"][..., None])
+            found = losses.published(output, *arguments, self.column_mean, self.column_std)
+            for name, value in {**found, "total": sum(found.values())}.items():
+                self.log(f"{split}/published_{name}", value, batch_size=1)
+        said, sure = stitch(output, batch["keep"])
+        kept = {key: batch[key][batch["keep"]] for key in ("past", "velocity", "age", "target")}
+        score = batch["score"][batch["keep"]]
+        predictions = {
+            "model": said,
+            "persistence": baselines.persistence(kept),
+            "linear": baselines.linear(kept),
+            "prior": baselines.prior(kept, self.typical),
+            "reference": batch["reference"],
+        }
+        rows = []
+        for name, prediction in predictions.items():
+            certain = sure if name == "model" else prediction[..., 0]
+            rows.append(
+                metrics.row(
+                    prediction, kept["target"], score, batch["sizes"], batch["canvas"], certain
+                )
+            )
+        key = (chosen.name, bool(batch["heldout"]))
+        if key not in self.scores:
+            self.scores[key] = metrics.EditScores(PREDICTORS).to(self.device)
+        self.scores[key].update(torch.stack(rows).to(self.device))
+        if number == 0:
+            self.shown = {
+                "true": kept["target"].cpu().numpy(),
+                "model": said.cpu().numpy(),
+                "sizes": batch["sizes"].cpu().numpy(),
+                "canvas": tuple(int(v) for v in batch["canvas"]),
+                "task": chosen.name,
+            }
+
+    def on_validation_epoch_start(self) -> None:
+        self.scores = {}
+
+    def on_test_epoch_start(self) -> None:
+        self.scores = {}
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_scores("test")
+
+    def _log_scores(self, split: str) -> None:
+        """Metrics of the headline task under their plain names, of the others under the task's."""
+        self.baselines, self.rows = {}, {}
+        data = self.trainer.datamodule
+        headline = (data.val_tasks if split == "val" else data.test_tasks)[0].name
+        for (task, heldout), scores in self.scores.items():
+            prefix = ("" if task == headline else f"{task}/") + ("heldout/" if heldout else "")
+            found = scores.compute()
+            self.rows[f"{task}{'/heldout' if heldout else ''}"] = scores.rows()
+            known = task.startswith("forecast") and np.any(scores.rows()[:, -1])
+            for predictor, values in found.items():
+                if predictor == "reference" and not known:
+                    continue
+                for name, value in values.items():
+                    if not np.isfinite(value):
+                        continue
+                    if predictor == "model":
+                        self.log(f"{split}/{prefix}{name}", value, rank_zero_only=True)
+                    else:
+                        self.baselines.setdefault(predictor, {})[prefix + name] = value
+            self.log(
+                f"{split}/{prefix}excess",
+                excess(found["model"], found["persistence"]),
+                rank_zero_only=True,
+            )
+            self.baselines["persistence"][f"{prefix}excess"] = 1.0
+            self.baselines["linear"][f"{prefix}excess"] = excess(
+                found["linear"], found["persistence"]
+            )
+            if split == "test" and task == headline:
+                self._log_intervals(prefix, scores.rows())
+
+    def _log_intervals(self, prefix: str, rows: np.ndarray) -> None:
+        """95 % intervals by bootstrap over edits, and of the lead over each baseline."""
+        draws = metrics.bootstrap(rows)
+        for name in COMPARED:
+            low, high = np.nanpercentile(draws[name][:, 0], (2.5, 97.5))
+            self.log(f"test/{prefix}{name}_low", float(low), rank_zero_only=True)
+            self.log(f"test/{prefix}{name}_high", float(high), rank_zero_only=True)
+            sign = 1 if name.startswith(metrics.HIGHER) else -1
+            for number, baseline in ((1, "persistence"), (2, "linear")):
+                lead = sign * (draws[name][:, 0] - draws[name][:, number])
+                low = float(np.nanpercentile(lead, 2.5))
+                self.log(f"test/{prefix}{name}_lead_{baseline}_low", low, rank_zero_only=True)
+
+    def configure_optimizers(self) -> dict | torch.optim.Optimizer:
+        optimizer = self.optimizer(self.parameters())
+        if self.schedule is None:
+            return optimizer
+        steps = self.trainer.datamodule.steps_per_epoch
+        limit = self.trainer.limit_train_batches
+        if isinstance(limit, int):
+            steps = min(steps, limit)
+        total = self.trainer.max_steps
+        if total < 0:
+            total = steps * max(1, self.trainer.max_epochs or 1)
+        schedule = self.schedule(optimizer, total=total)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def figures(self) -> dict[str, Figure]:
+        """Lanes and canvas of the fixed edit; after a test also the table by track."""
+        made = {}
+        if self.shown is not None:
+            true, model = self.shown["true"], self.shown["model"]
+            made["lanes"] = figures.lanes(
+                {"true": true, self.shown["task"]: model}, "true above, predicted below"
+            )
+            made["canvas"] = figures.moments(
+                {"true": true, "predicted": model}, self.shown["sizes"], self.shown["canvas"]
+            )
+        if self.rows:
+            task, rows = next(iter(self.rows.items()))
+            made["tracks"] = figures.tracks(rows, PREDICTORS, task)
+            made["horizons"] = figures.horizons(self.rows, PREDICTORS)
+        return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def stitch(output: dict[str, Tensor], keep: Tensor) -> tuple[Tensor, Tensor]:
+    """Windows (N, S, K, .) as one edit: values (T, K, 9) with 0/1 activity, P(active) (T, K)."""
+    sure = output["active"].softmax(-1)[..., 1]
+    values = torch.cat(
+        [
+            (output["active"].argmax(-1) > 0)[..., None].to(sure.dtype),
+            output["asset"].argmax(-1)[..., None].to(sure.dtype),
+            output["values"],
+        ],
+        -1,
+    )
+    return values[keep], sure[keep]
+
+
+def excess(model: dict[str, float], persistence: dict[str, float]) -> float:
+    """Mean over COMPARED of the model's error as a share of persistence's: 1 as good, 0 right.
+
+    An error is 1 - x for metrics of which larger is better. What persistence does not err in
+    is left out.
+    """
+    shares = []
+    for name in COMPARED:
+        one, two = model[name], persistence[name]
+        if name.startswith(metrics.HIGHER):
+            one, two = 1 - one, 1 - two
+        if np.isfinite(one) and np.isfinite(two) and two > 1e-9:
+            shares.append(one / two)
+    return float(np.mean(shares)) if shares else 1.0

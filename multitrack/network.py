@@ -1,0 +1,173 @@
+"""The default model: frame tokens through a causal transformer, then a decoder for every cell.
+
+`B` batch, `S` frames, `K` tracks, `C` channels. The decoder is non-linear and knows its track, and
+what it says is a change to the value carried on: untrained, the model is persistence, exactly.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multitrack.state import COUNTERS
+from multitrack.timeline import ASSETS, TRACKS
+
+# Sizes in which geometry is measured inside: scale %, x, y canvas, crops %.
+UNITS = (50.0, 0.25, 0.25, 25.0, 25.0, 25.0, 25.0)
+REACH = (300.0, 1.0, 1.0, 100.0, 100.0, 100.0, 100.0)  # an extrapolation never goes farther
+PRESETS = {
+    "small": {"width": 256, "layers": 4, "heads": 8, "feedforward": 512, "cell": 48},
+    "base": {"width": 384, "layers": 5, "heads": 8, "feedforward": 1024, "cell": 64},
+    "large": {"width": 512, "layers": 6, "heads": 8, "feedforward": 1024, "cell": 64},
+}
+TIMES = 10  # features a remaining time gets: see `remaining`
+
+
+class Block(nn.Module):
+    """One pre-norm transformer layer that sees no later frame."""
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, frames, width = x.shape
+        qkv = self.qkv(self.norm1(x)).view(batch, frames, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, S, C)
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self._drop(self.out(seen.transpose(1, 2).reshape(batch, frames, width)))
+        return x + self._drop(self.down(F.gelu(self.up(self.norm2(x)))))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+
+class TrackTransformer(nn.Module):
+    """Cells (B, S, K) and their past -> active (.., 2), asset (.., 10) logits, values (.., 7)."""
+
+    def __init__(
+        self,
+        *,
+        width: int = 256,
+        layers: int = 4,
+        heads: int = 8,
+        feedforward: int = 512,
+        cell: int = 48,
+        drivers: int = 11,
+        dropout: float = 0.1,
+        tracks: int = TRACKS,
+    ):
+        super().__init__()
+        self.tracks, self.cell = tracks, cell
+        channels = features_size()
+        self.embed = nn.Linear(channels, cell)
+        self.track = nn.Parameter(torch.randn(tracks, cell) * 0.2)
+        self.frame = nn.Linear(tracks * cell, width)
+        self.signals = nn.Linear(drivers + 1, width)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, feedforward, dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.spread = nn.Linear(width, tracks * cell)  # the frame as each track sees it
+        self.own = nn.Linear(channels, cell)
+        self.mix = nn.Linear(cell, cell)
+        self.head = nn.Linear(cell, 2 + len(ASSETS) + 3 * len(UNITS))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        # How sure persistence is, in logits.
+        self.trust = nn.Parameter(torch.tensor([4.0, 4.0]))
+        self.register_buffer("units", torch.tensor(UNITS), persistent=False)
+        self.register_buffer("reach", torch.tensor(REACH), persistent=False)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Batch as `tasks.example` describes it, stacked."""
+        past, known = batch["past"], batch["known"]
+        cells = features(batch, self.units)  # (B, S, K, C)
+        tokens = self.frame(F.gelu(self.embed(cells) + self.track).flatten(2))
+        tokens = tokens + self.signals(batch["drivers"])
+        tokens = tokens + positions(tokens.shape[1], tokens.shape[2]).to(tokens)
+        for block in self.blocks:
+            tokens = block(tokens)
+        seen = self.spread(self.norm(tokens)).unflatten(-1, (self.tracks, self.cell))
+        hidden = F.gelu(seen + self.own(cells) + self.track)
+        hidden = hidden + F.gelu(self.mix(hidden))
+        active, asset, change, gate, lead = self.head(hidden).split(
+            [2, len(ASSETS), len(UNITS), len(UNITS), len(UNITS)], -1
+        )
+        on = torch.stack([1 - past[..., 0], past[..., 0]], -1) * known[..., None]
+        kind = F.one_hot(past[..., 1].long(), len(ASSETS)) * known[..., None]
+        ahead = (batch["velocity"] * batch["age"][..., None]).clamp(-self.reach, self.reach)
+        # Copy gate: at first `change` and `lead` are 0 and the past is copied, whatever the gate.
+        values = past[..., 2:] + torch.sigmoid(gate) * change * self.units + lead * ahead
+        return {
+            "active": on * self.trust[0] + active,
+            "asset": kind * self.trust[1] + asset,
+            "values": values,
+        }
+
+
+def remaining(counters: Tensor, age: Tensor, on: Tensor) -> Tensor:
+    """Frames left if a run lasts as long as the ones before it: (B, S, K, TIMES), squashed.
+
+    Each of the earlier lengths that may apply (on- or off-runs, intervals between events) gives the
+    time left on a fine and on a coarse scale, and whether the length is known.
+    """
+    run, event = counters[..., 0] + age, counters[..., 5] + age
+    lengths = torch.where(on[..., None] > 0.5, counters[..., 1:3], counters[..., 3:5])
+    left = torch.cat(
+        [lengths - run[..., None], counters[..., 6:8] - event[..., None]], -1
+    )  # (B, S, K, 4)
+    heard = torch.cat([lengths, counters[..., 6:8]], -1) > 0
+    fine, coarse = torch.tanh(left / 3), torch.tanh(left / 25)
+    both = torch.cat([fine, coarse], -1) * torch.cat([heard, heard], -1)
+    return torch.cat([both, heard[..., 0::2].to(both.dtype)], -1)
+
+
+def features(batch: dict[str, Tensor], units: Tensor) -> Tensor:
+    """The cells' features, about -3..3: (B, S, K, C)."""
+    past, after, age = batch["past"], batch["after"], batch["age"]
+    rest = torch.zeros_like(past[..., 2:])
+    rest[..., 0] = 100.0
+    given = (after[..., 9:] > 0).to(past.dtype)
+    counters = batch["counters"]
+    times = torch.log1p(counters + age[..., None] * _ageing(counters)) / 3
+    return torch.cat(
+        [
+            batch["known"][..., None],
+            past[..., :1],
+            F.one_hot(past[..., 1].long(), len(ASSETS)).to(past.dtype),
+            ((past[..., 2:] - rest) / units).clamp(-4, 4),
+            (batch["velocity"] * 10 / units).clamp(-3, 3),
+            torch.log1p(age)[..., None] / 3,
+            torch.tanh(age / 10)[..., None],
+            times,
+            remaining(counters, age, past[..., 0]),
+            given,
+            after[..., :1],
+            torch.log1p(after[..., 9:]) / 3,
+            ((after[..., 2:9] - past[..., 2:]) / units).clamp(-4, 4) * given,
+        ],
+        -1,
+    )
+
+
+def _ageing(counters: Tensor) -> Tensor:
+    """Which counters go on growing while nothing is seen: the two times since something."""
+    grows = [float(name.startswith("since")) for name in COUNTERS]
+    return torch.tensor(grows, dtype=counters.dtype, device=counters.device)
+
+
+def features_size() -> int:
+    return 1 + 1 + len(ASSETS) + 7 + 7 + 2 + len(COUNTERS) + TIMES + 1 + 1 + 1 + 7
+
+
+def positions(frames: int, width: int) -> Tensor:
+    """Sinusoidal positions (S, C), Vaswani et al. 2017."""
+    at = torch.arange(frames)[:, None] * torch.exp(
+        torch.arange(0, width, 2) * (-math.log(10000.0) / width)
+    )
+    return torch.stack([at.sin(), at.cos()], -1).flatten(1)

@@ -1,0 +1,120 @@
+"""What each track has been doing up to each moment: values carried on, and counted times.
+
+A state at frame t is a function of frames <= t alone. Axes: `T` frames, `K` tracks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multitrack.timeline import REST
+
+COUNTERS = (
+    "since toggle",
+    "last on",
+    "last on but one",
+    "last off",
+    "last off but one",
+    "since event",
+    "last interval",
+    "last interval but one",
+    "steady",
+    "onsets",
+)
+CAP = 600  # frames; longer times are all "long"
+JUMPS = np.array([2.0, 0.02, 0.02, 4.0, 4.0, 4.0, 4.0], np.float32)  # a change of speed that tells
+
+
+@dataclass
+class States:
+    """carried: (T, K, 9), active as it is, the rest held through gaps. counters: (T, K, 10) frames.
+
+    velocity: (T, K, 7) change a frame of the geometric parameters, 0 at and outside a clip's start.
+    """
+
+    carried: np.ndarray
+    counters: np.ndarray
+    velocity: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.carried)
+
+
+def last_true(flags: np.ndarray) -> np.ndarray:
+    """Index of the latest True at or before each frame, -1 if none: (T, K)."""
+    index = np.where(flags, np.arange(len(flags))[:, None], -1)
+    return np.maximum.accumulate(index, 0)
+
+
+def states(values: np.ndarray) -> States:
+    """The states of a whole edit (T, K, 9)."""
+    frames, tracks, _ = values.shape
+    active = values[..., 0] > 0.5
+    latest = last_true(active)
+    rows = np.arange(tracks)[None]
+    carried = np.where(latest[..., None] >= 0, values[latest.clip(0), rows], np.float32(REST))
+    carried[..., 0] = active
+
+    step = np.zeros((frames, tracks, 7), np.float32)
+    step[1:] = carried[1:, :, 2:] - carried[:-1, :, 2:]
+    running = np.zeros_like(active)
+    running[1:] = active[1:] & active[:-1] & (carried[1:, :, 1] == carried[:-1, :, 1])
+    bend = np.zeros_like(step)
+    bend[1:] = step[1:] - step[:-1] * running[:-1, :, None]
+    jump = (np.abs(bend) > JUMPS).any(-1) & running
+    # A jump that is no start of a motion: another clip begins. Its speed says nothing.
+    velocity = np.where((running & ~_lone(jump))[..., None], step, 0)
+
+    toggle = np.ones_like(active)
+    toggle[1:] = active[1:] != active[:-1]
+    changed = np.zeros_like(active)
+    changed[1:] = active[1:] & active[:-1] & ~running[1:]
+    event = toggle | changed | jump
+    bent = np.abs(bend) > 1e-3 * np.array([1, 0.01, 0.01, 1, 1, 1, 1], np.float32)
+
+    counters = np.zeros((frames, tracks, len(COUNTERS)), np.int16)
+    counters[..., 0] = since(toggle)
+    counters[..., 1], counters[..., 2] = lengths(toggle, active)
+    counters[..., 3], counters[..., 4] = lengths(toggle, ~active)
+    counters[..., 5] = since(event)
+    counters[..., 6], counters[..., 7] = lengths(event, np.ones_like(active))
+    counters[..., 8] = since(event | bent.any(-1))
+    onset = toggle & active
+    counters[..., 9] = np.minimum(np.cumsum(onset, 0), CAP)
+    return States(carried.astype(np.float32), counters, velocity.astype(np.float32))
+
+
+def _lone(jump: np.ndarray) -> np.ndarray:
+    """Jumps not preceded by one: the first frame of another clip, or of a fast motion."""
+    lone = jump.copy()
+    lone[1:] &= ~jump[:-1]
+    return lone
+
+
+def since(flags: np.ndarray) -> np.ndarray:
+    """Frames since the latest True (0 at it), at most CAP."""
+    latest = last_true(flags)
+    return np.minimum(np.arange(len(flags))[:, None] - latest, CAP)
+
+
+def lengths(starts: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of the last and the last but one finished run of `kind`, as known at each frame.
+
+    starts: True where any run begins (the first frame begins one); kind: the run's kind. The run at
+    the very beginning is not counted: nobody saw it begin.
+    """
+    frames, tracks = starts.shape
+    one, two = np.zeros((2, frames, tracks), np.int16)
+    for track in range(tracks):
+        begins = np.nonzero(starts[:, track])[0]
+        if len(begins) < 3:
+            continue
+        size = np.minimum(np.diff(begins), CAP)[1:]  # run i + 1 ends where run i + 2 begins
+        keep = kind[begins[1:-1], track]
+        ends, size = begins[2:][keep], size[keep]
+        if len(ends) == 0:
+            continue
+        count = np.searchsorted(ends, np.arange(frames), side="right")
+        padded = np.concatenate([[0, 0], size])
+        one[:, track], two[:, track] = padded[count + 1], padded[count]
+    return one, two

@@ -1,0 +1,137 @@
+"""Tasks by masking: which past (and future) frame each cell may be told from.
+
+`B` windows, `S` frames a window, `K` tracks. One example is built from an edit's states; what the
+model gets is listed in `example`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multitrack.state import CAP, States
+from multitrack.timeline import REST
+
+HORIZONS = (1, 5, 10, 30)
+
+
+@dataclass(frozen=True)
+class Task:
+    """kind: `identity`, `forecast` (from `horizon` frames ago), `infill` (blocks) or `generate`.
+
+    driven: whether the recording's signals are given.
+    """
+
+    kind: str
+    horizon: int = 0
+    driven: bool = False
+
+    @property
+    def name(self) -> str:
+        base = f"forecast{self.horizon}" if self.kind == "forecast" else self.kind
+        return base + ("_driven" if self.driven and self.kind != "generate" else "")
+
+
+def draw(rng: np.random.Generator, driven: bool) -> Task:
+    """A training task; `driven`: whether the edit comes with signals."""
+    given = driven and rng.random() < 0.5
+    pick = rng.random()
+    if pick < 0.80:
+        horizon = rng.choice((1, 5, 10, 30), p=(0.1, 0.15, 0.6, 0.15))
+        return Task("forecast", int(horizon), given)
+    if pick < 0.92:
+        return Task("infill", 0, given)
+    if pick < 0.97 and driven:
+        return Task("generate", 0, True)
+    return Task("identity", 0, given)
+
+
+def blocks(rng: np.random.Generator, frames: int, tracks: int) -> np.ndarray:
+    """A random in-fill mask (S, K), True = hidden: all tracks, or some, for 1 to 4 seconds."""
+    hidden = np.zeros((frames, tracks), bool)
+    for _ in range(int(rng.integers(1, 4))):
+        length = int(rng.integers(10, 41))
+        start = int(rng.integers(0, max(1, frames - length)))
+        chosen = rng.random(tracks) < (1.0 if rng.random() < 0.3 else 0.4)
+        hidden[start : start + length, chosen] = True
+    return hidden
+
+
+def sources(task: Task, start: int, frames: int, hidden: np.ndarray | None) -> np.ndarray:
+    """The frame each cell is told from, (S, K) or (S, 1); -1 = from none."""
+    now = np.arange(start, start + frames)[:, None]
+    if task.kind == "generate":
+        return np.full_like(now, -1)
+    if task.kind == "infill":
+        seen = np.where(hidden, -1, now)
+        # Before the window everything is seen.
+        seen[0] = np.where(seen[0] < 0, start - 1, seen[0])
+        return np.maximum.accumulate(seen, 0)
+    return np.maximum(now - task.horizon, -1)
+
+
+def following(start: int, hidden: np.ndarray, total: int) -> np.ndarray:
+    """For in-filling: the next seen frame after each hidden cell, (S, K); -1 = none."""
+    frames = len(hidden)
+    now = np.arange(start, start + frames)[:, None]
+    seen = np.where(hidden, total, now)
+    last = np.full((1, hidden.shape[1]), start + frames)  # after the window everything is seen
+    chain = np.concatenate([seen, last])[::-1]
+    nearest = np.minimum.accumulate(chain, 0)[::-1][:-1]
+    return np.where(hidden & (nearest < total), nearest, -1)
+
+
+def example(
+    states: States,
+    values: np.ndarray,
+    drivers: np.ndarray | None,
+    task: Task,
+    start: int,
+    frames: int,
+    hidden: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """One window of `frames` from `start`, which may reach beyond the edit's end.
+
+    past (S, K, 9): the carried values; known (S, K): 0 where there is no past; age (S, K): frames
+    since the past; velocity (S, K, 7); counters (S, K, 10); after (S, K, 10): the next seen values
+    and their distance (0 = not given); drivers (S, D + 1), the last column 1 if they are given;
+    target (S, K, 9); score (S, K): which cells count.
+    """
+    total, tracks = len(states), values.shape[1]
+    now = np.arange(start, start + frames)
+    source = np.broadcast_to(sources(task, start, frames, hidden), (frames, tracks))
+    # A forecast beyond the edit's end is told from its last frame, ever longer ago.
+    source = np.minimum(source, total - 1)
+    known = source >= 0
+    at = source.clip(0), np.arange(tracks)[None]
+    past = np.where(known[..., None], states.carried[at], np.float32(REST))
+    after = np.zeros((frames, tracks, 10), np.float32)
+    if task.kind == "infill":
+        nearest = following(start, hidden, total)
+        found = nearest >= 0
+        then = nearest.clip(0), np.arange(tracks)[None]
+        after[..., :9] = np.where(found[..., None], states.carried[then], 0)
+        after[..., 9] = np.where(found, nearest - now[:, None], 0)
+    inside = now < total
+    target = np.empty((frames, tracks, 9), np.float32)
+    target[:] = REST
+    target[inside] = values[now[inside]]
+    score = np.broadcast_to(inside[:, None], (frames, tracks)).copy()
+    if task.kind == "infill":
+        score &= hidden
+    width = drivers.shape[1] if drivers is not None else 0
+    signals = np.zeros((frames, width + 1), np.float32)
+    if task.driven and drivers is not None:
+        heard = now < len(drivers)
+        signals[heard, :-1] = drivers[now[heard]]
+        signals[heard, -1] = 1
+    return {
+        "past": past,
+        "known": known.astype(np.float32),
+        "age": np.where(known, now[:, None] - source, CAP).astype(np.float32),
+        "velocity": np.where(known[..., None], states.velocity[at], 0),
+        "counters": np.where(known[..., None], states.counters[at], 0).astype(np.float32),
+        "after": after,
+        "drivers": signals,
+        "target": target,
+        "score": score,
+    }
