@@ -36,11 +36,27 @@ def term_names(run: Run) -> list[str]:
     return list(dict.fromkeys([*weights, *extra]))
 
 
+def other_names(run: Run) -> list[str]:
+    """What training logs beside its weighted terms: their parts, an adversary's loss."""
+    known = {*term_names(run), "total"}
+    names = [tag.removeprefix("train/") for tag in run.tags("train/") if tag in run.curves]
+    return [name for name in names if name not in known]
+
+
 def metric_names(run: Run) -> list[str]:
-    """Metrics of validation or test, the objective first."""
+    """Metrics of validation or test: the objective, those with a target, the others.
+
+    A standard error (`x_se` beside `x`) is no metric of its own.
+    """
     names = {tag.split("/", 1)[1] for tag in [*run.tags("val/"), *run.tags("test/")]}
+    names = {name for name in names if name.removesuffix("_se") not in names - {name}}
     first = str(objective_of(run).get("name", "")).split("/", 1)[-1]
-    return sorted(names, key=lambda name: (name != first, name))
+    stated = [tag.split("/", 1)[-1] for tag in targets_of(run)[0]]
+
+    def order(name: str) -> tuple[bool, int, str]:
+        return (name != first, stated.index(name) if name in stated else len(stated), name)
+
+    return sorted(names, key=order)
 
 
 def targets_of(run: Run) -> tuple[dict[str, Target], dict[str, str]]:

@@ -8,7 +8,7 @@ from experiments.events import Run
 from experiments.reporting.beside import published_table
 from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Document, Heading, Picture, Sound, Text
-from experiments.reporting.facts import metric_names, targets_of, term_names
+from experiments.reporting.facts import metric_names, other_names, targets_of, term_names
 from experiments.reporting.headline import headline, target_table, warnings
 from experiments.reporting.plots import (
     metric_figures,
@@ -16,7 +16,7 @@ from experiments.reporting.plots import (
     shares_figure,
     terms_figure,
 )
-from experiments.reporting.provenance import efficiency, provenance
+from experiments.reporting.provenance import compact, efficiency, provenance
 from experiments.reporting.published import Published, as_steps, published_for
 from experiments.reporting.tables import metric_table, milestones, term_table
 
@@ -33,7 +33,7 @@ def run_document(run: Run) -> Document:
     document.add(*pictures(run, "metrics", metric_plots(run, published)))
     document.add(*term_table(run))
     terms = term_names(run)
-    plots = [terms_figure(run, terms), shares_figure(run, terms)]
+    plots = [terms_figure(run, [*terms, *other_names(run)]), shares_figure(run, terms)]
     document.add(*pictures(run, "terms", plots))
     document.add(*milestones(run))
     document.add(*published_table(run, published))
@@ -84,7 +84,7 @@ def what_it_makes(run: Run) -> list[Block]:
         blocks += [Heading(path.stem.replace("_", " "), 3), Picture(path, plot=False)]
     if run.audio:
         blocks += [Heading("Audio", 3), *[Sound(path) for path in run.audio]]
-        codec = str((run.summary.get("data") or {}).get("codec", ""))
+        codec = (run.summary.get("data") or {}).get("codec")
         if codec:
-            blocks.append(Text(f"Decoded with the codec: {codec}.", "note"))
+            blocks.append(Text(f"Decoded with the codec: {compact(codec)}.", "note"))
     return blocks

@@ -9,6 +9,7 @@ from experiments.reporting.facts import (
     last_step,
     metric_names,
     objective_of,
+    other_names,
     targets_of,
     term_names,
 )
@@ -18,8 +19,8 @@ from experiments.reporting.numbers import change, number, percent
 def term_table(run: Run) -> list[Block]:
     """First, best and last of each raw term; its share at the end."""
     weights = run.summary.get("loss_weights") or run.config.get("loss") or {}
-    rows = []
-    for name in [*term_names(run), "total"]:
+    rows, terms, others = [], term_names(run), other_names(run)
+    for name in [*terms, "total", *others]:
         curve = run.curves.get(f"train/{name}")
         values = curve.finite().values if curve is not None else np.zeros(0)
         if not len(values):
@@ -33,19 +34,20 @@ def term_table(run: Run) -> list[Block]:
         rows.append(
             [
                 name,
-                number(weights.get(name)) if name != "total" else "",
+                number(weights.get(name)) if name in terms else "",
                 number(values[0]),
                 number(values.min()),
                 number(tail),
                 change(values[0], tail),
-                percent(share) if name != "total" else "",
+                percent(share) if name in terms else "",
             ]
         )
     if len(rows) == 1 and rows[0][0] == "total" and "train/total" not in run.curves:
         return []
     note = (
         "Raw terms, without their weights. last and share: mean of the last twentieth of the "
-        "logged points. The total changes its scale with the weights: nothing is chosen by it."
+        "logged points. Below the total: logged, without a weight. The total changes its scale "
+        "with the weights: nothing is chosen by it."
     )
     head = ["term", "weight", "first", "lowest", "last", "change", "share"]
     return [Heading("Loss terms"), Table(head, rows, caption=note)]
@@ -63,8 +65,8 @@ def metric_table(run: Run) -> list[Block]:
         beside = [values.get(name) for values in baselines.values()]
         if all(value is None for value in beside):
             bare.append(name)
-        last, test = run.value(f"val/{name}"), run.value(f"test/{name}")
-        rows.append([name, *map(number, (first, last, test)), *map(number, beside)])
+        ours = [with_error(run, f"{split}/{name}") for split in ("val", "test")]
+        rows.append([name, number(first), *ours, *map(number, beside)])
     caption = "test: the best checkpoint by the objective."
     if bare and baselines:
         caption += f" Without a baseline: {', '.join(bare)}."
@@ -72,6 +74,12 @@ def metric_table(run: Run) -> list[Block]:
         caption += " No baselines are known: they come with summary.json, at the end of a run."
     head = ["metric", "val, first", "val, last", "test", *baselines]
     return [Heading("Metrics beside baselines"), Table(head, rows, caption=caption)]
+
+
+def with_error(run: Run, tag: str) -> str:
+    """The last value, with its standard error if `<tag>_se` is logged."""
+    value, error = run.value(tag), run.value(f"{tag}_se")
+    return number(value) if error is None else f"{number(value)} ± {number(error, 2)}"
 
 
 def milestone_places(run: Run) -> tuple[str, list[int]]:
