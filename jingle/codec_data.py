@@ -26,7 +26,7 @@ QUIET = 1e-3  # RMS below which a training crop is drawn again
 def make_songs(folder: Path, *, counts: dict[str, int], seconds: float, seed: int) -> None:
     """Render songs as `folder/{split}/song_0000.wav`; a third of those for training lack parts."""
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
-    for split, index in tqdm(jobs, desc="rendering songs", unit="song"):
+    for split, index in tqdm(jobs, desc="rendering songs", unit="song", mininterval=1.0):
         # the constant keeps these songs apart from those of jingle.corpus at the same seed
         key = (seed, 7919, SPLITS.index(split), index)
         rng, parts = np.random.default_rng((*key, 1)), PARTS

@@ -1,0 +1,197 @@
+"""Laws of the codec's training: its start, its data, its losses, its metrics."""
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from experiments.shared.errors import InputError
+from jingle import audio, codec_losses
+from jingle.codec import SMALL, build_seanet
+from jingle.codec_augment import augment
+from jingle.codec_data import CodecSongs, find_songs
+from jingle.codec_init import lapped_start, mdct_basis
+from jingle.codec_metrics import BASELINES, SongTable, compare
+from jingle.codec_module import CodecTraining
+from jingle.song import render_song
+from jingle.spectral import si_sdr
+
+WEIGHTS = {"waveform": 1.0, "stft": 1.0, "mel": 2.0, "latent": 0.05}
+
+
+@pytest.fixture(scope="module")
+def songs():
+    return torch.from_numpy(
+        np.stack([render_song((11, i), 3.0)["audio"] for i in range(10)])[:, None]
+    )
+
+
+@pytest.fixture(scope="module")
+def started(songs):
+    torch.manual_seed(0)
+    encoder, decoder = build_seanet(SMALL)
+    lapped_start(encoder, decoder, songs[:8])
+    return encoder, decoder
+
+
+@pytest.mark.parametrize("stride", [2, 4, 5, 8])
+def test_mdct_reconstructs_perfectly(stride):
+    basis = mdct_basis(stride)[:, None]
+    sound = torch.randn(1, 1, 40 * stride)
+    bands = torch.nn.functional.conv1d(sound, basis, stride=stride)
+    back = torch.nn.functional.conv_transpose1d(bands, basis, stride=stride)
+    inside = slice(2 * stride, -2 * stride)
+    torch.testing.assert_close(back[..., inside], sound[..., inside], rtol=1e-4, atol=1e-5)
+
+
+def test_lapped_start_is_near_the_best_linear_codec(started, songs):
+    """It beats keeping 4 kHz of 12 on songs it was not fitted to, and its latents have power 1."""
+    encoder, decoder = started
+    with torch.no_grad():
+        latents = encoder(songs)
+        found = decoder(latents)
+    assert si_sdr(found[8:], songs[8:]).min() > 10
+    power = latents[:8].square().mean((0, 2))[:127]
+    assert 0.5 < power.median() < 1.5
+
+
+def test_lapped_start_can_learn(started, songs):
+    """No dead saddle: every weight that the loss can feel gets a gradient."""
+    encoder, decoder = started
+    latents = encoder(songs[:2])
+    (decoder(latents) - songs[:2]).square().mean().backward()
+    for part in started:
+        for name, parameter in part.named_parameters():
+            assert torch.isfinite(parameter.grad).all(), name
+        moved = [float(p.grad.abs().max()) > 0 for n, p in part.named_parameters()]
+        assert np.mean(moved) > 0.7
+        part.zero_grad(set_to_none=True)
+
+
+def test_waveform_loss_is_the_snr_in_bels():
+    sound = torch.randn(2, 1, 24_000)
+    noise = torch.randn(2, 1, 24_000)
+    noise *= sound.square().mean((1, 2), True).sqrt() / noise.square().mean((1, 2), True).sqrt()
+    assert codec_losses.waveform(sound + 0.1 * noise, sound) == pytest.approx(-2.0, abs=0.01)
+    silence = torch.zeros(1, 1, 24_000, requires_grad=True)
+    codec_losses.waveform(silence, torch.zeros(1, 1, 24_000)).backward()
+    assert torch.isfinite(silence.grad).all()
+
+
+def test_latent_loss_is_zero_at_power_one_and_positive_elsewhere():
+    latents = torch.randn(4, 8, 2000)
+    latents = latents / latents.square().mean((0, 2), True).sqrt()
+    assert codec_losses.latent(latents) == pytest.approx(0, abs=1e-5)
+    expected = 0.5 * (4 - 1 - math.log(4))
+    assert codec_losses.latent(2 * latents) == pytest.approx(expected, rel=1e-3)
+
+
+def test_metrics_are_perfect_for_the_same_song_and_order_the_baselines(songs):
+    same = compare(songs[:2], songs[:2])
+    for name in ("onset_f1", "chroma", "harmony"):
+        torch.testing.assert_close(same[name], torch.ones(2), atol=1e-4, rtol=0)
+    assert same["mel_distance"].max() == 0
+    found = {name: compare(trivial(songs[:2]), songs[:2]) for name, trivial in BASELINES.items()}
+    for name, values in found.items():
+        assert (values["si_sdr"] > 3).all(), name
+        assert (values["mel_distance"] > 0.01).all(), name
+    assert (found["resample_8k"]["mel_distance"] > found["mu_law_8bit"]["mel_distance"]).all()
+
+
+def test_another_song_scores_low(songs):
+    other = compare(songs[2:4], songs[:2])
+    assert other["si_sdr"].max() < 0
+    assert other["harmony"].max() < 0.9
+    assert other["onset_f1"].max() < 0.9
+
+
+def test_table_takes_the_median(songs):
+    table = SongTable()
+    noisy = songs[:3] + 0.01 * torch.randn(3, 1, songs.shape[-1])
+    table.update(noisy[:2], songs[:2])
+    table.update(noisy[2:], songs[2:3])
+    each = si_sdr(noisy, songs[:3])
+    assert table.compute()["si_sdr"] == pytest.approx(float(each.median()), rel=1e-5)
+    assert table.compute()["si_sdr_worst"] == pytest.approx(float(each.min()), rel=1e-5)
+
+
+def test_augmentation_keeps_length_and_range_and_is_repeatable(songs):
+    first, second = songs[0, 0].numpy(), songs[1, 0].numpy()
+    heard = []
+    for seed in range(40):
+        found, again = (augment(first, second, np.random.default_rng(seed)) for _ in range(2))
+        np.testing.assert_array_equal(found, again)
+        assert found.dtype == np.float32
+        assert found.shape == first.shape
+        assert np.isfinite(found).all()
+        assert np.abs(found).max() <= 0.991
+        heard.append(found)
+    assert not np.allclose(heard[0], heard[1])
+
+
+def write_songs(folder, count):
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        audio.write(folder / f"song_{index}.wav", render_song((3, index), 1.0)["audio"])
+
+
+def test_a_users_folder_is_split_by_file_and_broken_files_are_counted(tmp_path):
+    write_songs(tmp_path / "music", 6)
+    (tmp_path / "music" / "broken.wav").write_bytes(b"RIFFnothing")
+    splits = find_songs(tmp_path / "music")
+    assert sum(len(files) for files in splits.values()) == 7
+    assert len({file for files in splits.values() for file in files}) == 7
+    data = CodecSongs(
+        root=str(tmp_path / "music"), cache=str(tmp_path / "cache"), crop_seconds=0.5,
+        eval_seconds=1.0, batch_size=2, epoch_crops=4,
+    )  # fmt: skip
+    held = {file.name for split in ("val", "test") for file in splits[split]}
+    if "broken.wav" in held:
+        with pytest.raises(InputError, match="no readable song"):
+            data.setup("fit")
+        return
+    data.setup("fit")
+    assert data.describe()["skipped"] == 1
+    assert data.describe()["sizes"] == {"train": 4, "val": 1, "test": 1}
+
+
+def test_crops_follow_from_seed_epoch_and_index_alone(tmp_path):
+    for split in ("train", "val", "test"):
+        write_songs(tmp_path / "music" / split, 2)
+    data = CodecSongs(
+        root=str(tmp_path / "music"), cache=str(tmp_path / "cache"), crop_seconds=0.5,
+        eval_seconds=1.5, batch_size=2, epoch_crops=4,
+    )  # fmt: skip
+    data.setup("fit")
+    crops = data.train_dataset()
+    assert crops[1, 2]["audio"].shape == (1, 12_000)
+    assert torch.equal(crops[1, 2]["audio"], crops[1, 2]["audio"])
+    assert not torch.equal(crops[1, 2]["audio"], crops[2, 2]["audio"])
+    assert len(list(data.train_dataloader())) == 2
+    whole = next(iter(data.val_dataloader()))["audio"]
+    assert whole.shape == (2, 1, 36_000)
+    assert whole[..., 24_000:].abs().max() == 0  # shorter songs are padded
+
+
+def test_folders_that_hold_no_songs_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        find_songs(tmp_path / "none")
+    (tmp_path / "few").mkdir()
+    soundfile.write(tmp_path / "few" / "a.wav", np.zeros(100), 24_000)
+    with pytest.raises(InputError, match="at least 3 songs"):
+        find_songs(tmp_path / "few")
+
+
+def test_module_refuses_what_it_cannot_start(tmp_path):
+    with pytest.raises(InputError, match="unknown loss weight"):
+        CodecTraining({**WEIGHTS, "extra": 1.0})
+    with pytest.raises(InputError, match="lapped"):
+        CodecTraining(WEIGHTS, architecture={"lstm": 2})
+    assert CodecTraining(WEIGHTS, architecture={"lstm": 1}, start="random").hparams
+
+
+def test_module_checkpoint_keeps_the_whole_architecture():
+    module = CodecTraining(WEIGHTS, architecture={"kernel_size": 5})
+    assert module.hparams["architecture"] == {**SMALL, "kernel_size": 5}
