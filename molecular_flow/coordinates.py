@@ -1,0 +1,188 @@
+"""Internal coordinates of a molecule: bonds, angles, dihedrals, with frame and exact Jacobian.
+
+Axes: `B` batch, `N` atoms, `D` = 3 N - 6 internal coordinates: first the stiff ones (N - 1 bonds in
+nm, N - 2 angles and the relative dihedrals in radians), then the `K` torsions (radians). Angles of
+rotation follow IUPAC: 0 is cis, positive is clockwise along the axis.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from molecular_flow.molecule import Molecule
+from molecular_flow.tree import build_tree
+
+
+def wrap(angle: Tensor, period: Tensor | float = 2 * math.pi) -> Tensor:
+    """The angle moved by whole periods into [-period/2, period/2)."""
+    return angle - period * torch.floor(angle / period + 0.5)
+
+
+def angle(x: Tensor, i, j, k) -> Tensor:
+    """Angles (B, M) in radians at atoms `j` of positions (B, N, 3)."""
+    u, v = x[:, i] - x[:, j], x[:, k] - x[:, j]
+    return torch.atan2(torch.linalg.cross(u, v).norm(dim=-1), (u * v).sum(-1))
+
+
+def dihedral(x: Tensor, i, j, k, m) -> Tensor:
+    """Dihedral angles (B, M) in radians of atoms i-j-k-m, IUPAC sign."""
+    first, axis, last = x[:, j] - x[:, i], x[:, k] - x[:, j], x[:, m] - x[:, k]
+    left, right = torch.linalg.cross(first, axis), torch.linalg.cross(axis, last)
+    sine = axis.norm(dim=-1) * (first * right).sum(-1)
+    return torch.atan2(sine, (left * right).sum(-1))
+
+
+class InternalCoordinates(nn.Module):
+    """The bijection between positions (B, N, 3) and (internal coordinates, rigid frame).
+
+    The dihedral of an atom's first child is a torsion; its siblings follow by relative dihedrals,
+    which are stiff and keep the chirality. Of a group of n like end atoms (CH3, NH3+, COO-) the
+    torsion is the mean over the group, with period 2 pi / n under turning the labels by one.
+    """
+
+    def __init__(self, molecule: Molecule):
+        super().__init__()
+        self.tree = tree = build_tree(molecule)
+        self.molecule_label = molecule.label
+        placements = tree.placements
+        a, b, c = tree.root
+        self.atoms = len(molecule.atoms)
+        free = [p for p in placements if p.first == p.atom]
+        bound = [p for p in placements if p.first != p.atom]
+        self.stiff, self.torsions = 2 * self.atoms - 3 + len(bound), len(free)
+        self.size = self.stiff + self.torsions
+        self._index("bond_atoms", [(a, b), (b, c)] + [(p.atom, p.parent) for p in placements])
+        self._index("angle_atoms", [(a, b, c)] + [(p.atom, p.parent, p.grand) for p in placements])
+        self._index("dihedral_atoms", [(p.atom, p.parent, p.grand, p.great) for p in placements])
+        rank = {p.atom: n for n, p in enumerate(placements)}
+        self._index("free", [rank[p.atom] for p in free])
+        self._index("bound", [rank[p.atom] for p in bound])
+        # A relative dihedral is counted from its sibling; an improper one from nothing (-1).
+        self._index("sibling", [-1 if p.first is None else rank[p.first] for p in bound])
+        rest = torch.tensor(molecule.positions)[None]
+        turned = dihedral(rest, *self.dihedral_atoms.T)[0]
+        reference = turned[self.bound] - turned[self.sibling] * (self.sibling >= 0)
+        mean, period = torch.zeros(len(free), len(bound)), torch.full((len(free),), 2 * math.pi)
+        self.groups = tree.groups
+        for group in tree.groups:
+            row = [p.atom for p in free].index(group[0])
+            period[row] = 2 * math.pi / len(group)
+            for member in group[1:]:
+                column = [p.atom for p in bound].index(member)
+                mean[row, column] = 1 / len(group)
+                # Exactly 120 or 180 degrees, or turning the labels would not be a symmetry.
+                step = wrap(reference[column]).item()
+                reference[column] = math.copysign(period[row].item(), step)
+        self._keep("reference", wrap(reference))
+        self._keep("mean", mean.double())  # (K, bound): share of each deviation in the torsion
+        self._keep("period", period.double())
+        self._index("group_row", [[p.atom for p in free].index(g[0]) for g in tree.groups])
+        slots = [a, b, c] + [p.atom for p in placements]
+        self._index("order", np.argsort(slots))
+        sizes = [len(level) for level in tree.levels]
+        self.level_ends = list(zip(np.cumsum([0, *sizes[:-1]]), np.cumsum(sizes), strict=True))
+        position = {atom: n for n, atom in enumerate(slots)}
+        self._index(
+            "sources", [[position[o] for o in (p.parent, p.grand, p.great)] for p in placements]
+        )
+        rest_z = self.encode(rest)[0]
+        self._keep("rest", rest_z[0])  # (D,): the minimised structure
+
+    def _index(self, name: str, value) -> None:
+        tensor = torch.as_tensor(np.asarray(value, dtype=np.int64))
+        self.register_buffer(name, tensor, persistent=False)
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value, persistent=False)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Positions (B, N, 3) nm to coordinates (B, D) and frame (origin (B, 3), axes (B, 3, 3))."""
+        i, j = self.bond_atoms.T
+        bonds = (x[:, i] - x[:, j]).norm(dim=-1)
+        angles = angle(x, *self.angle_atoms.T)
+        turned = dihedral(x, *self.dihedral_atoms.T)
+        sibling = turned[:, self.sibling] * (self.sibling >= 0)
+        bound = wrap(turned[:, self.bound] - sibling - self.reference)
+        free = wrap(turned[:, self.free] + bound @ self.mean.T)
+        a, b, c = (x[:, atom] for atom in self.tree.root)
+        first = nn.functional.normalize(a - b, dim=-1)
+        third = nn.functional.normalize(torch.linalg.cross(first, c - b), dim=-1)
+        axes = torch.stack([first, torch.linalg.cross(third, first), third], dim=-1)
+        return torch.cat([bonds, angles, bound, free], 1), (b, axes)
+
+    def decode(self, z: Tensor, frame: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Coordinates (B, D) to positions (B, N, 3) nm, in `frame` or in the molecule's own."""
+        n = self.atoms
+        bonds, angles = z[:, : n - 1], z[:, n - 1 : 2 * n - 3]
+        bound, free = z[:, 2 * n - 3 : self.stiff], z[:, self.stiff :]
+        turned = torch.zeros_like(bonds[:, : n - 3])
+        turned = turned.index_copy(1, self.free, free - bound @ self.mean.T)
+        sibling = turned[:, self.sibling] * (self.sibling >= 0)
+        turned = turned.index_copy(1, self.bound, bound + self.reference + sibling)
+        zero = torch.zeros_like(bonds[:, 0])
+        placed = torch.stack(
+            [
+                torch.stack([bonds[:, 0], zero, zero], -1),
+                torch.zeros_like(z[:, :3]),
+                bonds[:, 1, None] * torch.stack([angles[:, 0].cos(), angles[:, 0].sin(), zero], -1),
+            ],
+            1,
+        )
+        # Offsets of all atoms in their local axes, (B, N - 3, 3)
+        sine = angles[:, 1:].sin()
+        local = bonds[:, 2:, None] * torch.stack(
+            [-angles[:, 1:].cos(), sine * turned.cos(), sine * turned.sin()], -1
+        )
+        for start, end in self.level_ends:
+            parent, grand, great = placed[:, self.sources[start:end].T.reshape(-1)].chunk(3, 1)
+            axis = nn.functional.normalize(parent - grand, dim=-1)
+            normal = torch.linalg.cross(grand - great, axis)
+            normal = nn.functional.normalize(normal, dim=-1)
+            basis = torch.stack([axis, torch.linalg.cross(normal, axis), normal], -1)
+            offset = (basis * local[:, start:end, None]).sum(-1)
+            placed = torch.cat([placed, parent + offset], 1)
+        x = placed[:, self.order]
+        if frame is None:
+            return x
+        origin, axes = frame
+        return origin[:, None] + x @ axes.mT
+
+    def log_volume(self, z: Tensor) -> Tensor:
+        """log |dx/dz| (B,) at a fixed frame: 2 ln r of all bonds and ln sin of all angles."""
+        n = self.atoms
+        bonds, angles = z[:, : n - 1], z[:, n - 1 : 2 * n - 3]
+        return 2 * bonds.log().sum(1) + angles.sin().log().sum(1)
+
+    def canonical_labels(self, x: Tensor) -> Tensor:
+        """For each frame the order (B, N) of atoms that turns every group into its home sector."""
+        order = torch.arange(self.atoms, device=x.device).repeat(len(x), 1)
+        if not self.groups:
+            return order
+        z, _ = self.encode(x)
+        torsion, home = z[:, self.stiff :], self.rest[self.stiff :]
+        steps = torch.floor((torsion - home) / self.period + 0.5).long()
+        for group, row in zip(self.groups, self.group_row.tolist(), strict=True):
+            members = torch.tensor(group, device=x.device)
+            # The labels turn with the sign of the first relative dihedral.
+            turn = 1 if self._handed(group) > 0 else -1
+            places = torch.arange(len(group), device=x.device)
+            places = (places - turn * steps[:, row, None]) % len(group)
+            order[:, members] = members[places]
+        return order
+
+    def _handed(self, group: tuple[int, ...]) -> float:
+        """The sign of the step from the group's first member to its second."""
+        atoms = self.dihedral_atoms[self.bound, 0].tolist()
+        return self.reference[atoms.index(group[1])].item()
+
+
+def reorder(x: Tensor, order: Tensor) -> Tensor:
+    """Frames (B, N, 3) with atom n taken from place order[b, n]."""
+    return torch.take_along_dim(x, order[:, :, None], 1)
+
+
+def restore(x: Tensor, order: Tensor) -> Tensor:
+    """The inverse of `reorder`."""
+    return torch.take_along_dim(x, order.argsort(1)[:, :, None], 1)

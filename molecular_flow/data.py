@@ -1,0 +1,274 @@
+"""The data module: frames at two temperatures as internal coordinates, split by ladder."""
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from experiments.shared.corpora import build_once, content_hash
+from experiments.shared.errors import InputError
+from experiments.shared.sampling import EpochSampler
+from molecular_flow import molecule as molecules
+from molecular_flow.coordinates import InternalCoordinates, reorder
+from molecular_flow.energy import TorchEnergy, beta
+from molecular_flow.metrics import multistate
+from molecular_flow.simulate import Plan, simulate
+from molecular_flow.trajectory import Trajectory, read
+
+NAMES = ("source", "target")
+
+
+class Frames(Dataset):
+    """Batches of frames of both temperatures.
+
+    An item is a whole batch, a dictionary, for `name` in source, target:
+    `<name>` (B, D) internal coordinates with canonical labels (nm, radians); `<name>_energy` (B,)
+    kJ/mol; `<name>_gradient` (B, D) of the energy by the coordinates (training only).
+    Training batches are drawn from (seed, epoch, index), each temperature by itself; evaluation
+    batches are the frames in order, so that row b of both is a pair of one ladder and time.
+    """
+
+    def __init__(self, tables: dict[str, Tensor], batch: int, draws: int | None, seed: int):
+        self.tables, self.batch, self.draws, self.seed = tables, batch, draws, seed
+        self.sizes = {name: len(tables[name]) for name in NAMES}
+
+    def __len__(self) -> int:
+        return self.draws or -(-self.sizes["source"] // self.batch)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        epoch, index = key
+        if self.draws:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            rows = {
+                name: torch.from_numpy(rng.integers(self.sizes[name], size=self.batch))
+                for name in NAMES
+            }
+        else:
+            here = torch.arange(
+                index * self.batch, min((index + 1) * self.batch, min(self.sizes.values()))
+            )
+            rows = dict.fromkeys(NAMES, here)
+        return {
+            key: table[rows[key.removesuffix("_energy").removesuffix("_gradient")]]
+            for key, table in self.tables.items()
+        }
+
+
+class MolecularData(L.LightningDataModule):
+    """Frames of a molecule at `source` and `target` kelvin.
+
+    `root`: a trajectory file (.npz of `simulate`, or .pt/.npy as published), or a folder with one;
+    None simulates `ladders` independent ladders over `temperatures`, once, under `cache`. Ladders
+    are split 6 : 1 : 1 into training, validation and test; a file with fewer than three ladders is
+    split by time, which is weaker and said so.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: float = 300.0,
+        target: float = 450.0,
+        root: str | None = None,
+        cache: str = "data",
+        seed: int = 0,
+        sequence: str | None = "AA",
+        pdb: str | None = None,
+        force_field: list[str] | None = None,
+        temperatures: list[float] | None = None,
+        ladders: int = 64,
+        frames: int = 500,
+        spacing_ps: float = 0.2,
+        equilibrate_ps: float = 4.0,
+        batch_size: int = 64,
+        batches_per_epoch: int = 1,
+        eval_frames: int = 4096,
+        eval_batch: int = 1024,
+    ):
+        super().__init__()
+        if source == target or min(source, target) <= 0:
+            raise InputError(f"expected two temperatures in kelvin, got {source} and {target}")
+        if min(batch_size, batches_per_epoch, eval_frames, eval_batch) < 1:
+            raise InputError("expected batch_size, batches_per_epoch, eval_frames, eval_batch >= 1")
+        self.pair = (float(source), float(target))
+        self.root, self.cache, self.seed = root, Path(cache), seed
+        self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
+        self.eval_frames, self.eval_batch = eval_frames, eval_batch
+        self.plan = Plan(
+            temperatures=tuple(temperatures or (300.0, 450.0, 670.0, 1000.0)),
+            ladders=ladders,
+            frames=frames,
+            spacing_ps=spacing_ps,
+            equilibrate_ps=equilibrate_ps,
+            seed=seed,
+            sequence=sequence if pdb is None else None,
+            pdb=pdb,
+            force_field=tuple(force_field or molecules.FORCE_FIELD),
+        )
+        self.notes: list[str] = []
+        self._tables: dict[str, dict[str, Tensor]] = {}
+
+    def _file(self) -> Path:
+        if self.root is None:
+            for temperature in self.pair:
+                if temperature not in self.plan.temperatures:
+                    raise InputError(
+                        f"expected a temperature of {list(self.plan.temperatures)} K, got "
+                        f"{temperature}: add it to data.temperatures"
+                    )
+            parameters = {
+                k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.plan).items()
+            }
+            folder = build_once(
+                self.cache,
+                "molecular_flow",
+                parameters,
+                lambda folder: simulate(self.plan, folder / "ladder.npz"),
+            )
+            return folder / "ladder.npz"
+        path = Path(self.root)
+        if path.is_dir():
+            files = sorted(f for f in path.iterdir() if f.suffix in (".npz", ".npy", ".pt"))
+            if len(files) != 1:
+                raise InputError(
+                    f"expected one trajectory (.npz, .npy, .pt) in {path}, got {len(files)}: name it"
+                )
+            return files[0]
+        return path
+
+    def prepare_data(self) -> None:
+        self._file()
+
+    def setup(self, stage: str | None = None) -> None:
+        if self._tables:
+            return
+        self.molecule = molecules.build(self.plan.sequence, self.plan.pdb, self.plan.force_field)
+        self.file = self._file()
+        trajectory = read(self.file, self.molecule)
+        if trajectory.fingerprint not in (None, self.molecule.fingerprint):
+            self.notes.append("WARNING: the trajectory was made with another build of the molecule")
+        rows = [trajectory.row(temperature) for temperature in self.pair]
+        splits = self._split(trajectory)
+        order = np.argsort(trajectory.temperatures)
+        free = multistate(
+            [trajectory.energies[n].reshape(-1)[::5] for n in order],
+            [beta(trajectory.temperatures[n]) for n in order],
+        )
+        ranks = [order.tolist().index(row) for row in rows]
+        self.free_energy = float(free[ranks[1]] - free[ranks[0]])
+        self.coordinates = InternalCoordinates(self.molecule).float()
+        for split, (ladders, times) in splits.items():
+            self._tables[split] = self._table(trajectory, rows, ladders, times, split)
+
+    def _split(self, trajectory: Trajectory) -> dict[str, tuple[slice, slice]]:
+        """Ladders and times of each split."""
+        _, ladders, frames = trajectory.positions.shape[:3]
+        everything = slice(None)
+        if ladders >= 3:
+            few = max(1, ladders // 8)
+            cuts = (slice(0, ladders - 2 * few), slice(ladders - 2 * few, ladders - few),
+                    slice(ladders - few, ladders))  # fmt: skip
+            return dict(zip(("train", "val", "test"), ((c, everything) for c in cuts), strict=True))
+        if frames < 8:
+            raise InputError(
+                f"{self.file}: expected three ladders or eight frames, got {ladders} and {frames}"
+            )
+        self.notes.append(
+            "WARNING: fewer than three ladders: split by time, so the held-out frames are not "
+            "independent of the training frames"
+        )
+        few = max(1, frames // 8)
+        cuts = (slice(0, frames - 2 * few), slice(frames - 2 * few, frames - few),
+                slice(frames - few, frames))  # fmt: skip
+        return dict(zip(("train", "val", "test"), ((everything, c) for c in cuts), strict=True))
+
+    def _table(self, trajectory, rows, ladders: slice, times: slice, split: str):
+        table = {}
+        for name, row in zip(NAMES, rows, strict=True):
+            # Time first, so that a stride over the frames keeps every ladder.
+            x = trajectory.positions[row, ladders, times].swapaxes(0, 1)
+            u = trajectory.energies[row, ladders, times].swapaxes(0, 1)
+            x, u = x.reshape(-1, *x.shape[2:]), u.reshape(-1)
+            if split != "train":
+                keep = np.linspace(0, len(x) - 1, min(len(x), self.eval_frames)).astype(int)
+                x, u = x[keep], u[keep]
+            z, gradient = self._internal(
+                torch.from_numpy(np.ascontiguousarray(x)), split == "train"
+            )
+            table[name], table[f"{name}_energy"] = z, torch.from_numpy(u.copy()).float()
+            if gradient is not None:
+                table[f"{name}_gradient"] = gradient
+        return table
+
+    def _internal(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+        """Canonical coordinates (M, D) of frames (M, N, 3), and dU/dz (M, D) in kJ/mol/unit."""
+        energy = TorchEnergy(self.molecule).float() if with_gradient else None
+        found, gradients = [], []
+        for block in x.split(512):
+            order = self.coordinates.canonical_labels(block)
+            z, _ = self.coordinates.encode(reorder(block, order))
+            found.append(z)
+            if energy is not None:
+                with torch.enable_grad():
+                    leaf = z.detach().requires_grad_(True)
+                    total = energy(self.coordinates.decode(leaf)).sum()
+                    gradients.append(torch.autograd.grad(total, leaf)[0])
+        return torch.cat(found), torch.cat(gradients) if gradients else None
+
+    def statistics(self) -> dict[float, Tensor]:
+        """Training coordinates (M, D) by temperature in kelvin, for `TransportFlow.fit`."""
+        table = self._tables["train"]
+        return {t: table[name] for t, name in zip(self.pair, NAMES, strict=True)}
+
+    def floor(self, betas: tuple[float, float]) -> tuple[float, float]:
+        """beta_s <U_s> and beta_t <U_t> of the training frames: no map's loss is below the sum."""
+        table = self._tables["train"]
+        return tuple(
+            b * table[f"{name}_energy"].double().mean().item()
+            for b, name in zip(betas, NAMES, strict=True)
+        )
+
+    def _loader(self, split: str) -> StatefulDataLoader:
+        training = split == "train"
+        trainer = self.trainer
+        ranks = trainer.world_size if trainer else 1
+        data = Frames(
+            self._tables[split],
+            self.batch_size if training else self.eval_batch,
+            self.batches_per_epoch * ranks if training else None,
+            self.seed,
+        )
+        sampler = EpochSampler(
+            len(data),
+            shuffle=training,
+            seed=self.seed,
+            num_replicas=ranks,
+            rank=trainer.global_rank if trainer else 0,
+            drop_last=training,
+        )
+        return StatefulDataLoader(data, batch_size=None, sampler=sampler)
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> StatefulDataLoader:
+        return self._loader("val")
+
+    def test_dataloader(self) -> StatefulDataLoader:
+        return self._loader("test")
+
+    def describe(self) -> dict:
+        """What the run was trained on."""
+        return {
+            "source": "embedded" if self.root is None else str(self.root),
+            "sizes": {split: len(table["source"]) for split, table in self._tables.items()},
+            "hash": content_hash([self.file]),
+            "skipped": 0,
+            "molecule": self.molecule.label,
+            "temperatures_kelvin": list(self.pair),
+            "free_energy_mbar": self.free_energy,
+            "notes": self.notes,
+        }

@@ -1,0 +1,176 @@
+"""Batched replica exchange: Langevin dynamics, torsion moves and swaps of many ladders at once.
+
+Axes: `T` temperatures, `L` independent ladders, `R` = T L replicas (temperature-major), `N` atoms.
+Units: nm, ps, kJ/mol, atomic mass units.
+
+Averages over positions do not depend on masses, so every atom weighs 12 units: that slows the
+stretching of bonds to hydrogen, and a step of 2 fs keeps all bonds flexible. BAOAB order
+(Leimkuhler and Matthews 2013) samples positions of harmonic modes without a step-size error. The
+torsion moves (Metropolis) carry replicas over barriers that the dynamics crosses once in 10 ps.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from molecular_flow.energy import BOLTZMANN, TorchEnergy
+from molecular_flow.molecule import Molecule
+from molecular_flow.tree import build_tree
+
+MASS = 12.0
+FRICTION = 2.0  # 1/ps
+SWAP_EVERY = 50  # steps
+TURN_EVERY = 20  # steps
+
+
+@dataclass
+class Counts:
+    """Attempts and acceptances, per neighbouring pair of temperatures or in all."""
+
+    swap_attempts: Tensor  # (T - 1,)
+    swap_accepts: Tensor
+    turn_attempts: int = 0
+    turn_accepts: int = 0
+
+
+class Ladders:
+    """`L` independent ladders over `temperatures` (kelvin), advanced together.
+
+    Deterministic in `seed`. All state is in `state_dict`.
+    """
+
+    def __init__(
+        self,
+        molecule: Molecule,
+        temperatures: list[float],
+        ladders: int,
+        seed: int,
+        *,
+        step_ps: float = 0.002,
+        device: str = "cpu",
+    ):
+        self.energy = TorchEnergy(molecule).float().to(device)
+        self.shape = (len(temperatures), ladders)
+        self.step_ps, self.device = step_ps, device
+        self.kt = BOLTZMANN * torch.tensor(temperatures, dtype=torch.float32, device=device)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
+        tree = build_tree(molecule)
+        torsions = tree.torsions
+        self.axis = torch.tensor([[t.grand, t.parent] for t in torsions], device=device)
+        self.moved = torch.zeros(len(torsions), atoms, dtype=torch.bool, device=device)
+        for row, torsion in enumerate(torsions):
+            self.moved[row, tree.moved_by(torsion)] = True
+        start = torch.tensor(molecule.positions, dtype=torch.float32, device=device)
+        self.x = start.repeat(replicas, 1, 1)
+        self.v = self._normal(self.x) * (self.kt.max() / MASS).sqrt()
+        self.u, self.gradient = self.energy.with_gradient(self.x)
+        walkers = torch.arange(ladders, device=device)
+        self.walkers = torch.arange(len(temperatures), device=device)[:, None] + 0 * walkers
+        self.steps = 0
+        self.counts = Counts(torch.zeros(self.shape[0] - 1), torch.zeros(self.shape[0] - 1))
+
+    def _normal(self, like: Tensor) -> Tensor:
+        return torch.empty_like(like).normal_(generator=self.generator)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=self.generator, device=self.device)
+
+    def equilibrate(self, steps: int) -> None:
+        """Scatter the replicas at the highest temperature, then let each cool to its own."""
+        own, self.kt = self.kt, self.kt.max().expand_as(self.kt).clone()
+        self.advance(steps // 3, swap=False)
+        self.kt = own
+        self.advance(steps - steps // 3)
+        self.counts = Counts(torch.zeros(self.shape[0] - 1), torch.zeros(self.shape[0] - 1))
+
+    @torch.no_grad()
+    def advance(self, steps: int, swap: bool = True) -> None:
+        """`steps` time steps, with torsion moves and swaps between neighbours on the way."""
+        half = self.step_ps / 2
+        kt = self.kt.repeat_interleave(self.shape[1])[:, None, None]
+        keep = torch.exp(torch.tensor(-FRICTION * self.step_ps)).item()
+        noise = (kt / MASS * (1 - keep**2)).sqrt()
+        for _ in range(steps):
+            self.v.add_(self.gradient, alpha=-half / MASS)
+            self.x.add_(self.v, alpha=half)
+            self.v.mul_(keep).add_(self._normal(self.v).mul_(noise))
+            self.x.add_(self.v, alpha=half)
+            self.u, self.gradient = self.energy.with_gradient(self.x)
+            self.v.add_(self.gradient, alpha=-half / MASS)
+            self.steps += 1
+            if self.steps % TURN_EVERY == 0 and len(self.axis):
+                self._turn()
+            if swap and self.steps % SWAP_EVERY == 0:
+                self._swap((self.steps // SWAP_EVERY) % 2)
+
+    def _turn(self) -> None:
+        """Metropolis: turn one random torsion of each replica by a random angle."""
+        replicas = len(self.x)
+        which = (self._uniform(replicas) * len(self.axis)).long()
+        turn = (self._uniform(replicas) * 2 - 1) * torch.pi
+        proposal = rotate(self.x, self.axis[which], self.moved[which], turn)
+        u, gradient = self.energy.with_gradient(proposal)
+        kt = self.kt.repeat_interleave(self.shape[1])
+        accept = self._uniform(replicas).log() < (self.u - u) / kt  # False for a NaN energy
+        self.counts.turn_attempts += replicas
+        self.counts.turn_accepts += int(accept.sum())
+        wide = accept[:, None, None]
+        self.x = torch.where(wide, proposal, self.x)
+        self.gradient = torch.where(wide, gradient, self.gradient)
+        self.u = torch.where(accept, u, self.u)
+
+    def _swap(self, parity: int) -> None:
+        """Exchange neighbours of even or odd pairs: positions, and velocities scaled by sqrt(T)."""
+        temperatures, ladders = self.shape
+        place = torch.arange(temperatures * ladders, device=self.device).view(self.shape)
+        u = self.u.view(self.shape)
+        for low in range(parity, temperatures - 1, 2):
+            gap = 1 / self.kt[low] - 1 / self.kt[low + 1]
+            accept = self._uniform(ladders).log() < gap * (u[low] - u[low + 1])
+            self.counts.swap_attempts[low] += ladders
+            self.counts.swap_accepts[low] += accept.sum().cpu()
+            pair = place[low : low + 2]
+            place[low : low + 2] = torch.where(accept, pair.flip(0), pair)
+        source = place.view(-1)
+        kt = self.kt.repeat_interleave(ladders)
+        self.v = self.v[source] * (kt / kt[source]).sqrt()[:, None, None]
+        self.x, self.gradient, self.u = self.x[source], self.gradient[source], self.u[source]
+        self.walkers = self.walkers.view(-1)[source].view(self.shape)
+
+    def state_dict(self) -> dict:
+        """All that a continued run needs; plain tensors and numbers."""
+        names = ("x", "v", "u", "gradient", "walkers")
+        counts = vars(self.counts)
+        return {
+            **{name: getattr(self, name).cpu() for name in names},
+            "generator": self.generator.get_state(),
+            "steps": self.steps,
+            **{name: torch.as_tensor(value) for name, value in counts.items()},
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from `state`, bit for bit."""
+        for name in ("x", "v", "u", "gradient", "walkers"):
+            setattr(self, name, state[name].to(self.device))
+        self.generator.set_state(state["generator"])
+        self.steps = int(state["steps"])
+        self.counts = Counts(
+            state["swap_attempts"],
+            state["swap_accepts"],
+            int(state["turn_attempts"]),
+            int(state["turn_accepts"]),
+        )
+
+
+def rotate(x: Tensor, axis: Tensor, moved: Tensor, turn: Tensor) -> Tensor:
+    """Turn atoms `moved` (B, N) of x (B, N, 3) about axis atoms (B, 2) by `turn` (B,) radians."""
+    start, end = (torch.take_along_dim(x, axis[:, k, None, None], 1) for k in (0, 1))  # (B, 1, 3)
+    along = torch.nn.functional.normalize(end - start, dim=-1)
+    arm = x - end
+    parallel = (arm * along).sum(-1, keepdim=True) * along
+    cosine, sine = turn.cos()[:, None, None], turn.sin()[:, None, None]
+    turned = parallel + (arm - parallel) * cosine
+    turned = turned + torch.linalg.cross(along.expand_as(arm), arm) * sine
+    return torch.where(moved[:, :, None], end + turned, x)

@@ -1,0 +1,145 @@
+"""Pictures: the four loss panels, acceptance, energies, torsions and (phi, psi)."""
+
+import math
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from experiments.shared.plots import new_figure
+
+PANELS = (
+    "total",
+    "excess",
+    "forward",
+    "inverse",
+    "forward_energy",
+    "inverse_energy",
+    "forward_log_det",
+    "inverse_log_det",
+)
+COLOURS = {"source": "tab:blue", "moved": "tab:orange", "target": "tab:red", "forward": "tab:blue",
+           "inverse": "tab:red"}  # fmt: skip
+
+
+def loss_panels(
+    history: dict[str, list[float]],
+    floor: tuple[float, float] | None,
+    pair: tuple[float, float],
+) -> Figure:
+    """Total; both directions; beta U of both; log |det J| of both, over epochs.
+
+    `floor` is (beta_s <U_s>, beta_t <U_t>), the least each direction's loss can sum to. Epochs on
+    a logarithmic axis, and losses as height above their floor, so that start and end both show.
+    """
+    figure, axes = new_figure(2, 2, size=(5.6, 3.8))
+    epochs = history.get("train/epoch", [])
+    low, high = pair
+    figure.suptitle(f"{low:g} K to {high:g} K, training batches")
+
+    def draw(axis, name, label, shift=0.0):
+        values = [v - shift for v in history.get(f"train/{name}", [])][: len(epochs)]
+        colour = COLOURS.get(name.split("_")[0], "tab:gray")
+        axis.plot(epochs[: len(values)], values, lw=0.6, alpha=0.35, color=colour)
+        axis.plot(epochs[: len(values)], smooth(values), lw=1.6, color=colour, label=label)
+
+    draw(axes[0], "excess", "training excess (total - floor)")
+    if history.get("val/epoch"):
+        axes[0].plot(history["val/epoch"], history["val/excess"], color="tab:green", lw=1.6,
+                     marker="o", ms=3, label="held-out excess")  # fmt: skip
+    axes[0].axhline(0, color="black", lw=1, ls="--", label="floor: a perfect map")
+    axes[0].set_yscale("symlog", linthresh=0.3)
+    if floor:
+        axes[0].set_title(f"total loss above its floor of {sum(floor):.1f}")
+        axes[0].set_ylabel("nats (0 = perfect)")
+    for name in ("forward", "inverse"):
+        draw(axes[1], name, name)
+        draw(axes[2], f"{name}_energy", f"{name}: beta U")
+        draw(axes[3], f"{name}_log_det", f"{name}: log|det J|")
+    axes[1].set_title("losses of both directions")
+    axes[2].set_title("reduced energies, kT")
+    axes[3].set_title("log-determinants, nats")
+    for axis in axes:
+        if epochs:
+            axis.set_xscale("log")
+        axis.set_xlabel("epoch")
+        axis.legend()
+    return figure
+
+
+def smooth(values: list[float], share: float = 0.9) -> list[float]:
+    """Exponential average that starts at the first value and forgets at `share` a point."""
+    found, weight, total = [], 0.0, 0.0
+    for value in values:
+        weight, total = share * weight + 1, share * total + value
+        found.append(total / weight)
+    return found
+
+
+def acceptance_curve(
+    history: dict[str, list[float]], baselines: dict[str, dict[str, float]]
+) -> Figure:
+    """Held-out swap acceptance over epochs, beside the baselines' levels."""
+    figure, (axis,) = new_figure(size=(6.4, 4))
+    epochs = history.get("val/epoch", [])
+    if epochs:
+        axis.plot(epochs, history["val/acceptance"], marker="o", ms=3, label="flow")
+        axis.set_xscale("log")
+    for (name, values), style in zip(
+        baselines.items(), (":", "--", "-.", (0, (1, 3))), strict=False
+    ):
+        axis.axhline(values["acceptance"], ls=style, color="gray",
+                     label=f"{name.replace('_', ' ')} {values['acceptance']:.3f}")  # fmt: skip
+    axis.set(xlabel="epoch", ylabel="swap acceptance, held-out ladder", ylim=(0, 1))
+    axis.legend(loc="lower right")
+    return figure
+
+
+def energy_histograms(example: dict[str, Tensor], pair: tuple[float, float]) -> Figure:
+    """Energies at the target: simulated, and transported there."""
+    figure, (axis,) = new_figure(size=(6, 3.6))
+    target = example["energy"].cpu()
+    moved = example["moved_energy"].cpu()
+    low, high = target.min().item(), target.max().item()
+    edges = torch.linspace(low - 20, high + 20, 50).tolist()
+    for values, name, label in (
+        (target, "target", f"simulated at {pair[1]:g} K"),
+        (moved[moved.isfinite()], "moved", f"transported from {pair[0]:g} K"),
+    ):
+        axis.hist(values.tolist(), edges, density=True, histtype="step", lw=1.8,
+                  color=COLOURS[name], label=label)  # fmt: skip
+    axis.set(xlabel="energy, kJ/mol", ylabel="density")
+    axis.legend()
+    return figure
+
+
+def torsion_marginals(angles: dict[str, Tensor], names: list[str]) -> Figure:
+    """Each torsion's distribution at the source, transported, and at the target."""
+    columns = 4
+    figure, axes = new_figure(math.ceil(len(names) / columns), columns, size=(3.2, 2.4))
+    for k, (axis, name) in enumerate(zip(axes, names, strict=False)):
+        for which, values in angles.items():
+            degrees = ((torch.rad2deg(values[:, k]) + 180) % 360 - 180).tolist()
+            axis.hist(degrees, 60, (-180, 180), density=True, histtype="step",
+                      color=COLOURS[which], label=which)  # fmt: skip
+        axis.set(title=name, xlabel="degrees", xticks=[-180, 0, 180])
+    axes[0].legend()
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    return figure
+
+
+def ramachandran(
+    angles: dict[str, Tensor], plane: tuple[int, int], pair: tuple[float, float]
+) -> Figure:
+    """(phi of residue 2, psi of residue 1): before, transported, target."""
+    figure, axes = new_figure(1, 3, size=(3.8, 3.6), sharex=True, sharey=True)
+    titles = {"source": f"simulated, {pair[0]:g} K", "moved": f"transported to {pair[1]:g} K",
+              "target": f"simulated, {pair[1]:g} K"}  # fmt: skip
+    for axis, (which, values) in zip(axes, angles.items(), strict=True):
+        phi, psi = (((torch.rad2deg(values[:, k]) + 180) % 360 - 180).tolist() for k in plane)
+        axis.hist2d(phi, psi, 48, [[-180, 180], [-180, 180]], cmin=1, cmap="viridis")
+        axis.set(title=titles[which], xlabel="phi of residue 2, degrees")
+        axis.set_xticks([-180, -90, 0, 90, 180])
+    axes[0].set_ylabel("psi of residue 1, degrees")
+    return figure

@@ -1,0 +1,233 @@
+"""The flow: a bijection of one molecule's configurations from one temperature to another.
+
+Axes: `B` batch, `S` stiff coordinates (bonds, angles, relative dihedrals), `K` torsions.
+
+    rho  = (u - mean(phi, T_s)) / (scale sqrt(T_s))       stiff coordinates, given the torsions
+    phi' = circular splines of phi, each given other torsions (and rho)
+    rho' = rho exp(a) + b, given phi' (and other parts of rho)
+    u'   = mean(phi', T_t) + scale sqrt(T_t) rho'
+
+With zero networks that is the stretch of harmonic modes by sqrt(T_t / T_s) about their mean at
+the given torsions (`init: stretch`), or, without the square roots, the identity (`init: identity`).
+Every learned term is multiplied by ln(T_t / T_s), so the map from T to T is the identity always.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from experiments.shared.errors import InputError
+from molecular_flow import conditioner
+from molecular_flow.coordinates import InternalCoordinates, reorder, restore, wrap
+from molecular_flow.molecule import Molecule
+from molecular_flow.splines import knots, spline
+
+REFERENCE = 300.0  # kelvin
+UNIT_GAP = math.log(1.5)  # learned terms are of order one for 300 -> 450 K
+
+
+class TransportFlow(nn.Module):
+    """Maps coordinates (B, S + K) or positions (B, N, 3) between temperatures, both ways alike."""
+
+    def __init__(
+        self,
+        molecule: Molecule,
+        *,
+        init: str = "stretch",
+        network: str = "mlp",
+        width: int = 64,
+        bins: int = 8,
+        rounds: int = 1,
+        stiff_couplings: int = 2,
+        stiff_context: bool = False,
+        blocks: int = 1,
+        heads: int = 4,
+    ):
+        super().__init__()
+        if init not in ("identity", "stretch"):
+            raise InputError(f"expected model.init identity or stretch, got {init!r}")
+        if network not in ("mlp", "transformer"):
+            raise InputError(f"expected model.network mlp or transformer, got {network!r}")
+        self.coordinates = coordinates = InternalCoordinates(molecule)
+        self.power = 0.5 if init == "stretch" else 0.0
+        stiff, torsions = coordinates.stiff, coordinates.torsions
+        self.stiff, self.torsions = stiff, torsions
+        self.register_buffer("centre", coordinates.rest[stiff:].float().clone())
+        self.register_buffer("scale", torch.full((stiff,), 0.05))
+        self.register_buffer("regression", torch.zeros(self._regressors(), stiff))
+        self.regression[0] = coordinates.rest[:stiff].float()
+
+        bond, angle, turned = (
+            getattr(coordinates, name)[:, 0].tolist()
+            for name in ("bond_atoms", "angle_atoms", "dihedral_atoms")
+        )
+        places = bond + angle + [turned[n] for n in coordinates.bound.tolist()]
+        pivots = [turned[n] for n in coordinates.free.tolist()]
+        size = {"width": width}
+        if network == "transformer":
+            size |= {"atoms": coordinates.atoms, "blocks": blocks, "heads": heads}
+        make = conditioner.MLP if network == "mlp" else conditioner.Transformer
+
+        self.marginal = nn.Parameter(torch.zeros(torsions, 3 * bins))
+        self.masks = _masks(torsions, rounds)
+        self.turning = nn.ModuleList(
+            make(
+                [pivots[k] for k in range(torsions) if k not in moved],
+                [pivots[k] for k in moved],
+                3 * bins,
+                stiff=stiff if stiff_context else 0,
+                **size,
+            )
+            for moved in self.masks
+        )
+        self.stiff_context = stiff_context
+        self.bending = make(pivots, places, 2, **size)  # mean of the stiff coordinates: A + tau B
+        self.stretching = make(pivots, places, 2, **size)  # log-scale and shift of rho
+        self.halves = [list(range(n % 2, stiff, 2)) for n in range(stiff_couplings)]
+        self.coupling = nn.ModuleList(
+            make(pivots, [places[s] for s in half], 2, stiff=stiff - len(half), **size)
+            for half in self.halves
+        )
+
+    def _regressors(self) -> int:
+        return 1 + 4 * self.torsions + 4 * max(0, self.torsions - 1)
+
+    def _regressor(self, turn: Tensor) -> Tensor:
+        """(B, K) to (B, 8 K - 3): one, two harmonics of each torsion, products of neighbours."""
+        one = torch.stack([(torch.pi * turn).cos(), (torch.pi * turn).sin()], -1)  # (B, K, 2)
+        two = torch.stack([(2 * torch.pi * turn).cos(), (2 * torch.pi * turn).sin()], -1)
+        cross = one[:, :-1, :, None] * one[:, 1:, None, :]
+        ones = torch.ones_like(turn[:, :1])
+        return torch.cat([ones, one.flatten(1), two.flatten(1), cross.flatten(1)], 1)
+
+    @torch.no_grad()
+    def fit(self, frames: dict[float, Tensor]) -> None:
+        """Set centres, means and scales from canonical coordinates (M, D) by temperature (kelvin).
+
+        Centres: opposite to the emptiest angle, so that the splines' fixed ends lie where nobody
+        is. Means: least squares on Fourier terms of the torsions, frames weighted by 1/T.
+        """
+        torsion = torch.cat([z[:, self.stiff :] for z in frames.values()])
+        period = self.coordinates.period
+        for k in range(self.torsions):
+            if period[k] > 6:  # the sectors of turning groups are fixed by their labels
+                counts = torch.histc(wrap(torsion[:, k]).float(), 72, -math.pi, math.pi)
+                padded = torch.cat([counts[-4:], counts, counts[:4]])
+                smooth = padded.unfold(0, 9, 1).mean(1)
+                empty = (smooth.argmin() + 0.5) / 72 * 2 * math.pi - math.pi
+                self.centre[k] = wrap(empty + math.pi)
+        rows, values = [], []
+        for temperature, z in frames.items():
+            weight = (REFERENCE / temperature) ** 0.5
+            turn = self._turn(z[:, self.stiff :]).double()
+            rows.append(weight * self._regressor(turn))
+            values.append(weight * z[:, : self.stiff].double())
+        x, y = torch.cat(rows), torch.cat(values)
+        ridge = 1e-3 * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        ridge[0, 0] = 0
+        # The constant first: the ridge then acts on deviations only.
+        fitted = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
+        self.regression.copy_(fitted)
+        self.scale.copy_((y - x @ fitted).std(0).clamp_min(1e-6))
+
+    def _turn(self, torsion: Tensor) -> Tensor:
+        """Torsions in units of half a period about their centres: [-1, 1)."""
+        half = self.coordinates.period / 2
+        return wrap(torsion - self.centre, 2 * half) / half
+
+    def _mean(self, turn: Tensor, temperature: Tensor, heat: Tensor) -> Tensor:
+        """Mean stiff coordinates (B, S) at torsions (B, K) and ln(T / 300 K) (B, 1)."""
+        learned = self.bending(turn, heat)
+        tau = temperature / UNIT_GAP
+        correction = learned[..., 0] + tau * learned[..., 1]
+        return self._regressor(turn) @ self.regression + self.scale * correction
+
+    def forward(
+        self, z: Tensor, source: float, target: float, inverse: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Coordinates (B, D) at `source` kelvin to `target` kelvin; and log |dz'/dz| (B,).
+
+        `inverse` undoes the map from `source` to `target`: it takes coordinates at `target`.
+        """
+        start, end = math.log(source / REFERENCE), math.log(target / REFERENCE)
+        gap = (end - start) / UNIT_GAP
+        heat = z.new_tensor([start, end]).expand(len(z), 2)
+        # The mean must not know which way the map goes: it is one function of one temperature.
+        neutral = torch.zeros_like(heat)
+        if inverse:
+            start, end = end, start
+        low, high = heat.new_full((len(z), 1), start), heat.new_full((len(z), 1), end)
+        turn = self._turn(z[:, self.stiff :])
+        spread = self.scale * math.exp(self.power * start)
+        rho = (z[:, : self.stiff] - self._mean(turn, low, neutral)) / spread
+        if inverse:
+            rho, log_stiff = self._stiff(rho, turn, gap, heat, True)
+            turn, log_turn = self._torsion(rho, turn, gap, heat, True)
+        else:
+            turn, log_turn = self._torsion(rho, turn, gap, heat, False)
+            rho, log_stiff = self._stiff(rho, turn, gap, heat, False)
+        u = self._mean(turn, high, neutral) + self.scale * math.exp(self.power * end) * rho
+        phi = self.centre + turn * self.coordinates.period / 2
+        log_det = log_turn + log_stiff + self.power * (end - start) * self.stiff
+        return torch.cat([u, phi], 1), log_det
+
+    def _torsion(self, rho, turn, gap: float, heat, inverse: bool) -> tuple[Tensor, Tensor]:
+        """Splines of each torsion alone, then of groups given the others."""
+        log_det = torch.zeros_like(turn[:, 0])
+        steps = [(None, None), *zip(self.masks, self.turning, strict=True)]
+        for moved, network in reversed(steps) if inverse else steps:
+            if network is None:
+                raw, moved = self.marginal.expand(len(turn), -1, -1), list(range(self.torsions))
+            else:
+                seen = [k for k in range(self.torsions) if k not in moved]
+                raw = network(turn[:, seen], heat, rho if self.stiff_context else None)
+            value, slope = spline(turn[:, moved], *knots(gap * raw), inverse)
+            turn = turn.index_copy(1, torch.tensor(moved, device=turn.device), value)
+            log_det = log_det + slope.sum(1)
+        return turn, log_det
+
+    def _stiff(self, rho, turn, gap: float, heat, inverse: bool) -> tuple[Tensor, Tensor]:
+        """Scales and shifts given the torsions, then of every other coordinate given the rest."""
+        log_det = torch.zeros_like(rho[:, 0])
+        steps = [(None, self.stretching), *zip(self.halves, self.coupling, strict=True)]
+        for half, network in reversed(steps) if inverse else steps:
+            if half is None:
+                raw, part = network(turn, heat), rho
+            else:
+                seen = [s for s in range(self.stiff) if s not in set(half)]
+                raw, part = network(turn, heat, rho[:, seen]), rho[:, half]
+            log_scale, shift = gap * torch.tanh(raw[..., 0]), gap * raw[..., 1]
+            part = (
+                (part - shift) * (-log_scale).exp() if inverse else part * log_scale.exp() + shift
+            )
+            sign = -1 if inverse else 1
+            log_det = log_det + sign * log_scale.sum(1)
+            rho = part if half is None else rho.index_copy(
+                1, torch.tensor(half, device=rho.device), part
+            )  # fmt: skip
+        return rho, log_det
+
+    def transport(
+        self, x: Tensor, source: float, target: float, inverse: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Positions (B, N, 3) in nm to positions; and log |dx'/dx| (B,). Frames are carried along.
+
+        Equivariant under rotation, translation and turning the labels of like end atoms.
+        """
+        order = self.coordinates.canonical_labels(x)
+        z, frame = self.coordinates.encode(reorder(x, order))
+        moved, log_det = self(z, source, target, inverse)
+        log_det = log_det + self.coordinates.log_volume(moved) - self.coordinates.log_volume(z)
+        return restore(self.coordinates.decode(moved, frame), order), log_det
+
+
+def _masks(torsions: int, rounds: int) -> list[list[int]]:
+    """Sets of torsions to move: by the binary digits of their number, so that any two part once."""
+    masks = []
+    digits = max(1, (torsions - 1).bit_length()) if torsions > 1 else 0
+    for _ in range(rounds):
+        for digit in range(digits):
+            for side in (0, 1):
+                masks.append([k for k in range(torsions) if (k >> digit) & 1 == side])
+    return masks

@@ -1,0 +1,174 @@
+"""What a map is worth: swap acceptance, effective samples, free energies, distributions.
+
+Pure functions of works (see `losses`), and one torchmetrics object that collects what they need.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+def acceptance(forward_work: Tensor, inverse_work: Tensor) -> Tensor:
+    """Mean probability that a pair (x, y) swaps to (T^-1 y, T x): E min(1, exp(-w_f - w_i))."""
+    return torch.exp(-(forward_work + inverse_work)).clamp(max=1).nan_to_num(0).mean()
+
+
+def effective_samples(work: Tensor) -> Tensor:
+    """Kish's effective sample size of weights exp(-work), as a share of the frames."""
+    work = torch.where(work.isfinite(), work, torch.inf)
+    return torch.exp(2 * torch.logsumexp(-work, 0) - torch.logsumexp(-2 * work, 0)) / len(work)
+
+
+def bennett(forward_work: Tensor, inverse_work: Tensor, steps: int = 100) -> float:
+    """Free-energy difference f_t - f_s in kT by Bennett's acceptance ratio (1976), by bisection.
+
+    Works of frames with a non-finite energy count as infinite.
+    """
+    ahead = torch.where(forward_work.isfinite(), forward_work, torch.inf).double()
+    back = torch.where(inverse_work.isfinite(), inverse_work, torch.inf).double()
+    ratio = math.log(len(ahead) / len(back))
+
+    def imbalance(guess: float) -> float:
+        left = torch.sigmoid(-(ratio + ahead - guess)).sum()
+        right = torch.sigmoid(-(-ratio + back + guess)).sum()
+        return (left - right).item()
+
+    low, high = -1e4, 1e4
+    for _ in range(steps):
+        middle = 0.5 * (low + high)
+        if imbalance(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def multistate(energies: list[np.ndarray], betas: list[float], steps: int = 2000) -> np.ndarray:
+    """Free energies (T,) in kT of a ladder, first 0, from energies of each temperature's frames.
+
+    The multistate Bennett ratio (Shirts and Chodera 2008) by its fixed-point iteration.
+    """
+    pooled = torch.tensor(np.concatenate([np.ravel(e) for e in energies])).double()
+    pooled = pooled - pooled.mean()  # a constant, put back below
+    counts = torch.tensor([np.size(e) for e in energies]).double()
+    beta = torch.tensor(betas).double()
+    reduced = beta[:, None] * pooled  # (T, frames)
+    free = torch.zeros(len(betas)).double()
+    for _ in range(steps):
+        mixture = torch.logsumexp(counts.log()[:, None] + free[:, None] - reduced, 0)
+        new = -torch.logsumexp(-reduced - mixture, 1)
+        new = new - new[0]
+        if (new - free).abs().max() < 1e-9:
+            break
+        free = new
+    mean = float(np.concatenate([np.ravel(e) for e in energies]).astype(float).mean())
+    return (free + (beta - beta[0]) * mean).numpy()
+
+
+def overlap(first: Tensor, second: Tensor, bins: int = 60) -> float:
+    """Shared area (0 to 1) of the histograms of two samples over their joint range."""
+    first, second = first[first.isfinite()].float(), second[second.isfinite()].float()
+    if not len(first) or not len(second):
+        return 0.0
+    low, high = second.min().item(), second.max().item()
+    margin = 0.25 * (high - low) + 1e-9
+    edges = torch.linspace(low - margin, high + margin, bins + 1)
+    one, two = (
+        torch.histogram(s.clamp(edges[0], edges[-1]).cpu(), edges)[0] / len(s)
+        for s in (first, second)
+    )
+    return torch.minimum(one, two).sum().item()
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Jensen-Shannon divergence in nats (0 to ln 2) of two tables of counts."""
+    p, q = first.double() / first.sum(), second.double() / second.sum()
+    middle = 0.5 * (p + q)
+    return 0.5 * (torch.xlogy(p, p / middle).nansum() + torch.xlogy(q, q / middle).nansum())
+
+
+def torsion_counts(torsion: Tensor, bins: int) -> Tensor:
+    """Counts (K, bins) of angles (M, K) in radians over the full circle."""
+    index = ((torsion / (2 * math.pi) + 0.5) % 1 * bins).long().clamp(0, bins - 1)
+    return torch.stack([torch.bincount(column, minlength=bins) for column in index.T])
+
+
+def pair_counts(first: Tensor, second: Tensor, bins: int) -> Tensor:
+    """Counts (bins, bins) of two angles (M,) in radians."""
+    i, j = (
+        ((a / (2 * math.pi) + 0.5) % 1 * bins).long().clamp(0, bins - 1) for a in (first, second)
+    )
+    return torch.bincount(i * bins + j, minlength=bins * bins).view(bins, bins)
+
+
+class TransportMetrics(Metric):
+    """Collects works, energies and coordinates of both directions; `compute` gives the metrics.
+
+    `stiff`: number of stiff coordinates; `bonds`: of them bonds; `plane`: the two torsions of the
+    Ramachandran plot, or None.
+    """
+
+    full_state_update = False
+
+    def __init__(self, stiff: int, bonds: int, plane: tuple[int, int] | None):
+        super().__init__()
+        self.stiff, self.bonds, self.plane = stiff, bonds, plane
+        for name in ("forward_work", "inverse_work", "moved_energy", "energy", "moved", "target",
+                     "round_trip", "capped"):  # fmt: skip
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, *, forward_work, inverse_work, moved_energy, energy, moved, target,
+               round_trip, capped) -> None:  # fmt: skip
+        """Works (B,); energies (B,) kJ/mol and coordinates (B, D) transported and at the target;
+        round-trip errors (B,) in nm; 1 where the energy was capped (B,).
+        """
+        self.forward_work.append(forward_work)
+        self.inverse_work.append(inverse_work)
+        self.moved_energy.append(moved_energy)
+        self.energy.append(energy)
+        self.moved.append(moved)
+        self.target.append(target)
+        self.round_trip.append(round_trip)
+        self.capped.append(capped)
+
+    def compute(self) -> dict[str, float]:
+        """See the module's documentation of metric names."""
+
+        def whole(state):
+            return torch.cat(state) if isinstance(state, list) else state
+
+        ahead, back = whole(self.forward_work).double(), whole(self.inverse_work).double()
+        moved, target = whole(self.moved), whole(self.target)
+        finite = (ahead.isfinite() & back.isfinite()).double().mean()
+        apart = back.roll(max(1, len(back) // 2))
+        result = {
+            "excess": (ahead.mean() + back.mean()).item(),
+            "acceptance": acceptance(ahead, back).item(),
+            "acceptance_shuffled": acceptance(ahead, apart).item(),
+            "ess_forward": effective_samples(ahead).item(),
+            "ess_inverse": effective_samples(back).item(),
+            "free_energy": bennett(ahead, back),
+            "free_energy_upper": ahead.mean().item(),
+            "free_energy_lower": -back.mean().item(),
+            "energy_overlap": overlap(whole(self.moved_energy), whole(self.energy)),
+            "finite_share": finite.item(),
+            "capped_share": whole(self.capped).double().mean().item(),
+            "round_trip_nm": whole(self.round_trip).max().item(),
+        }
+        bonds = [overlap(moved[:, n], target[:, n]) for n in range(self.bonds)]
+        result["bond_overlap"] = sum(bonds) / len(bonds)
+        good = moved.isfinite().all(1)
+        mine, theirs = moved[good, self.stiff :], target[:, self.stiff :]
+        if good.any() and mine.shape[1]:
+            tables = zip(torsion_counts(mine, 36), torsion_counts(theirs, 36), strict=True)
+            found = torch.stack([divergence(a, b) for a, b in tables])
+            result["torsion_divergence"] = found.mean().item()
+            if self.plane:
+                i, j = self.plane
+                one = pair_counts(mine[:, i], mine[:, j], 24)
+                two = pair_counts(theirs[:, i], theirs[:, j], 24)
+                result["ramachandran_divergence"] = divergence(one, two).item()
+        return result

@@ -1,0 +1,183 @@
+"""Makes trajectories: replica exchange of one molecule, many independent ladders at once.
+
+`python -m molecular_flow.simulate OUT.npz` writes what `trajectory.py` reads.
+"""
+
+import argparse
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from experiments.shared.errors import InputError, cli
+from molecular_flow import molecule as molecules
+from molecular_flow.dynamics import Ladders
+from molecular_flow.trajectory import Trajectory, write
+
+FRAMES_PER_PART = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate. The key of an embedded corpus: a change of it makes a new one."""
+
+    temperatures: tuple[float, ...] = (300.0, 450.0, 670.0, 1000.0)  # kelvin
+    ladders: int = 64
+    frames: int = 500  # per ladder and temperature
+    spacing_ps: float = 0.2
+    equilibrate_ps: float = 4.0
+    step_ps: float = 0.004
+    seed: int = 0
+    sequence: str | None = "AA"
+    pdb: str | None = None
+    force_field: tuple[str, ...] = field(default=molecules.FORCE_FIELD)
+
+    def check(self) -> None:
+        """Stop on a plan that cannot be run.
+
+        Raises:
+            InputError: says which value, and what to give.
+        """
+        rising = all(a < b for a, b in zip(self.temperatures, self.temperatures[1:], strict=False))
+        if len(self.temperatures) < 2 or not rising or min(self.temperatures) <= 0:
+            raise InputError(
+                f"expected two or more rising temperatures in kelvin, got {self.temperatures}"
+            )
+        if min(self.ladders, self.frames) < 1 or self.spacing_ps < self.step_ps:
+            raise InputError(
+                f"expected ladders >= 1, frames >= 1 and spacing_ps >= {self.step_ps}, got "
+                f"{self.ladders}, {self.frames}, {self.spacing_ps}"
+            )
+        if not 0 < self.step_ps <= 0.005:
+            raise InputError(
+                f"expected a time step in (0, 0.005] ps, got {self.step_ps}: bonds are flexible"
+            )
+
+
+def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = True) -> None:
+    """Run `plan` and write `out` (.npz); an interrupted run goes on where it stopped.
+
+    Every `FRAMES_PER_PART` frames the state is kept in `out`.parts, from which the same plan
+    continues bit for bit.
+
+    Raises:
+        InputError: an impossible plan, or parts of another plan in the way.
+    """
+    plan.check()
+    molecule = molecules.build(plan.sequence, plan.pdb, plan.force_field)
+    ladders = Ladders(
+        molecule,
+        list(plan.temperatures),
+        plan.ladders,
+        plan.seed,
+        step_ps=plan.step_ps,
+        device=device,
+    )
+    parts = out.with_name(out.name + ".parts")
+    done = _resume(parts, plan, ladders)
+    stride = round(plan.spacing_ps / plan.step_ps)
+    with tqdm(total=plan.frames, initial=done, desc="simulate", unit="frame", mininterval=2) as bar:
+        if not done:
+            ladders.equilibrate(round(plan.equilibrate_ps / plan.step_ps))
+        while done < plan.frames:
+            count = min(FRAMES_PER_PART, plan.frames - done)
+            block = _record(ladders, count, stride, bar)
+            done += count
+            _keep(parts, plan, ladders, done, block)
+    files = sorted(parts.glob("frames-*.npz"))
+    blocks = [dict(np.load(file)) for file in files]
+    joined = {key: np.concatenate([b[key] for b in blocks], 2) for key in blocks[0]}
+    counts = ladders.counts
+    write(
+        out,
+        Trajectory(
+            positions=joined["positions"],
+            energies=joined["energies"],
+            temperatures=np.array(plan.temperatures),
+            walkers=joined["walkers"],
+            swap_attempts=counts.swap_attempts.numpy(),
+            swap_accepts=counts.swap_accepts.numpy(),
+            spacing_ps=plan.spacing_ps,
+            atom_names=tuple(f"{a.residue}:{a.name}" for a in molecule.atoms),
+            fingerprint=molecule.fingerprint,
+        ),
+    )
+    shutil.rmtree(parts)
+
+
+def _record(ladders: Ladders, frames: int, stride: int, bar) -> dict[str, np.ndarray]:
+    """`frames` frames, (T, L, frames, ...) each."""
+    found: dict[str, list] = {"positions": [], "energies": [], "walkers": []}
+    for _ in range(frames):
+        ladders.advance(stride)
+        if not ladders.u.isfinite().all():
+            raise InputError("the simulation blew up (energy not finite): lower step_ps")
+        shape = ladders.shape
+        found["positions"].append(ladders.x.view(*shape, *ladders.x.shape[1:]).cpu().numpy().copy())
+        found["energies"].append(ladders.u.view(shape).cpu().numpy().copy())
+        found["walkers"].append(ladders.walkers.cpu().numpy().astype(np.int16))
+        bar.update()
+    return {key: np.stack(value, 2) for key, value in found.items()}
+
+
+def _keep(parts: Path, plan: Plan, ladders: Ladders, done: int, block: dict) -> None:
+    """Write a block of frames, then the state that follows it (renamed in place last)."""
+    parts.mkdir(parents=True, exist_ok=True)
+    np.savez(parts / f"frames-{done:08d}.npz", **block)
+    scratch = parts / "state.tmp"
+    torch.save({"plan": asdict(plan), "done": done, "ladders": ladders.state_dict()}, scratch)
+    os.replace(scratch, parts / "state.pt")
+
+
+def _resume(parts: Path, plan: Plan, ladders: Ladders) -> int:
+    """The number of frames that are already there; loads the state after them."""
+    state_file = parts / "state.pt"
+    if not state_file.is_file():
+        return 0
+    state = torch.load(state_file, weights_only=True)
+    if state["plan"] != asdict(plan):
+        raise InputError(
+            f"{parts} holds an interrupted run of another plan: remove it, or give that plan"
+        )
+    for file in parts.glob("frames-*.npz"):
+        if int(file.stem.split("-")[1]) > state["done"]:
+            file.unlink()
+    ladders.load_state_dict(state["ladders"])
+    print(f"simulate: going on after frame {state['done']}", flush=True)
+    return state["done"]
+
+
+def main() -> None:
+    """Command line."""
+    default = Plan()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="trajectory to write, .npz")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=default.temperatures,
+                        help="kelvin, rising (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--ladders", type=int, default=default.ladders, help="independent ladders")
+    parser.add_argument("--frames", type=int, default=default.frames,
+                        help="frames per ladder and temperature")  # fmt: skip
+    parser.add_argument("--spacing-ps", type=float, default=default.spacing_ps)
+    parser.add_argument("--equilibrate-ps", type=float, default=default.equilibrate_ps)
+    parser.add_argument("--step-ps", type=float, default=default.step_ps)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--sequence", default=default.sequence, help="one-letter residues")
+    source.add_argument("--pdb", help="a complete PDB file instead")
+    parser.add_argument("--force-field", nargs="+", default=default.force_field,
+                        help="OpenMM force-field files")  # fmt: skip
+    parser.add_argument("--device", default="cpu")
+    values = vars(parser.parse_args())
+    out, device = values.pop("out"), values.pop("device")
+    values |= {key: tuple(values[key]) for key in ("temperatures", "force_field")}
+    if out.suffix != ".npz":
+        raise InputError(f"expected an output file ending in .npz, got {out}")
+    simulate(Plan(**values), out, device=device)
+
+
+if __name__ == "__main__":
+    cli(main)

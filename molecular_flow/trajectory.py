@@ -1,0 +1,189 @@
+"""Reads and writes trajectories: our .npz, and the published [temperature, replica, step, 69] file.
+
+Axes: `T` temperatures, `L` independent ladders (replicas), `F` frames, `N` atoms.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.shared.errors import InputError
+from molecular_flow.energy import BOLTZMANN, TorchEnergy
+from molecular_flow.molecule import Molecule
+
+LADDER = (300.0, 450.0, 670.0, 1000.0)  # of the published file, which does not name its own
+
+
+@dataclass
+class Trajectory:
+    """Frames of replica exchange; frames of equal ladder and time at two temperatures are a pair.
+
+    positions (T, L, F, N, 3) nm; energies (T, L, F) kJ/mol; temperatures (T,) kelvin; walkers
+    (T, L, F), the walker found at each temperature; swap counts (T - 1,).
+    """
+
+    positions: np.ndarray
+    energies: np.ndarray | None
+    temperatures: np.ndarray
+    walkers: np.ndarray | None = None
+    swap_attempts: np.ndarray | None = None
+    swap_accepts: np.ndarray | None = None
+    spacing_ps: float | None = None
+    atom_names: tuple[str, ...] | None = None
+    fingerprint: str | None = None
+
+    def row(self, temperature: float) -> int:
+        """The row of `temperature` (kelvin).
+
+        Raises:
+            InputError: it is not there.
+        """
+        near = np.flatnonzero(np.abs(self.temperatures - temperature) < 0.01)
+        if not len(near):
+            raise InputError(
+                f"expected a temperature of {self.temperatures.tolist()} K, got {temperature} K: "
+                "take one of these, or simulate it"
+            )
+        return int(near[0])
+
+
+def write(path: Path, trajectory: Trajectory) -> None:
+    """One .npz whose keys name the units."""
+    named = {
+        "positions_nm": trajectory.positions,
+        "energies_kj_per_mol": trajectory.energies,
+        "temperatures_kelvin": trajectory.temperatures,
+        "walkers": trajectory.walkers,
+        "swap_attempts": trajectory.swap_attempts,
+        "swap_accepts": trajectory.swap_accepts,
+        "spacing_ps": trajectory.spacing_ps,
+        "atom_names": trajectory.atom_names,
+        "fingerprint": trajectory.fingerprint,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".tmp.npz")
+    np.savez(scratch, **{key: value for key, value in named.items() if value is not None})
+    scratch.replace(path)
+
+
+def read(path: Path, molecule: Molecule) -> Trajectory:
+    """The trajectory of `molecule` in `path`: .npz of ours, or .pt/.npy as published.
+
+    Energies are always those of our own force field, so a file of another system is noticed.
+
+    Raises:
+        InputError: unreadable; another molecule, unit or shape; NaN frames; absurd energies.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"expected a trajectory file, got {path} which is not there")
+    try:
+        found = _read_npz(path) if path.suffix == ".npz" else _read_published(path)
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} cannot be read as a trajectory ({error}): expected .npz with positions_nm "
+            "and temperatures_kelvin, or .pt/.npy of shape [temperatures, replicas, steps, 3 N]"
+        ) from error
+    check(found, molecule, path)
+    return found
+
+
+def _read_npz(path: Path) -> Trajectory:
+    with np.load(path, allow_pickle=False) as file:
+        values = {key: file[key] for key in file.files}
+
+    def text(key):
+        return str(values[key]) if key in values else None
+
+    return Trajectory(
+        positions=values["positions_nm"].astype(np.float32),
+        energies=values.get("energies_kj_per_mol"),
+        temperatures=values["temperatures_kelvin"].astype(float),
+        walkers=values.get("walkers"),
+        swap_attempts=values.get("swap_attempts"),
+        swap_accepts=values.get("swap_accepts"),
+        spacing_ps=float(values["spacing_ps"]) if "spacing_ps" in values else None,
+        atom_names=tuple(values["atom_names"].tolist()) if "atom_names" in values else None,
+        fingerprint=text("fingerprint"),
+    )
+
+
+def _read_published(path: Path) -> Trajectory:
+    if path.suffix == ".npy":
+        array = np.load(path, allow_pickle=False)
+    else:
+        array = torch.load(path, map_location="cpu", weights_only=True)
+        array = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
+    if array.ndim == 3:  # the script writes it without the axis of replicas
+        array = array[:, None]
+    if array.ndim != 4 or array.shape[-1] % 3 or array.shape[0] > len(LADDER):
+        raise InputError(
+            f"{path}: expected shape [temperatures (up to 4), replicas, steps, 3 N], got "
+            f"{list(array.shape)}"
+        )
+    positions = array.reshape(*array.shape[:3], -1, 3).astype(np.float32)
+    return Trajectory(positions, None, np.array(LADDER[: len(positions)]))
+
+
+def check(trajectory: Trajectory, molecule: Molecule, path: Path) -> None:
+    """Stop on frames that are not `molecule` in nm; fills in `energies`.
+
+    Raises:
+        InputError: says what is wrong with `path`, and the likely remedy.
+    """
+    positions, atoms = trajectory.positions, len(molecule.atoms)
+    if positions.ndim != 5 or positions.shape[3:] != (atoms, 3) or 0 in positions.shape:
+        raise InputError(
+            f"{path}: expected positions (T, L, F, {atoms}, 3) of {molecule.label}, got "
+            f"{list(positions.shape)}: give data.sequence or data.pdb of the molecule in the file"
+        )
+    if len(trajectory.temperatures) != len(positions):
+        raise InputError(
+            f"{path}: expected as many temperatures as rows of positions, got "
+            f"{len(trajectory.temperatures)} and {len(positions)}"
+        )
+    bad = ~np.isfinite(positions).all((3, 4))
+    if bad.any():
+        raise InputError(
+            f"{path}: {bad.sum()} of {bad.size} frames hold NaN or Inf (first at temperature, "
+            f"replica, frame {np.argwhere(bad)[0].tolist()}): cut them out, they are from a run "
+            "that blew up"
+        )
+    first, second = np.array(molecule.bonds).T
+    sample = positions.reshape(-1, atoms, 3)[:: max(1, bad.size // 200)]
+    lengths = np.linalg.norm(sample[:, first] - sample[:, second], axis=-1)
+    rest = np.linalg.norm(molecule.positions[first] - molecule.positions[second], axis=-1)
+    ratio = float(np.median(lengths / rest))
+    if not 0.8 < ratio < 1.25:
+        hint = "divide by 10, they look like angstrom" if 8 < ratio < 12.5 else "give nm"
+        raise InputError(
+            f"{path}: bonds are {ratio:.2f} times their length in {molecule.label}: {hint}, and "
+            "check the order of the atoms"
+        )
+    energies = frame_energies(molecule, positions)
+    thermal = BOLTZMANN * trajectory.temperatures * atoms * 3
+    lowest = float(TorchEnergy(molecule).double()(torch.tensor(molecule.positions)[None]))
+    middle = np.median(energies, axis=(1, 2)) - lowest
+    for temperature, height, limit in zip(
+        trajectory.temperatures, middle, 2 * thermal, strict=True
+    ):
+        if not -limit < height < limit:
+            raise InputError(
+                f"{path}: frames at {temperature:g} K lie {height:.3g} kJ/mol above the minimum of "
+                f"{molecule.label}, expected about {limit / 4:.3g}: another order of atoms, another "
+                "force field, or another unit"
+            )
+    trajectory.energies = energies
+
+
+def frame_energies(molecule: Molecule, positions: np.ndarray, chunk: int = 512) -> np.ndarray:
+    """Energies (T, L, F) in kJ/mol of positions (T, L, F, N, 3) in nm, by our force field."""
+    energy = TorchEnergy(molecule).float()
+    flat = torch.from_numpy(positions.reshape(-1, *positions.shape[3:]))
+    with torch.no_grad():
+        found = torch.cat([energy(block) for block in flat.split(chunk)])
+    return found.numpy().reshape(positions.shape[:3])

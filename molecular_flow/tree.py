@@ -1,0 +1,132 @@
+"""The spanning tree behind the internal coordinates: who is placed from whom, and what turns."""
+
+from dataclasses import dataclass
+
+from molecular_flow.molecule import Molecule
+
+BACKBONE = ("N", "CA", "C")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Atom placed by its distance to `parent`, angle to `grand` and dihedral to `great`.
+
+    `first` is the sibling whose dihedral is a torsion and which this one's dihedral is relative to;
+    the atom itself if it is that sibling; None where the dihedral is an improper one.
+    """
+
+    atom: int
+    parent: int
+    grand: int
+    great: int
+    first: int | None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Root path `a - b - c`, the other atoms by level, and the groups of like end atoms.
+
+    A group (CH3, NH3+, COO-) is a tuple of atoms on one centre with nothing else on it, alike in
+    element and parameters, first the one that carries the torsion. Turning them by one place is a
+    symmetry of the energy (for COO- nearly: its improper torsion is written for one order).
+    """
+
+    root: tuple[int, int, int]
+    levels: tuple[tuple[Placement, ...], ...]
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def placements(self) -> list[Placement]:
+        return [placement for level in self.levels for placement in level]
+
+    @property
+    def torsions(self) -> list[Placement]:
+        """Placements whose dihedral is a free torsion, in order of placement."""
+        return [p for p in self.placements if p.first == p.atom]
+
+    def moved_by(self, torsion: Placement) -> list[int]:
+        """The atoms that turn about the axis grand - parent."""
+        moved, front = [], {torsion.parent}
+        for placement in self.placements:
+            if placement.parent in front:
+                moved.append(placement.atom)
+                front.add(placement.atom)
+        return moved
+
+
+def _distances(neighbours: list[list[int]], start: set[int]) -> dict[int, int]:
+    found, front = dict.fromkeys(start, 0), list(start)
+    for atom in front:
+        for other in neighbours[atom]:
+            if other not in found:
+                found[other] = found[atom] + 1
+                front.append(other)
+    return found
+
+
+def _root(molecule: Molecule, neighbours: list[list[int]]) -> tuple[int, int, int]:
+    """The path of three heavy atoms with the least depth around it: fewest levels to build."""
+    paths = [
+        (a, b, c) for b, around in enumerate(neighbours) for a in around for c in around if a < c
+    ]
+
+    def rank(path):
+        light = sum(molecule.atoms[atom].element == 1 for atom in path)
+        return light, max(_distances(neighbours, set(path)).values()), path
+
+    return min(paths, key=rank)
+
+
+def build_tree(molecule: Molecule) -> Tree:
+    """The spanning tree of `molecule` (four atoms or more), the same for the same molecule."""
+    neighbours = molecule.neighbours
+    a, b, c = _root(molecule, neighbours)
+    sizes: dict[int, int] = {}
+
+    parents = {a: b, b: c, c: b}
+    order = [a, c, b]
+    for atom in order:
+        for other in neighbours[atom]:
+            if other not in parents:
+                parents[other] = atom
+                order.append(other)
+    for atom in reversed(order):
+        sizes[atom] = 1 + sum(sizes[o] for o in order if parents[o] == atom and o in sizes)
+
+    def rank(atom: int):
+        info = molecule.atoms[atom]
+        return info.name not in BACKBONE, info.element == 1, -sizes[atom], atom
+
+    references = {a: (b, c), c: (b, a), b: (c, a)}
+    levels, front = [], [a, c, b]
+    while front:
+        level = []
+        for parent in front:
+            grand, great = references[parent]
+            children = sorted(
+                (o for o in order if parents[o] == parent and o not in (a, b, c)), key=rank
+            )
+            for child in children:
+                first = None if parent == b else children[0]
+                level.append(Placement(child, parent, grand, great, first))
+                references[child] = (parent, grand)
+        front = [placement.atom for placement in level]
+        if level:
+            levels.append(tuple(level))
+    return Tree((a, b, c), tuple(levels), _groups(molecule, neighbours, levels))
+
+
+def _groups(molecule: Molecule, neighbours, levels) -> tuple[tuple[int, ...], ...]:
+    siblings: dict[int, list[int]] = {}
+    for placement in (p for level in levels for p in level):
+        if placement.first is not None:
+            siblings.setdefault(placement.first, []).append(placement.atom)
+    groups = []
+    for members in siblings.values():
+        centre = next(iter(neighbours[members[0]]))
+        kinds = {(molecule.atoms[m].element, molecule.parameters[m]) for m in members}
+        ends = all(neighbours[m] == [centre] for m in members)
+        if len(members) in (2, 3) and ends and len(kinds) == 1:
+            if len(neighbours[centre]) == len(members) + 1:
+                groups.append(tuple(members))
+    return tuple(groups)
