@@ -189,6 +189,18 @@ class JinglePairs(L.LightningDataModule):
             self._fill()  # on a node whose cache is its own and was not prepared
             self.statistics = self._measure()
 
+    def state_dict(self) -> dict:
+        """What a checkpoint must remember of its data: another codec's latents are noise to it."""
+        return {"codec": self.codec.name, "identity": self.codec.identity, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Stop a run that goes on with another codec than it began with."""
+        if state["identity"] != self.codec.identity:
+            raise InputError(
+                f"data.codec: expected the run's own codec {state['codec']} ({state['identity']}), "
+                f"got {self.codec.name} ({self.codec.identity}); set data.codec, or start a new run"
+            )
+
     def _folder(self) -> Path:
         if self.root is not None:
             return Path(self.root).expanduser()

@@ -1,0 +1,151 @@
+"""One new piece of two songs: coded, written by the model, decoded, measured and pictured."""
+
+import math
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from experiments.shared.errors import InputError
+from experiments.shared.plots import new_figure
+from jingle import audio, blend, features, latents, metrics, spectral, windows
+
+RATE = 75  # latent frames a second
+SHORTEST = 0.04  # seconds; below this nothing can be said about time
+
+
+def make_piece(
+    module,
+    codec,
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    window: int,
+    overlap: int,
+    batch: int = 4,
+) -> tuple[dict[str, np.ndarray], dict[str, Tensor], dict]:
+    """A piece of two songs, as long as the shorter, by overlapping windows.
+
+    Args:
+        module: the trained agent: `generate`, `standard` and `device` are used.
+        codec: the one it was trained with.
+        a: input song, (samples,) at 24 kHz.
+        b: target song, likewise.
+        window: frames at once.
+        overlap: frames that neighbouring windows share.
+        batch: windows at once.
+
+    Returns:
+        Audio {"input", "target", "output"} of equal length, the peak of the output at most 0.99;
+        both masks (128, T); a report of plain numbers: "metrics", "baselines", "seams".
+
+    Raises:
+        InputError: a song shorter than three frames, or a model that gives no finite sound.
+    """
+    length = min(len(a), len(b))
+    if length < SHORTEST * audio.RATE:
+        raise InputError(
+            f"the shorter song lasts {length / audio.RATE:.3f} s, expected at least {SHORTEST} s"
+        )
+    a, b = a[:length], b[:length]
+    drums, chords = blend.separate(a, "percussive"), blend.separate(b, "harmonic")
+    mixed = blend.blend(drums, chords, blend.loudness(a), blend.loudness(b))
+    coded = [encode(codec, wave) for wave in (a, b, mixed)]  # (128, T) each
+    song, seams = windows.generate(
+        module.generate,
+        coded[0],
+        coded[1],
+        window=window,
+        overlap=overlap,
+        batch=batch,
+        device=module.device,
+    )
+    average = (coded[0] + coded[1]) / 2
+    raw, plain, mixed_again = (
+        decode(codec, z, length) for z in (song["output"], average, coded[2])
+    )
+    if not np.isfinite(raw).all():
+        raise InputError("the model gives no finite sound; it may have diverged in training")
+    output = audio.peak_safe(raw)
+    masks = {name: song[name] for name in ("input_mask", "target_mask")}
+    heard = {n: features.analyse(w) for n, w in (("a", a), ("b", b), ("o", output), ("p", plain))}
+    standard = [module.standard(z[None].to(module.device)).cpu() for z in (*coded, average)]
+    piece = module.standard(song["output"][None].to(module.device)).cpu()
+    report = {
+        "metrics": {
+            **of_masks(standard[0], standard[1], *(mask[None] for mask in masks.values())),
+            **of_piece(piece, *standard[:3], raw, mixed_again),
+            **features.compare(heard["o"], heard["a"], heard["b"]),
+        },
+        "baselines": {
+            "plain_average": {
+                **of_piece(standard[3], *standard[:3], plain, mixed_again),
+                **features.compare(heard["p"], heard["a"], heard["b"]),
+            },
+            "input_alone": features.compare(heard["a"], heard["a"], heard["b"]),
+            "target_alone": features.compare(heard["b"], heard["a"], heard["b"]),
+        },
+        "seams": seams,
+        "seconds": length / audio.RATE,
+        "peak_before_limiting": float(np.abs(raw).max(initial=0.0)),
+    }
+    return {"input": a, "target": b, "output": output}, masks, plain_numbers(report)
+
+
+def encode(codec, wave: np.ndarray) -> Tensor:
+    """Latents (128, T) on the CPU of a wave (samples,)."""
+    return latents.encode(codec, torch.from_numpy(wave)[None, None])[0].cpu()
+
+
+def decode(codec, z: Tensor, length: int) -> np.ndarray:
+    """The first `length` samples of the sound of latents (128, T)."""
+    return latents.decode(codec, z[None])[0, 0, :length].cpu().numpy()
+
+
+def of_masks(a: Tensor, b: Tensor, m: Tensor, n: Tensor) -> dict[str, float]:
+    """Every mask metric of a whole song, with chance-corrected complementarity."""
+    found = {name: float(value) for name, value in metrics.of_masks(a, b, m, n).items()}
+    chance = float(m.mean() * n.mean())
+    found["chance_corrected"] = 1 - (1 - found["complementarity"]) / chance if chance else math.nan
+    return found
+
+
+def of_piece(
+    piece: Tensor, a: Tensor, b: Tensor, mixed: Tensor, wave: np.ndarray, reference: np.ndarray
+) -> dict[str, float]:
+    """Copying and distance to the blend, of standardised latents (1, 128, T) and sound."""
+    found = {name: float(v) for name, v in metrics.of_piece(piece, a, b, mixed).items()}
+    pair = (torch.from_numpy(x)[None] for x in (wave, reference))
+    return found | {"mel_distance": float(spectral.mel_distance(*pair))}
+
+
+def plain_numbers(report):
+    """`report` with None for every number that is none, so that it is valid JSON."""
+    if isinstance(report, dict):
+        return {name: plain_numbers(value) for name, value in report.items()}
+    return None if isinstance(report, float) and not math.isfinite(report) else report
+
+
+def picture(waves: dict[str, np.ndarray], masks: dict[str, Tensor]) -> Figure:
+    """Spectrograms (80 dB deep) of the three songs above both masks, over seconds."""
+    figure, axes = new_figure(len(waves) + len(masks), 1, size=(10, 1.7), sharex=True)
+    for axis, (name, wave) in zip(axes, waves.items(), strict=False):
+        seconds = len(wave) / audio.RATE
+        hop = max(256, len(wave) // 4000)  # no more columns than pixels
+        wave = torch.from_numpy(np.pad(wave, (0, max(0, 1024 - len(wave)))))
+        power = torch.stft(wave, 1024, hop, window=torch.hann_window(1024), return_complex=True)
+        level = 20 * torch.log10(power.abs() / power.abs().amax().clamp_min(1e-6) + 1e-4)
+        extent = (0, seconds, 0, audio.RATE / 2000)
+        axis.imshow(level.numpy(), aspect="auto", extent=extent, vmin=-80, vmax=0, cmap="magma")
+        axis.set(title=name, ylabel="kHz")
+    for axis, (name, mask) in zip(axes[len(waves) :], masks.items(), strict=True):
+        extent = (0, mask.shape[1] / RATE, 0, len(mask))
+        axis.imshow(
+            mask.numpy(), aspect="auto", extent=extent, vmin=0, vmax=1, interpolation="nearest"
+        )
+        axis.set(title=f"{name.replace('_', ' ')}: mean {mask.mean():.3f}", ylabel="channel")
+    for axis in axes:
+        axis.grid(False)
+    axes[-1].set_xlabel("seconds")
+    return figure
