@@ -100,6 +100,9 @@ def measure(config: DictConfig, settings: Settings) -> dict:
     times, device = watch.result, trainer.strategy.root_device
     dtype = torch.bfloat16 if "bf16" in str(config.trainer.precision) else torch.float32
     median, matmul = statistics.median(times.steps), matmul_rate(device, dtype)
+    # On one CPU thread both rates are by processor time, which other programs do not stretch.
+    alone = device.type == "cpu" and settings.threads == 1
+    busy = statistics.median(times.cpu) if alone else median
     samples = datamodule.batch_size * trainer.world_size
     unit, each = getattr(datamodule, "unit_per_sample", None) or (None, None)
     flops = times.flops
@@ -111,6 +114,7 @@ def measure(config: DictConfig, settings: Settings) -> dict:
         "precision": str(config.trainer.precision),
         "batch": samples,
         "step_s": quantiles(times.steps),
+        "cpu_s": statistics.median(times.cpu),
         "samples_per_s": samples / median,
         "unit": unit,
         "units_per_s": samples * each / median if unit else None,
@@ -122,10 +126,11 @@ def measure(config: DictConfig, settings: Settings) -> dict:
         "flops_per_step": flops,
         "flops_note": note,
         "rate": {
+            "clock": "processor time" if alone else "wall time",
             "dtype": str(dtype).removeprefix("torch."),
             "matmul": matmul,
-            "reached": flops / median if flops else None,
-            "share": flops / median / matmul if flops else None,
+            "reached": flops / busy if flops else None,
+            "share": flops / busy / matmul if flops else None,
         },
     }
 

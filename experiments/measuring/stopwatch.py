@@ -27,9 +27,14 @@ ON_CPU = {
 
 @dataclass
 class Timings:
-    """Seconds, one entry a step; `parts` from further steps that were taken apart."""
+    """Seconds, one entry a step; `parts` from further steps that were taken apart.
+
+    `cpu` is processor time of this process: on a machine shared with others it says what the step
+    needs, where `steps` says what it got.
+    """
 
     steps: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     parts: dict[str, list[float]] = field(default_factory=dict)
     flops: int | None = None
@@ -51,6 +56,7 @@ class Stopwatch(pl.Callback):
         self.result = Timings()
         self.done = 0
         self.end = self.begin = None
+        self.end_cpu = 0.0
         self.counter: FlopCounterMode | None = None
         self.spent: dict[str, float] = {}
         self.marks: dict[str, float] = {}
@@ -83,7 +89,7 @@ class Stopwatch(pl.Callback):
             ]
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
-        self.end = self.now(pl_module)
+        self.end, self.end_cpu = self.now(pl_module), time.process_time()
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         if self.done == self.warmup:
@@ -119,6 +125,7 @@ class Stopwatch(pl.Callback):
             result.flops = self.counter.get_total_flops()
         if phase == "timed":
             result.steps.append(end - self.end)
+            result.cpu.append(time.process_time() - self.end_cpu)
             result.waits.append(self.begin - self.end)
             result.peak_rss_mb, result.peak_gpu_mb = memory_now(
                 pl_module.device, result.peak_rss_mb
@@ -133,4 +140,4 @@ class Stopwatch(pl.Callback):
             trainer.should_stop = True
             for hook in self.hooks:
                 hook.remove()
-        self.end = self.now(pl_module)
+        self.end, self.end_cpu = self.now(pl_module), time.process_time()

@@ -26,6 +26,7 @@ def rows(result: dict) -> list[tuple[str, str]]:
         ("precision, batch", f"{result['precision']}, {result['batch']}"),
         ("step, median", f"{number(step['median'])} s"),
         ("step, 10 % .. 90 %", f"{number(step['q10'])} .. {number(step['q90'])} s"),
+        ("processor time a step, median", f"{number(result['cpu_s'])} s"),
         ("samples/s", number(result["samples_per_s"])),
     ]
     if result["unit"]:
@@ -41,7 +42,7 @@ def rows(result: dict) -> list[tuple[str, str]]:
     if result["flops_per_step"]:
         lines += [
             ("counted FLOPs a step", number(result["flops_per_step"])),
-            ("rate reached", f"{number(rate['reached'] / 1e9)} GFLOP/s"),
+            (f"rate reached, by {rate['clock']}", f"{number(rate['reached'] / 1e9)} GFLOP/s"),
             (f"matmul rate here ({rate['dtype']})", f"{number(rate['matmul'] / 1e9)} GFLOP/s"),
             ("share of the matmul rate", percent(rate["share"])),
         ]

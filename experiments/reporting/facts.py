@@ -59,6 +59,17 @@ def metric_names(run: Run) -> list[str]:
     return sorted(names, key=order)
 
 
+def breakdowns(run: Run) -> set[str]:
+    """Metrics that are another one's for a part of the data: `matched_error` beside `error`.
+
+    What has a target, and the objective, is never one.
+    """
+    names = metric_names(run)
+    parts = {name for name in names if any(name.endswith((f"_{n}", f"/{n}")) for n in names)}
+    stated = [objective_of(run).get("name", ""), *targets_of(run)[0]]
+    return parts - {str(tag).split("/", 1)[-1] for tag in stated}
+
+
 def targets_of(run: Run) -> tuple[dict[str, Target], dict[str, str]]:
     """The stated targets, and for those that cannot be read what is wrong."""
     good, bad = {}, {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from experiments.events import Run
 from experiments.reporting.curves import Curve, downsample, smooth
@@ -34,15 +34,20 @@ def draw(axes: Axes, curve: Curve, colour: str, label: str = "", marker: str = "
 def set_scale(axes: Axes, values: np.ndarray) -> None:
     """Logarithmic for positive values over two decades, symmetric-logarithmic for wild ones."""
     values = values[np.isfinite(values)]
-    if not len(values):
+    sizes = np.abs(values[values != 0])
+    if not len(sizes):
         return
-    low, high = values.min(), values.max()
-    if low > 0 and high / low > 100:
+    if values.min() > 0 and sizes.max() / sizes.min() > 100:
         axes.set_yscale("log")
-    elif low <= 0 and np.abs(values).max() > 1e4 * max(np.median(np.abs(values)), 1e-12):
-        axes.set_yscale("symlog", linthresh=max(10 * float(np.median(np.abs(values))), 1e-9))
-        if low >= 0:
+    elif values.min() <= 0 and sizes.max() > 1e4 * np.median(sizes):
+        axes.set_yscale("symlog", linthresh=10 * float(np.median(sizes)))
+        if values.min() >= 0:
             axes.set_ylim(bottom=0)
+
+
+def step_label(step: float, _=None) -> str:
+    """1500 as 1.5k; nothing for a tick between two steps."""
+    return EngFormatter(sep="")(step) if step == round(step) else ""
 
 
 def finish(axes: Axes, title: str) -> None:
@@ -52,7 +57,7 @@ def finish(axes: Axes, title: str) -> None:
         axes.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         axes.yaxis.get_offset_text().set_fontsize(8)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_formatter(FuncFormatter(step_label))
 
 
 def panels(count: int, draw_one: Callable[[Axes, int], None]) -> Figure:
@@ -141,6 +146,7 @@ def metric_figures(
     """Every metric on validation data, with baselines dashed and targets dotted."""
     baselines = run.summary.get("baselines") or {}
     colours = {name: BASELINES[i % len(BASELINES)] for i, name in enumerate(baselines)}
+    dashes = {name: "-." if i >= len(BASELINES) else "--" for i, name in enumerate(baselines)}
 
     def one(axes: Axes, name: str) -> None:
         curve, shown = run.curves.get(f"val/{name}"), []
@@ -155,12 +161,10 @@ def metric_figures(
         if f"val/{name}" in published:
             points = published[f"val/{name}"]
             axes.plot(points.steps, points.values, "x", color=GREY, ms=5, label="published")
-            shown.append(points.values)
         for baseline, values in baselines.items():
             if isinstance(values.get(name), int | float) and math.isfinite(values[name]):
-                style = {"color": colours[baseline], "ls": "--", "lw": 1.0}
+                style = {"color": colours[baseline], "ls": dashes[baseline], "lw": 1.0}
                 axes.axhline(values[name], label=baseline, **style)
-                shown.append(np.array([values[name]]))
         target = targets.get(f"val/{name}") or targets.get(f"test/{name}")
         if target:
             draw_target(axes, target)

@@ -6,6 +6,7 @@ from experiments.events import Run, epoch_of
 from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Cell, Heading, Table
 from experiments.reporting.facts import (
+    breakdowns,
     last_step,
     metric_names,
     objective_of,
@@ -58,28 +59,43 @@ def metric_table(run: Run) -> list[Block]:
     names, baselines = metric_names(run), run.summary.get("baselines") or {}
     if not names:
         return []
-    rows, bare = [], []
+    parts = breakdowns(run)
+    bare = [n for n in names if all(values.get(n) is None for values in baselines.values())]
+    caption = "test: the best checkpoint by the objective. ±: standard error."
+    if not baselines:
+        caption += " No baselines are known: they come with summary.json, at the end of a run."
+    elif bare:
+        caption += f" Without a baseline: {', '.join(bare)}."
+    whole = metric_rows(run, [name for name in names if name not in parts], baselines, caption)
+    blocks: list[Block] = [Heading("Metrics beside baselines"), whole]
+    if parts:
+        rows = metric_rows(run, [name for name in names if name in parts], baselines)
+        blocks += [Heading("Broken down", 3), rows]
+    return blocks
+
+
+def metric_rows(run: Run, names: list[str], baselines: dict, caption: str = "") -> Table:
+    """A column a baseline where there are few; else one column that names those with a value."""
+    few, rows = len(baselines) <= 4, []
     for name in names:
         curve = run.curves.get(f"val/{name}")
         first = curve.values[0] if curve is not None and len(curve.values) else None
-        beside = [values.get(name) for values in baselines.values()]
-        if all(value is None for value in beside):
-            bare.append(name)
         ours = [with_error(run, f"{split}/{name}") for split in ("val", "test")]
-        rows.append([name, number(first), *ours, *map(number, beside)])
-    caption = "test: the best checkpoint by the objective."
-    if bare and baselines:
-        caption += f" Without a baseline: {', '.join(bare)}."
-    elif not baselines:
-        caption += " No baselines are known: they come with summary.json, at the end of a run."
-    head = ["metric", "val, first", "val, last", "test", *baselines]
-    return [Heading("Metrics beside baselines"), Table(head, rows, caption=caption)]
+        beside = {label: values.get(name) for label, values in baselines.items()}
+        if few:
+            cells = [number(value) for value in beside.values()]
+        else:
+            known = [f"{label} {number(v)}" for label, v in beside.items() if v is not None]
+            cells = ["; ".join(known) or "–"]
+        rows.append([name, number(first), *ours, *cells])
+    head = ["metric", "val, first", "val, last", "test", *(baselines if few else ["baselines"])]
+    return Table(head, rows, words=(0,) if few else (0, 4), caption=caption)
 
 
 def with_error(run: Run, tag: str) -> str:
     """The last value, with its standard error if `<tag>_se` is logged."""
     value, error = run.value(tag), run.value(f"{tag}_se")
-    return number(value) if error is None else f"{number(value)} ± {number(error, 2)}"
+    return f"{number(value)} ± {number(error, 2)}" if error else number(value)
 
 
 def milestone_places(run: Run) -> tuple[str, list[int]]:
@@ -89,11 +105,12 @@ def milestone_places(run: Run) -> tuple[str, list[int]]:
     unit = "epoch" if last >= 4 else "step"
     if unit == "step":
         last = last_step(run) or 0
-        logged = np.unique(np.concatenate([c.steps for c in run.curves.values()] or [[0]]))
+        trained = [curve.steps for tag, curve in run.curves.items() if tag.startswith("train/")]
+        logged = np.unique(np.concatenate(trained or [np.zeros(1, int)]))
     places = [p * 10**k for k in range(8) for p in (1, 2, 5) if p * 10**k < 0.95 * last]
     places.append(last)
     if unit == "step":
-        places = [int(logged[abs(logged - place).argmin()]) for place in places]
+        places = [int(logged[abs(logged - place).argmin()]) for place in [0, *places]]
     places = sorted(set(places))
     return unit, places if len(places) <= 12 else [places[0], *places[-11:]]
 
