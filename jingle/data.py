@@ -240,14 +240,18 @@ class JinglePairs(L.LightningDataModule):
 
     def _fill(self) -> None:
         """Compute what the cache lacks, and note the keys of every triple."""
+        jobs = []
         for split, pairs in self._pairs.items():
             others = self._others[split]
-            jobs = latents.jobs_for(self.codec, self._store, pairs, others, split)
-            batch, workers = self.encode_batch, self.cache_workers
-            latents.fill(self.codec, self._store, jobs, batch=batch, workers=workers)
+            if split == "test" and pairs is self._pairs["val"]:
+                self._triples["test"] = self._triples["val"]
+                continue
+            jobs += latents.jobs_for(self.codec, self._store, pairs, others, split)
             self._triples[split] = [
                 [self._triple(pairs, i, j) for j in chosen] for i, chosen in enumerate(others)
             ]
+        batch, workers = self.encode_batch, self.cache_workers
+        latents.fill(self.codec, self._store, jobs, batch=batch, workers=workers)
 
     def _choose(self, split: str, size: int) -> list[list[int]]:
         """Whose targets each pair's input meets: fixed for the whole run."""
@@ -322,10 +326,11 @@ class JinglePairs(L.LightningDataModule):
         """Where the data came from, how much there is, and what a reader must know about it."""
         codec = self.codec
         notes = [*self._notes, *(f"WARNING {line}" for line in self._skipped)]
+        note = codec.note.replace("WARNING ", "")
         if not codec.meaningful:
-            notes.insert(0, f"WARNING decoded audio is not meaningful; {codec.note}")
+            notes.insert(0, f"WARNING decoded audio is not meaningful; {note}")
         else:
-            notes.insert(0, ("WARNING " if "WARNING" in codec.note else "") + codec.note)
+            notes.insert(0, f"WARNING {note}" if "WARNING" in codec.note else note)
         hashes = [
             (split, pair.input.hash, pair.target.hash)
             for split, pairs in self._pairs.items()

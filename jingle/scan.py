@@ -62,7 +62,7 @@ class FileBook:
         files = list(dict.fromkeys(files))
         fresh = [file for file in files if not self._is_known(file)]
         if fresh:
-            bar = {"desc": "checking audio files", "unit": "file", "disable": len(fresh) < 8}
+            bar = {"desc": "checking audio files", "unit": "file", "disable": len(fresh) < 200}
             with ThreadPoolExecutor(max_workers=8) as pool:
                 entries = list(tqdm(pool.map(examine, fresh), total=len(fresh), **bar))
             self.known.update((entry["path"], entry) for entry in entries)

@@ -211,7 +211,7 @@ def test_a_training_epoch_sees_each_input_once_on_two_ranks(data):
     assert sorted(seen) == list(range(4))
 
 
-def test_lightning_runs_it(data):
+def test_lightning_runs_it(data, tmp_path):
     class Module(LightningModule):
         def __init__(self):
             super().__init__()
@@ -238,6 +238,12 @@ def test_lightning_runs_it(data):
     )
     trainer.fit(Module(), datamodule=data)
     assert trainer.global_step == 4
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    known = torch.load(tmp_path / "a.ckpt", weights_only=True)["JinglePairs"]
+    assert known == {"codec": "linear", "identity": "linear-1", "seconds": 0.8}
+    data.load_state_dict(known)
+    with pytest.raises(InputError, match="expected the run's own codec"):
+        data.load_state_dict(known | {"identity": "linear-2"})
 
 
 def test_describe_is_plain_and_complete(data, root):
