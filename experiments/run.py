@@ -48,8 +48,10 @@ def settle(config: DictConfig, folder: Path) -> DictConfig:
     """The configuration with +debug=smoke's sizes laid over it, and recorded so."""
     if config.merge_smoke:
         config.merge_with(config.smoke)
+        from lightning.pytorch.utilities import rank_zero_only
+
         recorded = folder / ".hydra" / "config.yaml"
-        if recorded.is_file() and "LOCAL_RANK" not in os.environ:
+        if recorded.is_file() and rank_zero_only.rank == 0:
             OmegaConf.save(config, recorded)
     return config
 

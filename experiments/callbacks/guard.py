@@ -21,7 +21,7 @@ class Guard(pl.Callback):
         self.watch, self.max_norm, self.patience = watch, max_norm, patience
         self.norms: list[Tensor] = []
         self.losses: list[Tensor] = []
-        self.bad_steps = 0
+        self.checked = self.bad_steps = 0  # norms looked at; wild ones in a row
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         if pl_module.automatic_optimization:  # else the module sets it, before it clips
@@ -45,16 +45,16 @@ class Guard(pl.Callback):
         self._check(trainer)
 
     def _check(self, trainer) -> None:
-        losses, self.losses = self.losses, []
         problem = ""
-        if losses and not torch.isfinite(torch.stack(losses)).all():
-            problem = f"{self.watch} is {torch.stack(losses)[-1].item()}"
-        for norm in self.norms[getattr(self, "_seen", 0) :]:
+        if self.losses and not torch.isfinite(torch.stack(self.losses)).all():
+            problem = f"{self.watch} is {self.losses[-1].item()}"
+        self.losses = []
+        for norm in self.norms[self.checked :]:
             wild = not torch.isfinite(norm) or norm > self.max_norm
             self.bad_steps = self.bad_steps + 1 if wild else 0
             if self.bad_steps >= self.patience:
                 problem = f"the gradient norm is {norm.item():.3g} ({self.bad_steps} steps running)"
-        self._seen = len(self.norms)
+        self.checked = len(self.norms)
         if trainer.strategy.reduce_boolean_decision(bool(problem), all=False):
             raise Diverged(
                 f"diverged at step {trainer.global_step}, epoch {trainer.current_epoch}: "
@@ -65,7 +65,7 @@ class Guard(pl.Callback):
 
     def _log(self, trainer) -> None:
         norms = torch.stack(self.norms)
-        self.norms, self._seen = [], 0
+        self.norms, self.checked = [], 0
         if trainer.logger:
             trainer.logger.log_metrics(
                 {"grad/norm_median": norms.median().item(), "grad/norm_max": norms.max().item()},

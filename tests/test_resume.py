@@ -1,0 +1,128 @@
+"""A resumed run equals the uninterrupted one, bit for bit on the CPU, however it was stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from experiments.callbacks.guard import Diverged
+from experiments.shared.errors import InputError
+from tests.suite import EXPERIMENTS, REPOSITORY, run
+
+# Two batches an epoch, two epochs: stops fall inside an epoch, on its end, and on the run's end.
+LONGER = ("trainer.max_epochs=2", "test=false")
+
+
+class SignalAt(pl.Callback):
+    """Sends this process a signal during the step `step`; for the tests' own use."""
+
+    def __init__(self, step: int, signum: int):
+        self.step, self.signum = step, signum
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        if trainer.fit_loop.total_batch_idx + 1 == self.step:
+            os.kill(os.getpid(), self.signum)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_equal_runs(one: Path, other: Path) -> None:
+    expected, got = weights(one), weights(other)
+    assert expected.keys() == got.keys()
+    different = [name for name in expected if not torch.equal(expected[name], got[name])]
+    assert not different, different
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_resuming_at_an_epoch_equals_going_on(tmp_path: Path, experiment: str):
+    words = (f"+exp={experiment}", "+debug=smoke", "test=false")
+    run(tmp_path / "whole", *words, "trainer.max_epochs=2")
+    run(tmp_path / "parts", *words, "trainer.max_epochs=1")
+    run(tmp_path / "parts", *words, "trainer.max_epochs=2")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, "+exp=creative_agent", "+debug=smoke", *LONGER)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("step", "signum"),
+    [(1, signal.SIGINT), (2, signal.SIGTERM), (3, signal.SIGTERM), (4, signal.SIGINT)],
+)
+def test_a_signal_saves_and_the_run_goes_on(whole, tmp_path: Path, step: int, signum: int):
+    words = ("+exp=creative_agent", "+debug=smoke", *LONGER)
+    stop = (
+        f"+callbacks.stop={{_target_: tests.test_resume.SignalAt, step: {step}, signum: {signum}}}"
+    )
+    with pytest.raises(SystemExit) as left:
+        run(tmp_path, *words, stop)
+    assert left.value.code == 128 + signum
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert summary["steps"] == step
+
+    run(tmp_path, *words)
+    assert_equal_runs(whole, tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.slow
+def test_kill_nine_loses_no_more_than_the_epoch(whole, tmp_path: Path):
+    words = ["+exp=creative_agent", "+debug=smoke", *LONGER]
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    # SIGSTOP at the first step of the second epoch: the first one's checkpoint is there, then kill.
+    stop = "+callbacks.stop={_target_: tests.test_resume.SignalAt, step: 3, signum: 19}"
+    job = subprocess.Popen(
+        [sys.executable, "-m", "experiments.run", *words, f"hydra.run.dir={tmp_path}", stop],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not os.waitpid(job.pid, os.WUNTRACED | os.WNOHANG)[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    job.kill()
+    job.wait()
+    assert last.is_file()
+    assert not (tmp_path / "summary.json").exists()
+    run(tmp_path, *words)
+    assert_equal_runs(whole, tmp_path)
+
+
+def test_a_checkpoint_of_another_experiment_is_refused(whole, tmp_path: Path):
+    (tmp_path / "checkpoints").mkdir()
+    foreign = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+    foreign["class"] = "another.Model"
+    torch.save(foreign, tmp_path / "checkpoints" / "last.ckpt")
+    with pytest.raises(InputError, match=r"another\.Model"):
+        run(tmp_path, "+exp=creative_agent", "+debug=smoke")
+    (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+        run(tmp_path, "+exp=creative_agent", "+debug=smoke")
+
+
+def test_divergence_stops_with_a_reason_and_keeps_the_last_good_checkpoint(tmp_path: Path):
+    words = ("+exp=creative_agent", "+debug=smoke", "test=false")
+    run(tmp_path, *words)
+    good = weights(tmp_path)
+    wild = ("trainer.max_epochs=2", "callbacks.guard.max_norm=1e-12", "callbacks.guard.patience=2")
+    with pytest.raises(Diverged, match="learning rate"):
+        run(tmp_path, *words, *wild)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "diverged"
+    assert "gradient norm" in summary["error"]
+    assert all(torch.equal(good[name], value) for name, value in weights(tmp_path).items())

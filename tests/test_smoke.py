@@ -1,0 +1,92 @@
+"""One contract over all experiments: what every run leaves behind."""
+
+import json
+
+import pytest
+import torch
+from hydra.utils import get_class
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments.shared import checkpoints
+from tests.suite import EXPERIMENTS, configuration, run
+
+KEYS = set(
+    "name status objective metrics baselines loss_weights parameters data throughput duration_s "
+    "steps epochs seed devices precision versions command git".split()
+)
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def finished(request, tmp_path_factory):
+    """A smoke run of each experiment, made once: (experiment, folder, objective)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, run(folder, f"+exp={request.param}", "+debug=smoke")
+
+
+def test_summary_says_everything(finished):
+    experiment, folder, objective = finished
+    summary = json.loads((folder / "summary.json").read_text())
+    assert set(summary) >= KEYS
+    assert summary["status"] == "completed"
+    assert summary["objective"]["best"] == objective
+    assert summary["steps"] == 2
+    assert summary["parameters"]["total"] > 0
+    assert summary["data"]["source"] == "embedded"
+    assert summary["data"]["hash"]
+    weights = configuration(f"+exp={experiment}", folder=folder).loss
+    assert set(summary["loss_weights"]) == set(weights)
+
+
+def test_every_metric_stands_beside_a_baseline(finished):
+    summary = json.loads((finished[1] / "summary.json").read_text())
+    metrics = {name.removeprefix("test/") for name in summary["metrics"] if "test/" in name}
+    compared = {name for values in summary["baselines"].values() for name in values}
+    assert metrics
+    assert compared & metrics, "no metric has a baseline"
+    assert compared <= metrics, f"baselines of metrics that are not reported: {compared - metrics}"
+
+
+def test_board_has_terms_shares_rates_norms_and_throughput(finished):
+    folder = finished[1]
+    events = EventAccumulator(str(folder / "tb")).Reload()
+    tags = set(events.Tags()["scalars"])
+    terms = {tag.removeprefix("train/") for tag in tags if tag.startswith("train/")}
+    shares = {tag.removeprefix("share/") for tag in tags if tag.startswith("share/")}
+    assert shares
+    assert shares <= terms
+    assert "total" in terms
+    assert {"lr/0", "grad/norm_median", "grad/norm_max", "throughput/samples_per_s"} <= tags
+    assert any(tag.startswith("val/") for tag in tags)
+    assert any(tag.startswith("test/") for tag in tags)
+    assert events.Tags()["images"], "no figure reached TensorBoard"
+
+
+def test_folder_holds_pictures_report_and_safe_checkpoints(finished):
+    folder = finished[1]
+    assert list((folder / "figures").glob("*.png"))
+    assert (folder / "report.md").is_file()
+    assert "<img" in (folder / "report.html").read_text()
+    for name in ("last", "best"):
+        path = folder / "checkpoints" / f"{name}.ckpt"
+        assert "class" in torch.load(path, weights_only=True)
+        assert path.stat().st_size < 2**26, "a frozen network went into the checkpoint"
+
+
+def test_checkpoint_loads_strictly_into_its_own_model_only(finished, tmp_path):
+    experiment, folder, _ = finished
+    cls = get_class(configuration(f"+exp={experiment}", folder=folder).model._target_)
+    module = checkpoints.load(cls, folder)
+    assert not module.training
+    with pytest.raises(checkpoints.InputError, match="is a checkpoint of"):
+        checkpoints.load(torch.nn.Linear, folder)
+    truncated = tmp_path / "cut.ckpt"
+    truncated.write_bytes((folder / "checkpoints" / "last.ckpt").read_bytes()[:1000])
+    with pytest.raises(checkpoints.InputError, match="cannot be read"):
+        checkpoints.load(cls, truncated)
+    with pytest.raises(checkpoints.InputError, match="no checkpoint at"):
+        checkpoints.load(cls, tmp_path)
+
+
+def test_frozen_parts_stay_out_of_the_parameters(finished):
+    summary = json.loads((finished[1] / "summary.json").read_text())
+    assert summary["parameters"]["total"] == summary["parameters"]["trainable"]

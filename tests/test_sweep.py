@@ -1,0 +1,44 @@
+"""A sweep has one folder a job, outlives a failed job, and ends with its report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.suite import command
+
+
+@pytest.mark.slow
+def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
+    words = ("-m", "+exp=creative_agent", "+debug=smoke", "loss.balance=5,-1,2")
+    done = command(*words, f"hydra.sweep.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    folders = sorted(path.name for path in tmp_path.iterdir() if path.name[0].isdigit())
+    assert [name[0] for name in folders] == ["0", "1", "2"]
+    assert not any("=" in name for name in folders)
+    status = [json.loads((tmp_path / f / "summary.json").read_text())["status"] for f in folders]
+    assert status == ["completed", "failed", "completed"]
+    report = (tmp_path / "report.md").read_text()
+    assert "loss.balance=-1" in report
+
+    kept = (tmp_path / folders[0] / "summary.json").stat().st_mtime_ns
+    again = command(*words, f"hydra.sweep.dir={tmp_path}")
+    assert "completed before, kept" in again.stdout
+    assert (tmp_path / folders[0] / "summary.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+def test_submitit_runs_the_jobs_of_a_sweep(tmp_path: Path):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason='needs the extra "slurm"')
+    done = command(
+        "-m",
+        "+exp=creative_agent",
+        "+debug=smoke",
+        "loss.balance=5,2",
+        "hydra/launcher=submitit_local",
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    assert done.returncode == 0, done.stderr
+    summaries = [json.loads(path.read_text()) for path in tmp_path.glob("*/summary.json")]
+    assert [s["status"] for s in summaries] == ["completed", "completed"]
+    assert (tmp_path / "report.md").is_file()
