@@ -14,6 +14,24 @@ from experiments.callbacks.guard import Diverged
 from experiments.shared.errors import InputError
 
 
+def usage(conf: Path) -> str:
+    """What can be typed: every group of the configuration and its choices."""
+    lines = ["usage: python -m experiments.run +exp=NAME [KEY=VALUE ...]", ""]
+    for group in sorted(path for path in conf.iterdir() if path.is_dir()):
+        names = sorted(str(p.relative_to(group).with_suffix("")) for p in group.rglob("*.yaml"))
+        if len(names) > 1 or group.name in ("exp", "sweep"):
+            lines.append(f"  {group.name + '=':<12} {', '.join(names)}")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "  exp, sweep and debug take a leading +; -m before everything makes a sweep of a,b,c",
+            "  python -m experiments.run +exp=NAME --cfg job     shows every key and its value",
+            "  python -m experiments.run +exp=NAME hydra.run.dir=OLD_RUN     resumes",
+        ]
+    )
+
+
 def explain(error: BaseException, conf: Path) -> str | None:
     """A message for what the user can mend; None for everything else.
 

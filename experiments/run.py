@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.explain import explain
+from experiments.explain import explain, usage
 from experiments.launch import run_job
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -136,6 +136,13 @@ def announce(counts: dict, name: str, folder: Path, resume: Path | None) -> None
 
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    words = sys.argv[1:]
+    if words in (["--help"], ["-h"]):
+        print(usage(CONF))
+        return
+    if not any(word.startswith(("+exp=", "exp=", "model=", "--")) for word in words):
+        print(f"error: say which experiment\n\n{usage(CONF)}", file=sys.stderr)
+        raise SystemExit(2)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
     try:
         main()

@@ -70,6 +70,12 @@ def test_strategy_composes(strategy: str, tmp_path: Path):
         assert trainer.accelerator == "gpu"
 
 
+def test_help_lists_experiments():
+    done = command("--help")
+    assert done.returncode == 0
+    assert all(choice in done.stdout for choice in CHOICES)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
