@@ -118,6 +118,7 @@ def measure(config: DictConfig, settings: Settings) -> dict:
         "samples_per_s": samples / median,
         "unit": unit,
         "units_per_s": samples * each / median if unit else None,
+        "units_per_cpu_s": samples * each / statistics.median(times.cpu) if unit else None,
         "data_share": sum(times.waits) / sum(times.steps),
         "parts": shares(times.parts),
         "peak_rss_mb": times.peak_rss_mb,

@@ -189,6 +189,26 @@ def test_reporting_again_does_not_take_its_own_plots_for_the_runs(reported):
     assert write_report(folder).read_text() == html
 
 
+def test_what_says_how_sure_a_metric_is_stands_beside_it(tmp_path):
+    metrics = {"error": 0.25, "error_se": 0.01, "iou": 0.5, "iou_low": 0.4, "iou_high": 0.6}
+    metrics |= {"rare_iou": 0.3, "matched_error": 0.2}
+    tags = {f"test/{name}": value for name, value in metrics.items()}
+    folder = make_run(tmp_path / "run", metrics=tags, baselines={"a": {"error": 1.0, "iou": 0.1}})
+    text = write_report(folder).with_suffix(".md").read_text()
+    assert row(text, "error")[3:] == ["0.25 ± 0.01", "1"]
+    assert row(text, "iou")[3:] == ["0.5 (0.4 to 0.6)", "0.1"]
+    assert text.index("### Broken down") < text.index("| rare_iou") < text.index("## Loss terms")
+    assert "| error_se" not in text
+    assert "| iou_low" not in text
+
+
+def test_many_sparse_baselines_share_a_column(tmp_path):
+    baselines = {f"b{i}": {"error": i} if i % 2 else {"complementarity": i} for i in range(6)}
+    folder = make_run(tmp_path / "run", baselines=baselines)
+    text = write_report(folder).with_suffix(".md").read_text()
+    assert row(text, "error")[4] == "b1 1; b3 3; b5 5"
+
+
 # --- incomplete folders ---------------------------------------------------------------------------
 
 

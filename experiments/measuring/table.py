@@ -30,7 +30,10 @@ def rows(result: dict) -> list[tuple[str, str]]:
         ("samples/s", number(result["samples_per_s"])),
     ]
     if result["unit"]:
-        lines.append((f"{result['unit']}/s", number(result["units_per_s"])))
+        lines += [
+            (f"{result['unit']}/s", number(result["units_per_s"])),
+            (f"{result['unit']} a processor second", number(result["units_per_cpu_s"])),
+        ]
     lines.append(("waiting for data, of all timed steps", percent(result["data_share"])))
     for name, share in result["parts"].items():
         lines.append((f"  {name}", f"{number(share['seconds'])} s  {percent(share['share'])}"))

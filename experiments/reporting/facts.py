@@ -46,10 +46,11 @@ def other_names(run: Run) -> list[str]:
 def metric_names(run: Run) -> list[str]:
     """Metrics of validation or test: the objective, those with a target, the others.
 
-    A standard error (`x_se` beside `x`) is no metric of its own.
+    What says how sure another one is (`x_se`, `x_low`, `x_high` beside `x`) is none of its own.
     """
     names = {tag.split("/", 1)[1] for tag in [*run.tags("val/"), *run.tags("test/")]}
-    names = {name for name in names if name.removesuffix("_se") not in names - {name}}
+    endings = ("_se", "_low", "_high")
+    names = {n for n in names if all(n.removesuffix(e) not in names - {n} for e in endings)}
     first = str(objective_of(run).get("name", "")).split("/", 1)[-1]
     stated = [tag.split("/", 1)[-1] for tag in targets_of(run)[0]]
 

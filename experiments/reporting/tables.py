@@ -61,7 +61,7 @@ def metric_table(run: Run) -> list[Block]:
         return []
     parts = breakdowns(run)
     bare = [n for n in names if all(values.get(n) is None for values in baselines.values())]
-    caption = "test: the best checkpoint by the objective. ±: standard error."
+    caption = "test: the best checkpoint by the objective. ±: standard error; (a to b): 95 %."
     if not baselines:
         caption += " No baselines are known: they come with summary.json, at the end of a run."
     elif bare:
@@ -93,8 +93,11 @@ def metric_rows(run: Run, names: list[str], baselines: dict, caption: str = "") 
 
 
 def with_error(run: Run, tag: str) -> str:
-    """The last value, with its standard error if `<tag>_se` is logged."""
+    """The last value, with its standard error or interval where one is logged beside it."""
     value, error = run.value(tag), run.value(f"{tag}_se")
+    low, high = run.value(f"{tag}_low"), run.value(f"{tag}_high")
+    if low is not None and high is not None:
+        return f"{number(value)} ({number(low, 3)} to {number(high, 3)})"
     return f"{number(value)} ± {number(error, 2)}" if error else number(value)
 
 
