@@ -32,15 +32,15 @@ def make(
     levels = torch.linspace(0, 1, bins + 1, device=first.device)[1:-1]
     turns = [wrap(z[:, split:] - centre, 2 * half) / half for z in (first, second)]
     edges = [_edges(turn, levels) for turn in turns]
-    width, height = (edge.diff(dim=1) for edge in edges)
-    density = height / width
+    sizes = torch.stack([edge.diff(dim=1) for edge in edges], 1)  # (K, 2, bins)
+    density = sizes[:, 1] / sizes[:, 0]
     inner = 2 / (1 / density[:, 1:] + 1 / density[:, :-1])
     ends = 2 / (1 / density[:, :1] + 1 / density[:, -1:])
     slope = torch.cat([ends, inner, ends], 1)
 
     def torsions(turn: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
-        value, log = spline(turn, *(p.expand(len(turn), *p.shape) for p in (width, height, slope)),
-                            inverse)  # fmt: skip
+        shape = (p.expand(len(turn), *p.shape) for p in (sizes, slope))
+        value, log = spline(turn, *shape, inverse)
         return value, log.sum(1)
 
     def identity(z: Tensor, inverse: bool):

@@ -51,7 +51,7 @@ class Transformer(nn.Module):
     """Tokens: each visible torsion, each atom to be placed, the temperatures; pre-norm blocks.
 
     `visible` and `moved` name the atom that each coordinate places; coordinates of one atom share a
-    token and differ in the head's slot. Stiff coordinates that are visible enter their atom's token.
+    token and differ in the head's slot. Visible stiff coordinates enter the temperatures' token.
     """
 
     def __init__(self, visible: list[int], moved: list[int], parameters: int, *, width: int,

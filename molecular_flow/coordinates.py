@@ -98,7 +98,7 @@ class InternalCoordinates(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def encode(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Positions (B, N, 3) nm to coordinates (B, D) and frame (origin (B, 3), axes (B, 3, 3))."""
+        """Positions (B, N, 3) to coordinates (B, D), frame (origin (B, 3), axes (B, 3, 3))."""
         i, j = self.bond_atoms.T
         bonds = (x[:, i] - x[:, j]).norm(dim=-1)
         angles = angle(x, *self.angle_atoms.T)
@@ -150,7 +150,7 @@ class InternalCoordinates(nn.Module):
         return origin[:, None] + x @ axes.mT
 
     def log_volume(self, z: Tensor) -> Tensor:
-        """log |dx/dz| (B,) at a fixed frame: 2 ln r of all bonds and ln sin of all angles."""
+        """Log |dx/dz| (B,) at a fixed frame: 2 ln r of all bonds and ln sin of all angles."""
         n = self.atoms
         bonds, angles = z[:, : n - 1], z[:, n - 1 : 2 * n - 3]
         return 2 * bonds.log().sum(1) + angles.sin().log().sum(1)

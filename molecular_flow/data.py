@@ -134,7 +134,8 @@ class MolecularData(L.LightningDataModule):
             files = sorted(f for f in path.iterdir() if f.suffix in (".npz", ".npy", ".pt"))
             if len(files) != 1:
                 raise InputError(
-                    f"expected one trajectory (.npz, .npy, .pt) in {path}, got {len(files)}: name it"
+                    f"expected one trajectory (.npz, .npy, .pt) in {path}, got {len(files)}: "
+                    "name the file itself"
                 )
             return files[0]
         return path

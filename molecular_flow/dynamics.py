@@ -9,6 +9,7 @@ stretching of bonds to hydrogen, and a step of 2 fs keeps all bonds flexible. BA
 torsion moves (Metropolis) carry replicas over barriers that the dynamics crosses once in 10 ps.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,7 +38,9 @@ class Counts:
 class Ladders:
     """`L` independent ladders over `temperatures` (kelvin), advanced together.
 
-    Deterministic in `seed`. All state is in `state_dict`.
+    Deterministic in `seed`. All state is in `state_dict`. With `transport`, a map (positions,
+    inverse) -> (positions, log |det J|) from the first temperature to the second, swaps exchange
+    transported configurations (two temperatures only). `turns` switches the torsion moves.
     """
 
     def __init__(
@@ -49,7 +52,14 @@ class Ladders:
         *,
         step_ps: float = 0.002,
         device: str = "cpu",
+        turns: bool = True,
+        transport: Callable[[Tensor, bool], tuple[Tensor, Tensor]] | None = None,
     ):
+        if transport is not None and len(temperatures) != 2:
+            raise ValueError(f"expected two temperatures with a map, got {temperatures}")
+        self.transport, self.turns = transport, turns
+        self.evaluations = 0  # energies, with or without their gradient
+        self.works: list[Tensor] = []  # (2, L) of each swap attempt of two temperatures
         self.energy = TorchEnergy(molecule).float().to(device)
         self.shape = (len(temperatures), ladders)
         self.step_ps, self.device = step_ps, device
@@ -65,11 +75,15 @@ class Ladders:
         start = torch.tensor(molecule.positions, dtype=torch.float32, device=device)
         self.x = start.repeat(replicas, 1, 1)
         self.v = self._normal(self.x) * (self.kt.max() / MASS).sqrt()
-        self.u, self.gradient = self.energy.with_gradient(self.x)
+        self.u, self.gradient = self._evaluate(self.x)
         walkers = torch.arange(ladders, device=device)
         self.walkers = torch.arange(len(temperatures), device=device)[:, None] + 0 * walkers
         self.steps = 0
         self.counts = Counts(torch.zeros(self.shape[0] - 1), torch.zeros(self.shape[0] - 1))
+
+    def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.evaluations += len(x)
+        return self.energy.with_gradient(x)
 
     def _normal(self, like: Tensor) -> Tensor:
         return torch.empty_like(like).normal_(generator=self.generator)
@@ -97,13 +111,16 @@ class Ladders:
             self.x.add_(self.v, alpha=half)
             self.v.mul_(keep).add_(self._normal(self.v).mul_(noise))
             self.x.add_(self.v, alpha=half)
-            self.u, self.gradient = self.energy.with_gradient(self.x)
+            self.u, self.gradient = self._evaluate(self.x)
             self.v.add_(self.gradient, alpha=-half / MASS)
             self.steps += 1
-            if self.steps % TURN_EVERY == 0 and len(self.axis):
+            if self.turns and self.steps % TURN_EVERY == 0 and len(self.axis):
                 self._turn()
             if swap and self.steps % SWAP_EVERY == 0:
-                self._swap((self.steps // SWAP_EVERY) % 2)
+                if self.transport is None:
+                    self._swap((self.steps // SWAP_EVERY) % 2 if len(self.kt) > 2 else 0)
+                else:
+                    self._mapped_swap()
 
     def _turn(self) -> None:
         """Metropolis: turn one random torsion of each replica by a random angle."""
@@ -111,7 +128,7 @@ class Ladders:
         which = (self._uniform(replicas) * len(self.axis)).long()
         turn = (self._uniform(replicas) * 2 - 1) * torch.pi
         proposal = rotate(self.x, self.axis[which], self.moved[which], turn)
-        u, gradient = self.energy.with_gradient(proposal)
+        u, gradient = self._evaluate(proposal)
         kt = self.kt.repeat_interleave(self.shape[1])
         accept = self._uniform(replicas).log() < (self.u - u) / kt  # False for a NaN energy
         self.counts.turn_attempts += replicas
@@ -133,10 +150,36 @@ class Ladders:
             self.counts.swap_accepts[low] += accept.sum().cpu()
             pair = place[low : low + 2]
             place[low : low + 2] = torch.where(accept, pair.flip(0), pair)
+            if temperatures == 2:
+                self.works.append(torch.stack([-gap * u[0], gap * u[1]]))
         source = place.view(-1)
-        kt = self.kt.repeat_interleave(ladders)
-        self.v = self.v[source] * (kt / kt[source]).sqrt()[:, None, None]
+        self._exchange_velocities(source)
         self.x, self.gradient, self.u = self.x[source], self.gradient[source], self.u[source]
+
+    def _mapped_swap(self) -> None:
+        """Exchange (x, y) for (T^-1 y, T x): the Jacobians enter, and both ways use one map."""
+        ladders = self.shape[1]
+        up, log_up = self.transport(self.x[:ladders], False)
+        down, log_down = self.transport(self.x[ladders:], True)
+        proposal = torch.cat([down, up])
+        u, gradient = self._evaluate(proposal)
+        heat = self.kt.repeat_interleave(ladders)
+        works = mapped_works(self.u, u, heat, log_up, log_down)
+        accept = self._uniform(ladders).log() < -works.sum(0)  # False for a NaN work
+        self.works.append(works)
+        self.counts.swap_attempts[0] += ladders
+        self.counts.swap_accepts[0] += accept.sum().cpu()
+        both = accept.repeat(2)
+        place = torch.arange(2 * ladders, device=self.device)
+        self._exchange_velocities(torch.where(both, place.roll(ladders), place))
+        self.x = torch.where(both[:, None, None], proposal, self.x)
+        self.gradient = torch.where(both[:, None, None], gradient, self.gradient)
+        self.u = torch.where(both, u, self.u)
+
+    def _exchange_velocities(self, source: Tensor) -> None:
+        """Velocities and walkers go along with their replica; velocities scale by sqrt(T)."""
+        kt = self.kt.repeat_interleave(self.shape[1])
+        self.v = self.v[source] * (kt / kt[source]).sqrt()[:, None, None]
         self.walkers = self.walkers.view(-1)[source].view(self.shape)
 
     def state_dict(self) -> dict:
@@ -162,6 +205,19 @@ class Ladders:
             int(state["turn_attempts"]),
             int(state["turn_accepts"]),
         )
+
+
+def mapped_works(
+    before: Tensor, after: Tensor, kt: Tensor, log_up: Tensor, log_down: Tensor
+) -> Tensor:
+    """Works (2, L) in kT of moving L pairs up and down a map; their sum is -ln of the swap's odds.
+
+    `before`, `after`, `kt` (2 L,): energies of the pairs and of (T^-1 y, T x), both with the lower
+    temperature's row first, and k_B T of the rows. `log_up`, `log_down` (L,): log |det J|.
+    """
+    ladders = len(log_up)
+    old, new = (before / kt).view(2, ladders), (after / kt).view(2, ladders)
+    return torch.stack([new[1] - log_up - old[0], new[0] - log_down - old[1]])
 
 
 def rotate(x: Tensor, axis: Tensor, moved: Tensor, turn: Tensor) -> Tensor:

@@ -69,8 +69,8 @@ class TransportFlow(nn.Module):
             size |= {"atoms": coordinates.atoms, "blocks": blocks, "heads": heads}
         make = conditioner.MLP if network == "mlp" else conditioner.Transformer
 
-        self.marginal = nn.Parameter(torch.zeros(torsions, 3 * bins))
-        self.masks = _masks(torsions, rounds)
+        masks = _masks(torsions, rounds)
+        self.masks = self._sides("mask", masks, torsions)
         self.turning = nn.ModuleList(
             make(
                 [pivots[k] for k in range(torsions) if k not in moved],
@@ -79,16 +79,27 @@ class TransportFlow(nn.Module):
                 stiff=stiff if stiff_context else 0,
                 **size,
             )
-            for moved in self.masks
+            for moved in masks
         )
         self.stiff_context = stiff_context
         self.bending = make(pivots, places, 2, **size)  # mean of the stiff coordinates: A + tau B
         self.stretching = make(pivots, places, 2, **size)  # log-scale and shift of rho
-        self.halves = [list(range(n % 2, stiff, 2)) for n in range(stiff_couplings)]
+        halves = [list(range(n % 2, stiff, 2)) for n in range(stiff_couplings)]
+        self.halves = self._sides("half", halves, stiff)
         self.coupling = nn.ModuleList(
             make(pivots, [places[s] for s in half], 2, stiff=stiff - len(half), **size)
-            for half in self.halves
+            for half in halves
         )
+
+    def _sides(self, name: str, moved: list[list[int]], size: int) -> list[str]:
+        """Keep each set of places to move, and its complement, as index buffers; their names."""
+        for n, places in enumerate(moved):
+            rest = sorted(set(range(size)) - set(places))
+            self.register_buffer(f"{name}{n}_moved", torch.tensor(places), persistent=False)
+            self.register_buffer(
+                f"{name}{n}_seen", torch.tensor(rest, dtype=torch.long), persistent=False
+            )
+        return [f"{name}{n}" for n in range(len(moved))]
 
     def _regressors(self) -> int:
         return 1 + 4 * self.torsions + 4 * max(0, self.torsions - 1)
@@ -173,17 +184,15 @@ class TransportFlow(nn.Module):
         return torch.cat([u, phi], 1), log_det
 
     def _torsion(self, rho, turn, gap: float, heat, inverse: bool) -> tuple[Tensor, Tensor]:
-        """Splines of each torsion alone, then of groups given the others."""
+        """Splines of groups of torsions, given the others."""
         log_det = torch.zeros_like(turn[:, 0])
-        steps = [(None, None), *zip(self.masks, self.turning, strict=True)]
-        for moved, network in reversed(steps) if inverse else steps:
-            if network is None:
-                raw, moved = self.marginal.expand(len(turn), -1, -1), list(range(self.torsions))
-            else:
-                seen = [k for k in range(self.torsions) if k not in moved]
-                raw = network(turn[:, seen], heat, rho if self.stiff_context else None)
-            value, slope = spline(turn[:, moved], *knots(gap * raw), inverse)
-            turn = turn.index_copy(1, torch.tensor(moved, device=turn.device), value)
+        steps = list(zip(self.masks, self.turning, strict=True))
+        for mask, network in reversed(steps) if inverse else steps:
+            moved, seen = getattr(self, f"{mask}_moved"), getattr(self, f"{mask}_seen")
+            context = rho if self.stiff_context else None
+            raw = network(turn.index_select(1, seen), heat, context)
+            value, slope = spline(turn.index_select(1, moved), *knots(gap * raw), inverse)
+            turn = turn.index_copy(1, moved, value)
             log_det = log_det + slope.sum(1)
         return turn, log_det
 
@@ -195,17 +204,18 @@ class TransportFlow(nn.Module):
             if half is None:
                 raw, part = network(turn, heat), rho
             else:
-                seen = [s for s in range(self.stiff) if s not in set(half)]
-                raw, part = network(turn, heat, rho[:, seen]), rho[:, half]
-            log_scale, shift = gap * torch.tanh(raw[..., 0]), gap * raw[..., 1]
-            part = (
-                (part - shift) * (-log_scale).exp() if inverse else part * log_scale.exp() + shift
-            )
-            sign = -1 if inverse else 1
-            log_det = log_det + sign * log_scale.sum(1)
-            rho = part if half is None else rho.index_copy(
-                1, torch.tensor(half, device=rho.device), part
-            )  # fmt: skip
+                moved, seen = getattr(self, f"{half}_moved"), getattr(self, f"{half}_seen")
+                raw = network(turn, heat, rho.index_select(1, seen))
+                part = rho.index_select(1, moved)
+            log_scale, shift = raw.unbind(-1)
+            log_scale, shift = gap * torch.tanh(log_scale), gap * shift
+            if inverse:
+                part = (part - shift) * (-log_scale).exp()
+                log_det = log_det - log_scale.sum(1)
+            else:
+                part = part * log_scale.exp() + shift
+                log_det = log_det + log_scale.sum(1)
+            rho = part if half is None else rho.index_copy(1, moved, part)
         return rho, log_det
 
     def transport(

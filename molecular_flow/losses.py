@@ -8,7 +8,6 @@ Its mean is that direction's published loss minus the floor beta_a <U_a>; the me
 directions sum to the excess, which is 0 for a perfect map and positive otherwise.
 """
 
-import torch
 from torch import Tensor
 
 

@@ -122,7 +122,9 @@ class TransportMetrics(Metric):
 
     def update(self, *, forward_work, inverse_work, moved_energy, energy, moved, target,
                round_trip, capped) -> None:  # fmt: skip
-        """Works (B,); energies (B,) kJ/mol and coordinates (B, D) transported and at the target;
+        """Take one batch of pairs.
+
+        Works (B,); energies (B,) kJ/mol and coordinates (B, D) transported and at the target;
         round-trip errors (B,) in nm; 1 where the energy was capped (B,).
         """
         self.forward_work.append(forward_work)

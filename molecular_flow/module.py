@@ -88,7 +88,7 @@ class MolecularFlow(L.LightningModule):
     # --- physics -------------------------------------------------------------------------------
 
     def reduced(self, z: Tensor, end: int) -> tuple[Tensor, Tensor]:
-        """beta U - log |dx/dz| (B,) of coordinates at temperature `end` (0 or 1), and U's cap."""
+        """Beta U - log |dx/dz| (B,) of coordinates at temperature `end` (0 or 1), and U's cap."""
         u = self.energy(self.flow.coordinates.decode(z))
         energy, over = capped(self.betas[end] * u, self.betas[end] * self.lowest + CAP)
         return energy - self.flow.coordinates.log_volume(z), over
@@ -147,10 +147,11 @@ class MolecularFlow(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         frames = self.trainer.datamodule.statistics()
-        if self.trainer.datamodule.molecule.fingerprint != self.molecule.fingerprint:
+        theirs = self.trainer.datamodule.molecule
+        if theirs.fingerprint != self.molecule.fingerprint:
             raise InputError(
-                f"expected data of {self.molecule.label}, got {self.trainer.datamodule.molecule.label}"
-                ": give model and data the same sequence, pdb and force_field"
+                f"expected data of {self.molecule.label}, got {theirs.label}: give model and data "
+                "the same sequence, pdb and force_field"
             )
         if stage == "fit":
             self.flow.fit(frames)

@@ -174,8 +174,8 @@ def check(trajectory: Trajectory, molecule: Molecule, path: Path) -> None:
         if not -limit < height < limit:
             raise InputError(
                 f"{path}: frames at {temperature:g} K lie {height:.3g} kJ/mol above the minimum of "
-                f"{molecule.label}, expected about {limit / 4:.3g}: another order of atoms, another "
-                "force field, or another unit"
+                f"{molecule.label}, expected about {limit / 4:.3g}: another order of atoms, "
+                "another force field, or another unit"
             )
     trajectory.energies = energies
 

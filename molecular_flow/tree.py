@@ -126,7 +126,7 @@ def _groups(molecule: Molecule, neighbours, levels) -> tuple[tuple[int, ...], ..
         centre = next(iter(neighbours[members[0]]))
         kinds = {(molecule.atoms[m].element, molecule.parameters[m]) for m in members}
         ends = all(neighbours[m] == [centre] for m in members)
-        if len(members) in (2, 3) and ends and len(kinds) == 1:
-            if len(neighbours[centre]) == len(members) + 1:
-                groups.append(tuple(members))
+        alone = len(neighbours[centre]) == len(members) + 1
+        if len(members) in (2, 3) and ends and alone and len(kinds) == 1:
+            groups.append(tuple(members))
     return tuple(groups)

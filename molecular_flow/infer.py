@@ -1,0 +1,146 @@
+"""Puts a trained flow to use: transports trajectories, and runs replica exchange with it."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.shared import checkpoints
+from experiments.shared.errors import InputError, cli
+from molecular_flow import exchange
+from molecular_flow.energy import beta
+from molecular_flow.metrics import effective_samples
+from molecular_flow.module import MolecularFlow
+from molecular_flow.trajectory import read
+
+
+def load(run: str, temperatures: list[float] | None) -> MolecularFlow:
+    """The trained module of a run, for the pair of temperatures that is asked for.
+
+    Raises:
+        InputError: no such checkpoint, another model's, or another pair's.
+    """
+    module = checkpoints.load(MolecularFlow, run)
+    if temperatures and tuple(temperatures) != tuple(module.pair):
+        raise InputError(
+            f"{run} maps {module.pair[0]:g} K to {module.pair[1]:g} K, asked for "
+            f"{temperatures[0]:g} K to {temperatures[1]:g} K: train that pair (data.source, "
+            "data.target), or leave --temperatures out"
+        )
+    return module
+
+
+@torch.no_grad()
+def transport(module: MolecularFlow, x: Tensor, inverse: bool, chunk: int = 1024):
+    """Frames (M, N, 3) nm moved; their energies (M,) kJ/mol and log-weights (M,).
+
+    exp(log-weight) makes averages over the moved frames averages at their new temperature.
+    """
+    start, end = module.betas[::-1] if inverse else module.betas
+    found = []
+    for block in x.split(chunk):
+        moved, log_det = module.flow.transport(block, *module.pair, inverse=inverse)
+        before, after = module.energy(block), module.energy(moved)
+        found.append((moved, after, start * before - end * after + log_det))
+    return tuple(torch.cat(part) for part in zip(*found, strict=True))
+
+
+def transport_file(args: argparse.Namespace) -> None:
+    module = load(args.checkpoint, args.temperatures)
+    trajectory = read(args.input, module.molecule)
+    start, end = module.pair[::-1] if args.inverse else module.pair
+    positions = trajectory.positions[trajectory.row(start)]  # (L, F, N, 3)
+    flat = torch.from_numpy(positions.reshape(-1, *positions.shape[2:]))
+    moved, energies, weights = transport(module, flat, args.inverse)
+    shape = positions.shape[:2]
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        args.output,
+        positions_nm=moved.numpy().reshape(1, *positions.shape),
+        energies_kj_per_mol=energies.numpy().reshape(1, *shape),
+        log_weights=weights.numpy().reshape(1, *shape),
+        temperatures_kelvin=np.array([end]),
+        from_temperature_kelvin=np.array(start),
+    )
+    finite = weights.isfinite()
+    share = effective_samples(-weights).item()
+    reduced = torch.softmax(weights.double().nan_to_num(-torch.inf), 0) * energies.double()
+    print(
+        f"{args.output}: {len(flat)} frames from {start:g} K to {end:g} K, {int((~finite).sum())} "
+        f"not finite; effective samples {share:.3f} of the frames; <U> "
+        f"{energies[finite].mean():.2f} kJ/mol as moved, {reduced[finite].sum():.2f} weighted"
+    )
+
+
+def exchange_runs(args: argparse.Namespace) -> None:
+    module = load(args.checkpoint, args.temperatures)
+    if min(args.evaluations, args.ladders) < 1:
+        raise InputError("expected --evaluations and --ladders of 1 or more")
+
+    @torch.no_grad()
+    def move(x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
+        return module.flow.transport(x, *module.pair, inverse=inverse)
+
+    common = {"ladders": args.ladders, "seed": args.seed}
+    budget = args.evaluations
+    runs = {
+        "flow": exchange.run(
+            module.molecule, module.pair, budget, transport=move, label="flow", **common
+        ),
+        "plain": exchange.run(module.molecule, module.pair, budget, label="plain", **common),
+    }
+    if args.rungs:
+        rungs = sorted({*module.pair, *args.rungs})
+        if rungs[0] != module.pair[0] or rungs[-1] != module.pair[1]:
+            raise InputError(f"expected --rungs between {module.pair[0]:g} and {module.pair[1]:g}")
+        # As many replicas in all, so that the same budget buys the same time for each.
+        fewer = {**common, "ladders": max(1, round(2 * args.ladders / len(rungs)))}
+        runs["plain, " + "/".join(f"{t:g}" for t in rungs)] = exchange.run(
+            module.molecule, module.pair, budget, temperatures=rungs, label="rungs", **fewer
+        )
+    low, high = module.pair
+    print(f"{low:g} K <-> {high:g} K, beta {beta(low):.4f} and {beta(high):.4f} mol/kJ, "
+          f"{args.ladders} ladders; free energies in kT")  # fmt: skip
+    columns = ("acceptance", "round trips/1e6", "eff. samples/1e6", "free energy", "+-", "evals")
+    print(f"{'':24s}" + "".join(f"{c:>18s}" for c in columns))
+    for name, outcome in runs.items():
+        values = list(asdict(outcome).values())
+        print(f"{name:24s}" + "".join(f"{v:18.5g}" for v in values[:-1]) + f"{values[-1]:18d}")
+    if args.json:
+        args.json.write_text(json.dumps({k: asdict(v) for k, v in runs.items()}, indent=1))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser(
+        "transport", help="move a trajectory's frames to the other temperature"
+    )
+    one.add_argument("input", type=Path, help="trajectory (.npz, or .pt/.npy as published)")
+    one.add_argument("output", type=Path, help="frames, energies and log-weights, .npz")
+    one.add_argument("--inverse", action="store_true", help="from the target to the source")
+    one.set_defaults(run=transport_file)
+    two = commands.add_parser("exchange", help="replica exchange with the flow, beside plain")
+    two.add_argument("--evaluations", type=int, default=2_000_000,
+                     help="energies each kind may evaluate (default: %(default)s)")  # fmt: skip
+    two.add_argument("--ladders", type=int, default=64, help="independent pairs of replicas")
+    two.add_argument("--rungs", type=float, nargs="+",
+                     help="also run a plain ladder with these temperatures between")  # fmt: skip
+    two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--json", type=Path, help="write the table here too")
+    two.set_defaults(run=exchange_runs)
+    for command in (one, two):
+        command.add_argument("--checkpoint", required=True, help="run folder or .ckpt file")
+        command.add_argument("--temperatures", type=float, nargs=2, metavar=("SOURCE", "TARGET"),
+                             help="refuse a checkpoint of another pair (kelvin)")  # fmt: skip
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    cli(main)
