@@ -191,13 +191,15 @@ def test_reporting_again_does_not_take_its_own_plots_for_the_runs(reported):
 
 def test_what_says_how_sure_a_metric_is_stands_beside_it(tmp_path):
     metrics = {"error": 0.25, "error_se": 0.01, "iou": 0.5, "iou_low": 0.4, "iou_high": 0.6}
-    metrics |= {"rare_iou": 0.3, "matched_error": 0.2}
+    metrics |= {"rare_iou": 0.3, "matched_error": 0.2, "matched_iou": 0.2, "task/error": 0.1}
     tags = {f"test/{name}": value for name, value in metrics.items()}
     folder = make_run(tmp_path / "run", metrics=tags, baselines={"a": {"error": 1.0, "iou": 0.1}})
     text = write_report(folder).with_suffix(".md").read_text()
     assert row(text, "error")[3:] == ["0.25 ± 0.01", "1"]
     assert row(text, "iou")[3:] == ["0.5 (0.4 to 0.6)", "0.1"]
-    assert text.index("### Broken down") < text.index("| rare_iou") < text.index("## Loss terms")
+    parts = re.findall(r"<summary>(\w+): \d metrics", text)
+    assert parts == ["matched", "task"]
+    assert text.index("| rare_iou") < text.index("<summary>") < text.index("| matched_error")
     assert "| error_se" not in text
     assert "| iou_low" not in text
 

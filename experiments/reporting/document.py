@@ -31,12 +31,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; the columns in `words` are text and set to the left, the others numbers."""
+    """Rows of cells; the columns in `words` are text and set to the left, the others numbers.
+
+    Folded away under `summary`, if there is one.
+    """
 
     head: Sequence[Cell | str]
     rows: Sequence[Sequence[Cell | str]]
     words: Collection[int] = (0,)
     caption: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True)

@@ -46,29 +46,50 @@ def other_names(run: Run) -> list[str]:
 def metric_names(run: Run) -> list[str]:
     """Metrics of validation or test: the objective, those with a target, the others.
 
-    What says how sure another one is (`x_se`, `x_low`, `x_high` beside `x`) is none of its own.
+    What says how sure another one is (`x_se`, `x_low`, `x_high`, beside `x` or with a target of its
+    own) is none of its own.
     """
     names = {tag.split("/", 1)[1] for tag in [*run.tags("val/"), *run.tags("test/")]}
-    endings = ("_se", "_low", "_high")
-    names = {n for n in names if all(n.removesuffix(e) not in names - {n} for e in endings)}
-    first = str(objective_of(run).get("name", "")).split("/", 1)[-1]
-    stated = [tag.split("/", 1)[-1] for tag in targets_of(run)[0]]
+    first, stated = stated_names(run)
+
+    def of_its_own(name: str) -> bool:
+        base = name.removesuffix("_se").removesuffix("_low").removesuffix("_high")
+        return base == name or (base not in names and name not in stated)
 
     def order(name: str) -> tuple[bool, int, str]:
         return (name != first, stated.index(name) if name in stated else len(stated), name)
 
-    return sorted(names, key=order)
+    return sorted(filter(of_its_own, names), key=order)
 
 
-def breakdowns(run: Run) -> set[str]:
-    """Metrics that are another one's for a part of the data: `matched_error` beside `error`.
+def stated_names(run: Run) -> tuple[str, list[str]]:
+    """The metrics' names in the objective and in the targets, without their split."""
+    first = str(objective_of(run).get("name", "")).split("/", 1)[-1]
+    return first, [tag.split("/", 1)[-1] for tag in targets_of(run)[0]]
 
-    What has a target, and the objective, is never one.
+
+def breakdowns(run: Run) -> dict[str, list[str]]:
+    """Metrics that are others' for a part of the data, by part.
+
+    The part is what stands before the last slash (`task/error`), or a prefix that several metrics
+    share (`matched_error`, `matched_iou` beside `error`, `iou`). What has a target is in no part.
     """
-    names = metric_names(run)
-    parts = {name for name in names if any(name.endswith((f"_{n}", f"/{n}")) for n in names)}
-    stated = [objective_of(run).get("name", ""), *targets_of(run)[0]]
-    return parts - {str(tag).split("/", 1)[-1] for tag in stated}
+    names, (first, stated) = metric_names(run), stated_names(run)
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        endings = [other for other in names if name.endswith(f"_{other}")]
+        part = name.rpartition("/")[0]
+        if not part and endings:
+            part = name.removesuffix("_" + max(endings, key=len))
+        if part and name != first and name not in stated:
+            parts.setdefault(part, []).append(name)
+    return {part: own for part, own in parts.items() if len(own) > 1 or "/" in own[0]}
+
+
+def whole_metrics(run: Run) -> list[str]:
+    """Metrics of all the data: those that are no breakdown."""
+    apart = {name for own in breakdowns(run).values() for name in own}
+    return [name for name in metric_names(run) if name not in apart]
 
 
 def targets_of(run: Run) -> tuple[dict[str, Target], dict[str, str]]:

@@ -39,10 +39,13 @@ def markdown_block(block: Block, folder: Path) -> str:
         case Sound(path):
             return f"- [{path.name}]({relative(path, folder)})"
         case Code(text, summary):
-            body = f"```\n{text.rstrip()}\n```"
-            if not summary:
-                return body
-            return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+            return folded(f"```\n{text.rstrip()}\n```", summary)
+
+
+def folded(body: str, summary: str) -> str:
+    if not summary:
+        return body
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def markdown_cell(value: Cell) -> str:
@@ -58,7 +61,7 @@ def markdown_table(table: Table) -> str:
     head = [markdown_cell(cell(name)) for name in table.head]
     lines = ["| " + " | ".join(row) + " |" for row in [head, rule, *rows]]
     caption = f"\n\n{table.caption}" if table.caption else ""
-    return "\n".join(lines) + caption
+    return folded("\n".join(lines) + caption, table.summary)
 
 
 def relative(path: Path, folder: Path) -> str:

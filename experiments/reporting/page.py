@@ -60,10 +60,13 @@ def html_block(block: Block, audio_budget: list[int]) -> str:
         case Sound(path):
             return html_sound(path, audio_budget)
         case Code(text, summary):
-            body = f"<pre><code>{html.escape(text.rstrip())}</code></pre>"
-            if not summary:
-                return body
-            return f"<details><summary>{html.escape(summary)}</summary>{body}</details>"
+            return folded(f"<pre><code>{html.escape(text.rstrip())}</code></pre>", summary)
+
+
+def folded(body: str, summary: str) -> str:
+    if not summary:
+        return body
+    return f"<details><summary>{html.escape(summary)}</summary>{body}</details>"
 
 
 def html_cell(value: Cell) -> str:
@@ -91,7 +94,7 @@ def html_table(table: Table) -> str:
     rows = "\n".join(row(values, "td") for values in table.rows)
     caption = f'<p class="quiet">{html.escape(table.caption)}</p>' if table.caption else ""
     scroll = f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
-    return scroll + caption
+    return folded(scroll + caption, table.summary)
 
 
 def html_sound(path: Path, budget: list[int]) -> str:

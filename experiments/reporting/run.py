@@ -8,13 +8,7 @@ from experiments.events import Run
 from experiments.reporting.beside import published_table
 from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Document, Heading, Picture, Sound, Text
-from experiments.reporting.facts import (
-    breakdowns,
-    metric_names,
-    other_names,
-    targets_of,
-    term_names,
-)
+from experiments.reporting.facts import other_names, targets_of, term_names, whole_metrics
 from experiments.reporting.headline import headline, target_table, warnings
 from experiments.reporting.plots import (
     metric_figures,
@@ -53,7 +47,7 @@ def run_document(run: Run) -> Document:
 
 
 def metric_plots(run: Run, published: Published | None) -> list[Figure]:
-    names = [name for name in metric_names(run) if name not in breakdowns(run)]
+    names = [name for name in whole_metrics(run) if f"val/{name}" in run.curves]
     return metric_figures(run, names, targets_of(run)[0], overlays(run, published))
 
 

@@ -5,13 +5,7 @@ from pathlib import Path
 
 from experiments.events import Run
 from experiments.reporting.document import Block, Cell, Document, Facts, Heading, Table, Text
-from experiments.reporting.facts import (
-    breakdowns,
-    metric_names,
-    objective_of,
-    targets_of,
-    term_names,
-)
+from experiments.reporting.facts import objective_of, targets_of, term_names, whole_metrics
 from experiments.reporting.numbers import count, duration, number
 from experiments.reporting.published import published_for
 from experiments.reporting.run import save
@@ -36,7 +30,7 @@ def sweep_document(folder: Path, runs: list[Run]) -> Document:
     document.add(*result_table(folder, runs, settings, objective, targets))
     document.add(*common_overrides(runs))
     document.add(*study(runs, settings))
-    metrics = [n for run in runs for n in metric_names(run) if n not in breakdowns(run)]
+    metrics = [name for run in runs for name in whole_metrics(run)]
     tags = dict.fromkeys([str(objective.get("name")), *(f"val/{name}" for name in metrics)])
     drawn = sorted(range(len(runs)), key=lambda i: natural(settings[i]))
     shown, names = [runs[i] for i in drawn], [labels[i] for i in drawn]

@@ -8,11 +8,11 @@ from experiments.reporting.document import Block, Cell, Heading, Table
 from experiments.reporting.facts import (
     breakdowns,
     last_step,
-    metric_names,
     objective_of,
     other_names,
     targets_of,
     term_names,
+    whole_metrics,
 )
 from experiments.reporting.numbers import change, number, percent
 
@@ -56,25 +56,23 @@ def term_table(run: Run) -> list[Block]:
 
 def metric_table(run: Run) -> list[Block]:
     """Every metric on validation and test data, beside every baseline."""
-    names, baselines = metric_names(run), run.summary.get("baselines") or {}
+    names, baselines = whole_metrics(run), run.summary.get("baselines") or {}
     if not names:
         return []
-    parts = breakdowns(run)
     bare = [n for n in names if all(values.get(n) is None for values in baselines.values())]
     caption = "test: the best checkpoint by the objective. ±: standard error; (a to b): 95 %."
     if not baselines:
         caption += " No baselines are known: they come with summary.json, at the end of a run."
     elif bare:
         caption += f" Without a baseline: {', '.join(bare)}."
-    whole = metric_rows(run, [name for name in names if name not in parts], baselines, caption)
+    whole = metric_rows(run, names, baselines, caption=caption)
     blocks: list[Block] = [Heading("Metrics beside baselines"), whole]
-    if parts:
-        rows = metric_rows(run, [name for name in names if name in parts], baselines)
-        blocks += [Heading("Broken down", 3), rows]
+    for part, own in breakdowns(run).items():
+        blocks.append(metric_rows(run, own, baselines, summary=f"{part}: {len(own)} metrics"))
     return blocks
 
 
-def metric_rows(run: Run, names: list[str], baselines: dict, caption: str = "") -> Table:
+def metric_rows(run: Run, names: list[str], baselines: dict, **options) -> Table:
     """A column a baseline where there are few; else one column that names those with a value."""
     few, rows = len(baselines) <= 4, []
     for name in names:
@@ -89,7 +87,7 @@ def metric_rows(run: Run, names: list[str], baselines: dict, caption: str = "") 
             cells = ["; ".join(known) or "–"]
         rows.append([name, number(first), *ours, *cells])
     head = ["metric", "val, first", "val, last", "test", *(baselines if few else ["baselines"])]
-    return Table(head, rows, words=(0,) if few else (0, 4), caption=caption)
+    return Table(head, rows, words=(0,) if few else (0, 4), **options)
 
 
 def with_error(run: Run, tag: str) -> str:
