@@ -1,20 +1,86 @@
-"""Starts a SEANet codec as a lapped orthogonal transform, so that training need not find one.
+"""Starts a SEANet codec as a transform codec, so that training need not find one.
 
-Each strided SEANet convolution has a kernel of twice its stride: the shape of a lapped transform
-(MDCT, Princen and Bradley 1986). We set every stage to the MDCT of each channel followed by the
-Karhunen-Loeve transform of what that gives on sample sounds, and the decoder to its transpose; a
-shift keeps the signal in ELU's linear part. Before any training the codec then is a linear
-transform coder with the 127 strongest of 320 coefficients a frame; training starts from there.
+SEANet's strided convolutions can hand on all samples, as channels: two at 12 kHz, 8 at 3 kHz, 40 at
+600 Hz. The deepest one, 16 taps of 40 samples with a stride of 8, then is a free lapped transform:
+640 taps every 320 samples, the shape of an MDCT (Princen and Bradley 1986). The start is
 
-Axes: `B` batch, `C` channels, `T` time steps of the stage at hand.
+* the MDCT's lowest 124 of 320 bands, up to 4.65 kHz, as latents of power 1, and its transpose;
+* 4 latents for what lies above: the mean size of 12 band-passed signals, three a latent, which the
+  decoder turns into bursts of noise in that band (the idea of spectral band replication).
+
+Signals inside are so small that ELU is linear, but for the band-passed ones, of which ELU takes the
+size. All that the start leaves free keeps its random weights; everything is trained from there.
+
+Axes: `B` batch, `S` samples, `K` 128 latent channels, `T` frames of 320 samples.
 """
 
 import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-SHIFT = 4.0  # how many standard deviations of a channel stay in ELU's linear part
+RATE = 24_000
+HOP = 320
+BLOCK = 40  # samples a step at 600 Hz
+LATENTS = 128
+ENVELOPES = 4
+PROBES = 12  # band-passed signals, shared out among the envelopes
+BANDS = LATENTS - ENVELOPES
+EDGE = BANDS * RATE / 2 / HOP  # Hz, where the waveform ends and the bursts begin
+SMALL_SIGNAL = 0.005  # inside the networks, for 1 outside
+SMALL_LATENT = 0.02
+BURST_LEVEL = 0.5  # full level would double the error of the waveform
+
+
+@torch.no_grad()
+def transform_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor) -> None:
+    """Set both networks' weights in place.
+
+    Args:
+        encoder: a SEANetEncoder with 8 filters or more, norm "none", true skips and no LSTM.
+        decoder: its SEANetDecoder.
+        audio: (B, 1, S) sample sounds, to which levels are fitted; some 100 s suffice.
+    """
+    first, *downs, last = layers(encoder, nn.Conv1d)
+    entry, leave = layers(decoder, nn.Conv1d)
+    *ups, shallow = layers(decoder, nn.ConvTranspose1d)
+    ups = [shallow, *ups[::-1]]  # from the sound inwards, as downs
+    for part in (encoder, decoder):
+        still_residual_blocks(part)
+    offsets = hand_on_samples(first, downs[:3], leave, ups[:3])
+    add_probes(downs[2], offsets[::5], audio)
+    analysis = torch.zeros_like(downs[3].weight)
+    analysis[:BANDS, :BLOCK] = by_taps(mdct_basis(HOP)[:BANDS], offsets)
+    share = PROBES // ENVELOPES
+    for index in range(ENVELOPES):
+        for sign in range(2):
+            begin = BLOCK + sign * PROBES + index * share
+            analysis[BANDS + index, begin : begin + share] = torch.hann_window(16) / 8
+    deepest = downs[3]
+    deepest.weight[:LATENTS] = analysis[:LATENTS]
+    deepest.bias[:LATENTS] = 0
+    rows = encoder.model[:-2](audio)[:, :LATENTS]  # (B, K, T), what the deepest layer gives
+    size = rows.std(dim=(0, 2))
+    size = size.clamp_min(1e-3 * float(size.median()))  # bands that the samples leave empty
+    deepest.weight[:LATENTS] *= (SMALL_LATENT / size)[:, None, None]
+    mean = rows.mean(dim=(0, 2)) / size
+    mean[:BANDS] = 0
+    connect(last, torch.eye(LATENTS) / SMALL_LATENT, -mean)
+    connect(entry, torch.eye(LATENTS) * SMALL_LATENT, mean * SMALL_LATENT)
+
+    bursts = noise_bursts()  # (envelopes, 640)
+    for index, burst in enumerate(bursts):
+        envelope = rows[:, BANDS + index : BANDS + index + 1] / size[BANDS + index]
+        made = F.conv_transpose1d(envelope, burst[None, None], stride=HOP)
+        power = band_power(audio, *burst_band(index))
+        bursts[index] *= BURST_LEVEL * SMALL_SIGNAL * (power / made.square().mean()).sqrt()
+    synthesis = torch.zeros(LATENTS, BLOCK, 16)
+    synthesis[:BANDS] = analysis[:BANDS, :BLOCK] * size[:BANDS, None, None]
+    synthesis[BANDS:] = by_taps(bursts, offsets)
+    ups[3].weight[:, :BLOCK] = 0
+    ups[3].weight[:LATENTS, :BLOCK] = synthesis / SMALL_LATENT
+    ups[3].bias[:BLOCK] = 0
 
 
 def mdct_basis(stride: int) -> Tensor:
@@ -25,87 +91,99 @@ def mdct_basis(stride: int) -> Tensor:
     return math.sqrt(2 / stride) * window * torch.cos(phase)
 
 
-def convolutions(part: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
-    """The `kind` layers directly in the SEANet chain, residual blocks left out."""
-    wrapped = [getattr(getattr(m, "conv", None), "conv", None) for m in part.model]
-    wrapped += [getattr(getattr(m, "convtr", None), "convtr", None) for m in part.model]
-    return [layer for layer in wrapped if isinstance(layer, kind)]
+def layers(part: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    """The `kind` layers of the SEANet chain, in order, without those of residual blocks."""
+    wrapped = [getattr(m, "conv", getattr(m, "convtr", None)) for m in part.model]
+    inner = [getattr(w, "conv", getattr(w, "convtr", None)) for w in wrapped]
+    return [layer for layer in inner if isinstance(layer, kind)]
 
 
 def still_residual_blocks(part: nn.Module) -> None:
     """Let every residual block begin as the identity."""
     for module in part.model:
         if hasattr(module, "block"):
-            last = module.block[-1].conv.conv
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            nn.init.zeros_(module.block[-1].conv.conv.weight)
+            nn.init.zeros_(module.block[-1].conv.conv.bias)
 
 
-@torch.no_grad()
-def lapped_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor, gain: float = 1.0) -> None:
-    """Set both networks' weights in place.
-
-    Args:
-        encoder: a SEANetEncoder with norm "none", true skips and no LSTM.
-        decoder: its SEANetDecoder.
-        audio: (B, 1, S) sample sounds; some 100 s suffice.
-        gain: factor on the signal inside.
-    """
-    still_residual_blocks(encoder)
-    still_residual_blocks(decoder)
-    first, *downs, last = convolutions(encoder, nn.Conv1d)
-    entry, leave = convolutions(decoder, nn.Conv1d)
-    ups = convolutions(decoder, nn.ConvTranspose1d)[::-1]
-    signal = audio * gain
-    _connect(first, torch.eye(1), gain)
-    shift = SHIFT * signal.std(dim=(0, 2))
-    first.bias[: len(shift)] = shift
-    _connect(leave, torch.eye(1), 1 / gain)
-    leave.bias.copy_(-shift / gain)
-    for index, (down, up) in enumerate(zip(downs, ups, strict=True)):
-        stride, used = down.stride[0], signal.shape[1]
-        lapped = torch.kron(torch.eye(used), mdct_basis(stride).flatten()[None])
-        lapped = lapped.reshape(used, used, stride, 2 * stride)  # C out, C in, band, tap
-        lapped = lapped.transpose(1, 2).reshape(used * stride, used, 2 * stride)
-        room = down.out_channels - (index == len(downs) - 1)
-        left = stride - stride // 2
-        padded = nn.functional.pad(signal, (left, stride // 2), mode="reflect")
-        signal = nn.functional.conv1d(padded, lapped, stride=stride)
-        rotation = _strongest(signal, room)
-        signal = torch.einsum("kc,bct->bkt", rotation, signal)
-        basis = torch.einsum("kc,cij->kij", rotation, lapped)
-        kept, after = len(basis), SHIFT * signal.std(dim=(0, 2))
-        nn.init.zeros_(down.weight[:kept])
-        down.weight[:kept, :used] = basis
-        down.bias[:kept] = after - (basis.sum(dim=2) @ shift)
-        # what constant inputs leave behind has the stride's period: a constant channel cancels it
-        up.weight[:, : used + 1] = 0
-        up.weight[:kept, :used] = basis
-        up.weight[kept, :used] = -torch.einsum("k,kij->ij", after, basis)
-        up.bias[:used] = shift
-        up.bias[used : used + 1] = 1.0
-        shift = after
-    kept = len(shift)
-    size = signal.std(dim=(0, 2))
-    size = size.clamp_min(1e-3 * float(size.max()))  # directions that the samples never took
-    _connect(last, torch.diag(1 / size), 1.0)
-    last.bias[:kept] = -shift / size
-    _connect(entry, torch.diag(size), 1.0)
-    entry.bias[:kept] = shift
-    entry.weight[kept:] = 0
-    entry.bias[kept:] = 1.0
-
-
-def _connect(layer: nn.Conv1d, matrix: Tensor, gain: float) -> None:
-    """Set the leading channels of `layer` to gain * `matrix` at the middle tap."""
+def connect(layer: nn.Conv1d, matrix: Tensor, bias: Tensor) -> None:
+    """Set the leading output channels of `layer` to `matrix` at the middle tap, and to `bias`."""
     rows, columns = matrix.shape
     layer.weight[:rows] = 0
-    layer.weight[:rows, :columns, layer.kernel_size[0] // 2] = gain * matrix
-    layer.bias[:rows] = 0
+    layer.weight[:rows, :columns, layer.kernel_size[0] // 2] = matrix
+    layer.bias[:rows] = bias
 
 
-def _strongest(signal: Tensor, count: int) -> Tensor:
-    """The directions of largest power, (min(count, C), C), strongest first."""
-    flat = signal.transpose(0, 1).flatten(1)
-    _, directions = torch.linalg.eigh(flat @ flat.T / flat.shape[1])
-    return directions.flip(1)[:, :count].T.contiguous()
+def hand_on_samples(
+    first: nn.Conv1d, downs: list[nn.Conv1d], leave: nn.Conv1d, ups: list[nn.ConvTranspose1d]
+) -> list[int]:
+    """Let the strided layers hand on every sample; gives the place in its block by channel."""
+    connect(first, torch.tensor([[SMALL_SIGNAL]]), torch.zeros(1))
+    connect(leave, torch.tensor([[1 / SMALL_SIGNAL]]), torch.zeros(1))
+    offsets, block = [0], 1
+    for down, up in zip(downs, ups, strict=True):
+        stride, used = down.stride[0], len(offsets)
+        left = stride - stride // 2  # SEANet's padding, and what its decoder trims
+        down.weight[: used * stride] = 0
+        down.bias[: used * stride] = 0
+        up.weight[:, :used] = 0
+        up.bias[:used] = 0
+        for channel in range(used):
+            for step in range(stride):
+                down.weight[channel * stride + step, channel, left + step] = 1
+                up.weight[channel * stride + step, channel, left + step] = 1
+        offsets = [offset + block * step for offset in offsets for step in range(stride)]
+        block *= stride
+    return offsets
+
+
+def by_taps(filters: Tensor, offsets: list[int]) -> Tensor:
+    """Filters over samples (N, taps * block) as kernels over handed-on channels (N, block, taps)."""
+    return filters.unflatten(1, (-1, len(offsets))).mT[:, offsets]
+
+
+def add_probes(third: nn.Conv1d, offsets: list[int], audio: Tensor) -> None:
+    """Give the layer at 600 Hz the band-passed signals, each with both signs, in spare channels.
+
+    Their level is such that ELU bends at what is loud there: ELU(x) + ELU(-x) grows as |x|.
+    """
+    taps = 2 * BLOCK
+    time = (torch.arange(taps) + 0.5 - taps / 2) / RATE
+    width = (RATE / 2 - EDGE) / PROBES
+    centres = EDGE + width * (torch.arange(PROBES)[:, None] + 0.5)
+    phases = torch.arange(PROBES)[:, None] * 2.4  # any that differ
+    filters = torch.hann_window(taps) * torch.cos(2 * math.pi * centres * time + phases)
+    loud = F.conv1d(audio, filters[:, None], stride=7).abs().transpose(0, 1).flatten(1)
+    level = loud[:, : 2**22].kthvalue(int(0.95 * min(loud.shape[1], 2**22)), dim=1).values
+    filters *= (2 / (SMALL_SIGNAL * level.clamp_min(1e-3)))[:, None]
+    kernels = by_taps(filters, offsets)
+    for sign, begin in ((1, BLOCK), (-1, BLOCK + PROBES)):
+        third.weight[begin : begin + PROBES] = 0
+        third.weight[begin : begin + PROBES, :8] = sign * kernels
+        third.bias[begin : begin + PROBES] = 0
+
+
+def burst_band(index: int) -> tuple[float, float]:
+    """Lower and upper edge of an envelope's band, in Hz."""
+    width = (RATE / 2 - EDGE) / ENVELOPES
+    return EDGE + width * index, EDGE + width * (index + 1)
+
+
+def noise_bursts() -> Tensor:
+    """A burst of noise for each envelope's band, (envelopes, 640); overlapped, its level is even."""
+    generator = torch.Generator().manual_seed(0)
+    spectrum = torch.fft.rfft(torch.randn(ENVELOPES, 2 * HOP, generator=generator))
+    frequency = torch.fft.rfftfreq(2 * HOP, 1 / RATE)
+    for index in range(ENVELOPES):
+        low, high = burst_band(index)
+        spectrum[index, (frequency < low) | (frequency >= high)] = 0
+    window = torch.sin(math.pi / (2 * HOP) * (torch.arange(2 * HOP) + 0.5))
+    return torch.fft.irfft(spectrum) * window
+
+
+def band_power(audio: Tensor, low: float, high: float) -> Tensor:
+    """Mean square of `audio` between two frequencies in Hz."""
+    spectrum = torch.fft.rfft(audio)
+    frequency = torch.fft.rfftfreq(audio.shape[-1], 1 / RATE)
+    spectrum[..., (frequency < low) | (frequency >= high)] = 0
+    return torch.fft.irfft(spectrum, audio.shape[-1]).square().mean()

@@ -11,7 +11,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
 from jingle import codec_losses, figures
 from jingle.codec import RATE, SMALL, build_seanet
-from jingle.codec_init import lapped_start
+from jingle.codec_init import transform_start
 from jingle.codec_metrics import BASELINES, SongTable
 
 
@@ -21,11 +21,12 @@ class CodecTraining(L.LightningModule):
     Args:
         loss_weights: weight of each of `codec_losses.TERMS`.
         architecture: what SEANet is given beyond `jingle.codec.SMALL`.
-        start: "lapped" (a lapped transform fitted to training crops) or "random".
-        start_crops: how many crops that transform is fitted to.
+        start: "transform" (an MDCT and noise bursts, see `codec_init`) or "random".
+        start_crops: how many crops the transform is fitted to.
         noise: latents get Gaussian noise of a deviation drawn from [0, noise] for each sample, so
             that the decoder bears latents that another network predicts.
-        optimizer: partial of an optimizer.
+        optimizer: partial of an optimizer; its lr counts relative to the size of each layer's
+            weights, which differ by orders of magnitude.
         schedule: partial of a schedule, stepped every update.
     """
 
@@ -33,7 +34,7 @@ class CodecTraining(L.LightningModule):
         self,
         loss_weights: dict[str, float],
         architecture: dict | None = None,
-        start: str = "lapped",
+        start: str = "transform",
         start_crops: int = 160,
         noise: float = 0.1,
         optimizer: Callable | None = None,
@@ -41,10 +42,10 @@ class CodecTraining(L.LightningModule):
     ):
         super().__init__()
         check_names(loss_weights, codec_losses.TERMS)
-        if start not in ("lapped", "random"):
-            raise InputError(f"model.start={start}: expected lapped or random")
+        if start not in ("transform", "random"):
+            raise InputError(f"model.start={start}: expected transform or random")
         architecture = {**SMALL, **(architecture or {})}
-        if start == "lapped" and (
+        if start == "transform" and (
             architecture["norm"] != "none"
             or architecture["lstm"]
             or architecture["n_residual_layers"] != 1
@@ -53,7 +54,7 @@ class CodecTraining(L.LightningModule):
             or architecture["n_filters"] < 8
         ):
             raise InputError(
-                "model.start=lapped: expected norm none, lstm 0, n_residual_layers 1, true_skip, "
+                "model.start=transform: expected norm none, lstm 0, n_residual_layers 1, true_skip, "
                 "not causal and n_filters >= 8; choose model.start=random for other architectures"
             )
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
@@ -69,11 +70,13 @@ class CodecTraining(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         # before a checkpoint is restored, which then overrides it
-        if stage == "fit" and self.start == "lapped":
+        if stage == "fit" and self.start == "transform":
             crops = self.trainer.datamodule.train_dataset()
             sounds = [crops[0, index]["audio"] for index in range(self.start_crops)]
-            print(f"codec: fitting a lapped transform to {len(sounds)} crops", flush=True)
-            lapped_start(self.encoder, self.decoder, torch.stack(sounds))
+            print(
+                f"codec: fitting the start, a transform codec, to {len(sounds)} crops", flush=True
+            )
+            transform_start(self.encoder, self.decoder, torch.stack(sounds))
 
     def round_trip(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Sound and latents: (B, 1, S) -> (B, 1, S), (B, 128, T)."""
@@ -133,7 +136,7 @@ class CodecTraining(L.LightningModule):
             table.reset()
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer(relative_rates(self, self.make_optimizer.keywords["lr"]))
         if self.make_schedule is None:
             return optimizer
         schedule = self.make_schedule(optimizer)
@@ -160,3 +163,14 @@ class CodecTraining(L.LightningModule):
             return {}
         names = {"original": "original", "round_trip": "round trip"}
         return {name: (self.example[key], RATE) for name, key in names.items()}
+
+
+def relative_rates(module: torch.nn.Module, lr: float) -> list[dict]:
+    """Parameter groups, one a layer, whose rate is `lr` x the RMS of the layer's weights."""
+    groups = []
+    for layer in module.modules():
+        parameters = list(layer.parameters(recurse=False))
+        if parameters:
+            size = max(float(p.detach().square().mean().sqrt()) for p in parameters if p.dim() > 1)
+            groups.append({"params": parameters, "lr": lr * max(size, 1e-4)})
+    return groups
