@@ -189,6 +189,17 @@ def test_reporting_again_does_not_take_its_own_plots_for_the_runs(reported):
     assert write_report(folder).read_text() == html
 
 
+def test_milestones_end_with_the_last_epoch(tmp_path):
+    folder = make_run(tmp_path / "run")
+    board = SummaryWriter(str(folder / "tb"), filename_suffix=".test")
+    board.add_scalar("test/error", 0.25, 40)
+    board.add_scalar("epoch", 4, 40)  # Lightning counts the test after four epochs so
+    board.close()
+    text = write_report(folder).with_suffix(".md").read_text()
+    assert row(text, "4")[:3] == ["4", "0.961", "1.966"]
+    assert row(text, "change")[:3] == ["change", "-3.0 %", "-1.5 %"]
+
+
 def test_what_says_how_sure_a_metric_is_stands_beside_it(tmp_path):
     metrics = {"error": 0.25, "error_se": 0.01, "iou": 0.5, "iou_low": 0.4, "iou_high": 0.6}
     metrics |= {"rare_iou": 0.3, "matched_error": 0.2, "matched_iou": 0.2, "task/error": 0.1}
@@ -435,4 +446,5 @@ def test_numbers_are_short_and_exact_enough():
     assert [number(value) for value in values] == shown
     assert change(2.0, 1.0) == "-50 %"
     assert change(-4.0, -3.0) == "+25 %"
+    assert change(2.0, 50.0) == "x 25"
     assert [duration(s) for s in (0.4, 61, 3725)] == ["0.4 s", "1 min 01 s", "1 h 02 min"]

@@ -2,7 +2,9 @@
 
 import math
 
-from experiments.events import Run
+import numpy as np
+
+from experiments.events import Run, epoch_of
 from experiments.reporting.numbers import number
 from experiments.reporting.targets import Target, parse_target
 from experiments.shared.errors import InputError
@@ -27,6 +29,15 @@ def last_step(run: Run) -> int | None:
         return run.summary["steps"]
     ends = [int(c.steps[-1]) for tag, c in run.curves.items() if not tag.startswith("hparams/")]
     return max(ends, default=None)
+
+
+def epochs_done(run: Run) -> int | None:
+    """Epochs begun or finished; the test after the last one, which logs a further number, apart."""
+    if run.summary.get("epochs") is not None:
+        return run.summary["epochs"]
+    ends = [c.steps[-1:] for tag, c in run.curves.items() if tag.startswith(("train/", "val/"))]
+    epochs = epoch_of(run, np.concatenate(ends)) if ends else None
+    return int(epochs.max()) if epochs is not None else None
 
 
 def term_names(run: Run) -> list[str]:

@@ -4,7 +4,14 @@ import numpy as np
 
 from experiments.events import Run
 from experiments.reporting.document import Block, Cell, Facts, Heading, Table, Text
-from experiments.reporting.facts import judge, last_step, metric_names, objective_of, targets_of
+from experiments.reporting.facts import (
+    epochs_done,
+    judge,
+    last_step,
+    metric_names,
+    objective_of,
+    targets_of,
+)
 from experiments.reporting.numbers import count, duration, number
 
 STATUS = {
@@ -40,13 +47,9 @@ def headline(run: Run) -> list[Block]:
         kind = "bad" if "missed" in verdicts else "" if open_ else "good"
         note = f"{open_} not measured" if open_ else ""
         facts.append(("targets met", Cell(f"{met} of {len(targets)}", kind, note=note)))
-    step, curve = last_step(run), run.curves.get("epoch")
-    facts.append(("steps", count(step)))
-    epochs = run.summary.get("epochs")
-    if epochs is None and curve is not None and len(curve.values):
-        epochs = int(curve.values[-1]) + 1
     facts += [
-        ("epochs", count(epochs)),
+        ("steps", count(last_step(run))),
+        ("epochs", count(epochs_done(run))),
         ("duration", duration(run.summary.get("duration_s"))),
     ]
     blocks.append(Facts(facts))

@@ -29,11 +29,13 @@ def count(value: int | None) -> str:
 
 
 def change(first: float | None, last: float | None) -> str:
-    """The change from `first` to `last` in per cent of |first|."""
+    """The change from `first` to `last` in per cent of |first|; as a factor from ten times on."""
     if first is None or last is None or not (math.isfinite(first) and math.isfinite(last)):
         return "–"
     if first == 0:
         return "0 %" if last == 0 else "–"
+    if last / first >= 10:
+        return f"x {number(last / first, 2)}"
     percent = 100 * (last - first) / abs(first)
     return f"{percent:+,.0f} %" if abs(percent) >= 10 else f"{percent:+.1f} %"
 

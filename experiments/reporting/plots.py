@@ -119,7 +119,7 @@ def shares_figure(run: Run, names: Sequence[str]) -> Figure | None:
     steps = np.unique(np.concatenate([run.curves[tag].steps for tag in tags]))
     rows = []
     for tag in tags:
-        curve = smooth(run.curves[tag].finite(), max(1, len(run.curves[tag].steps) // 60))
+        curve = smooth(run.curves[tag].finite(), max(1, len(run.curves[tag].steps) // 15))
         rows.append(np.interp(steps, curve.steps, curve.values) if len(curve.steps) else 0 * steps)
     index = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), POINTS)).astype(int))
     figure, (axes,) = new_figure(size=(10.6, 3.0))
@@ -169,6 +169,11 @@ def metric_figures(
         if target:
             draw_target(axes, target)
         set_scale(axes, np.concatenate(shown) if shown else np.zeros(0))
+        if axes.get_yscale() == "log":
+            lines = [line.get_ydata() for line in axes.lines]
+            positive = np.concatenate([np.asarray(y, float) for y in lines])
+            positive = positive[np.isfinite(positive) & (positive > 0)]
+            axes.set_ylim(positive.min() / 1.5, positive.max() * 1.5)
         finish(axes, f"{name} (target {target.text})" if target else name)
 
     groups = [metrics[i : i + PANELS] for i in range(0, len(metrics), PANELS)]

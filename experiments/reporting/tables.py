@@ -7,6 +7,7 @@ from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Cell, Heading, Table
 from experiments.reporting.facts import (
     breakdowns,
+    epochs_done,
     last_step,
     objective_of,
     other_names,
@@ -101,8 +102,7 @@ def with_error(run: Run, tag: str) -> str:
 
 def milestone_places(run: Run) -> tuple[str, list[int]]:
     """What to count by ("epoch" or "step") and about ten places, dense at first."""
-    curve = run.curves.get("epoch")
-    last = int(curve.values[-1]) + 1 if curve is not None and len(curve.values) else 0
+    last = (epochs_done(run) or 0) if "epoch" in run.curves else 0
     unit = "epoch" if last >= 4 else "step"
     if unit == "step":
         last = last_step(run) or 0
