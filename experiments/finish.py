@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 
@@ -40,7 +41,8 @@ def test(trainer: pl.Trainer, module, datamodule, config: DictConfig) -> dict[st
     DDP pads the last batch with samples it has had already, so the final numbers come from one
     device.
     """
-    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor), "")
+    kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+    best = next((c.best_model_path for c in kept if c.monitor), "")
     if trainer.world_size > 1:
         torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:

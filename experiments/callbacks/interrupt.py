@@ -3,7 +3,7 @@
 import os
 import signal
 
-import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint
 
 
 class Interrupted(SystemExit):
@@ -12,8 +12,11 @@ class Interrupted(SystemExit):
     def __init__(self, signum: int):
         super().__init__(128 + signum)
 
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.code - 128).name}"
 
-class Interrupt(pl.Callback):
+
+class Interrupt(Checkpoint):
     """Saves `path` after the batch in which SIGINT or SIGTERM came, then raises Interrupted.
 
     After the last batch of an epoch, or one with a validation due, it waits for that: a checkpoint
@@ -22,6 +25,9 @@ class Interrupt(pl.Callback):
     The handler only sets a flag: Lightning's own broadcasts inside the signal handler, which hangs
     DDP. Ranks decide together after each batch, since a signal may reach only some of them. A
     second signal ends the process at once.
+
+    A `Checkpoint`, because Lightning calls these after the module's own hooks, in which it may step
+    a schedule.
     """
 
     def __init__(self, path: str):
