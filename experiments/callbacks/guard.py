@@ -59,8 +59,8 @@ class Guard(pl.Callback):
             raise Diverged(
                 f"diverged at step {trainer.global_step}, epoch {trainer.current_epoch}: "
                 f"{problem or 'on another rank'} (bound {self.max_norm:g}). The last good "
-                "checkpoint is kept. Try a lower learning rate, a longer warm-up, gradient clipping "
-                "or precision=32-true; look at the terms and their shares in TensorBoard."
+                "checkpoint is kept. Try a lower learning rate, a longer warm-up, clipping or "
+                "precision=32-true; look at the terms and their shares in TensorBoard."
             )
 
     def _log(self, trainer) -> None:
