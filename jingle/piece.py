@@ -130,6 +130,7 @@ def plain_numbers(report):
 def picture(waves: dict[str, np.ndarray], masks: dict[str, Tensor]) -> Figure:
     """Spectrograms (80 dB deep) of the three songs above both masks, over seconds."""
     figure, axes = new_figure(len(waves) + len(masks), 1, size=(10, 1.7), sharex=True)
+    style = {"aspect": "auto", "origin": "lower", "interpolation": "nearest"}
     for axis, (name, wave) in zip(axes, waves.items(), strict=False):
         seconds = len(wave) / audio.RATE
         hop = max(256, len(wave) // 4000)  # no more columns than pixels
@@ -137,13 +138,11 @@ def picture(waves: dict[str, np.ndarray], masks: dict[str, Tensor]) -> Figure:
         power = torch.stft(wave, 1024, hop, window=torch.hann_window(1024), return_complex=True)
         level = 20 * torch.log10(power.abs() / power.abs().amax().clamp_min(1e-6) + 1e-4)
         extent = (0, seconds, 0, audio.RATE / 2000)
-        axis.imshow(level.numpy(), aspect="auto", extent=extent, vmin=-80, vmax=0, cmap="magma")
+        axis.imshow(level.numpy(), extent=extent, vmin=-80, vmax=0, cmap="magma", **style)
         axis.set(title=name, ylabel="kHz")
     for axis, (name, mask) in zip(axes[len(waves) :], masks.items(), strict=True):
         extent = (0, mask.shape[1] / RATE, 0, len(mask))
-        axis.imshow(
-            mask.numpy(), aspect="auto", extent=extent, vmin=0, vmax=1, interpolation="nearest"
-        )
+        axis.imshow(mask.numpy(), extent=extent, vmin=0, vmax=1, **style)
         axis.set(title=f"{name.replace('_', ' ')}: mean {mask.mean():.3f}", ylabel="channel")
     for axis in axes:
         axis.grid(False)

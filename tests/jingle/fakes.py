@@ -48,14 +48,27 @@ def music(seconds: float, seed: int, rate: int = 24_000) -> np.ndarray:
 
 
 def make_pairs(
-    root: Path, *, train: int = 4, val: int = 2, test: int = 0, seconds: float = 1.0, seed: int = 0
+    root: Path,
+    *,
+    train: int = 4,
+    val: int = 2,
+    test: int = 0,
+    seconds: float = 1.0,
+    stems: bool = False,
 ) -> Path:
-    """A folder in the published layout."""
+    """A folder in the published layout; `stems`: with true stems, which spares the separation."""
     for number, (split, size) in enumerate({"train": train, "val": val, "test": test}.items()):
         for index in range(size):
             for side, name in enumerate(("input", "output")):
-                file = root / split / f"pair_{index:04d}_{name}.wav"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                sound = music(seconds, hash((seed, number, index, side)) % 2**31)
-                soundfile.write(file, sound, 24_000)
+                sound = music(seconds, 1000 * number + 10 * index + side)
+                save(root / split / f"pair_{index:04d}_{name}.wav", sound)
+                if stems:
+                    part = ("percussive", "harmonic")[side]
+                    file = root / "stems" / split / f"pair_{index:04d}_{name}_{part}.wav"
+                    save(file, sound * 0.5)
     return root
+
+
+def save(file: Path, sound: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(file, sound, 24_000)

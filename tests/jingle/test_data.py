@@ -28,6 +28,11 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def stemmed(tmp_path_factory):
+    return make_pairs(tmp_path_factory.mktemp("pairs"), train=3, stems=True)
+
+
+@pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
@@ -108,12 +113,19 @@ def test_everything_is_computed_once(data, root, cache):
         assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_a_corrupt_cache_is_rebuilt_and_says_so(root, tmp_path, capsys):
-    before = next(iter(module_for(root, tmp_path).val_dataloader()))
+def test_workers_prepare_the_same_latents(data, root, tmp_path):
+    parallel = module_for(root, tmp_path, cache_workers=2, encode_batch=3)
+    for one, two in zip(data.val_dataloader(), parallel.val_dataloader(), strict=True):
+        assert all(torch.allclose(one[key], two[key], atol=2e-3) for key in one)
+    assert set(parallel._store.entries) == set(data._store.entries)
+
+
+def test_a_corrupt_cache_is_rebuilt_and_says_so(stemmed, tmp_path, capsys):
+    before = next(iter(module_for(stemmed, tmp_path).val_dataloader()))
     file = sorted(tmp_path.rglob("*.npy"))[3]
     file.write_bytes(file.read_bytes()[:-7])
     capsys.readouterr()
-    again = module_for(root, tmp_path)
+    again = module_for(stemmed, tmp_path)
     assert "1 arrays of" in capsys.readouterr().out
     assert again.codec.encoded == 1
     after = next(iter(again.val_dataloader()))
@@ -121,16 +133,16 @@ def test_a_corrupt_cache_is_rebuilt_and_says_so(root, tmp_path, capsys):
 
 
 def test_a_changed_file_is_encoded_again(tmp_path):
-    root = make_pairs(tmp_path / "pairs", train=2, val=2)
+    root = make_pairs(tmp_path / "pairs", train=2, val=2, stems=True)
     module_for(root, tmp_path / "cache")
     soundfile.write(root / "val" / "pair_0001_input.wav", music(1.0, 99), 24_000)
     again = module_for(root, tmp_path / "cache")
     assert again.codec.encoded == 3  # the song and its two blends
 
 
-def test_another_codec_has_its_own_cache(root, tmp_path):
-    first = module_for(root, tmp_path)
-    second = module_for(root, tmp_path, ready=False)
+def test_another_codec_has_its_own_cache(stemmed, tmp_path):
+    first = module_for(stemmed, tmp_path)
+    second = module_for(stemmed, tmp_path, ready=False)
     second.codec.identity = "linear-2"
     second.prepare_data()
     assert second.codec.encoded == first.codec.encoded > 0
@@ -263,7 +275,7 @@ def test_a_codec_without_meaning_is_a_warning(root, cache):
 
 
 def test_rates_channels_and_formats_may_differ(tmp_path):
-    root = make_pairs(tmp_path / "pairs", train=3, val=1, test=1)
+    root = make_pairs(tmp_path / "pairs", train=3, val=1, test=1, stems=True)
     stereo = np.stack([music(1.0, 7, 44_100)] * 2, 1)
     soundfile.write(root / "train" / "pair_0000_input.wav", stereo, 44_100)
     (root / "train" / "pair_0001_input.wav").unlink()
@@ -322,7 +334,7 @@ KINDS = (
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bad_pair_among_good_ones_is_skipped_and_counted(tmp_path, capsys, kind):
-    root = make_pairs(tmp_path / "pairs", train=3, val=1)
+    root = make_pairs(tmp_path / "pairs", train=3, val=1, stems=True)
     words = spoil(root, kind)
     data = module_for(root, tmp_path / "cache")
     facts = data.describe()
@@ -338,7 +350,7 @@ def test_a_bad_pair_among_good_ones_is_skipped_and_counted(tmp_path, capsys, kin
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_but_bad_pairs_is_an_error(tmp_path, kind):
-    root = make_pairs(tmp_path / "pairs", train=1, val=1)
+    root = make_pairs(tmp_path / "pairs", train=1, val=1, stems=True)
     words = spoil(root, kind)
     with pytest.raises(InputError, match="no usable pair") as caught:
         module_for(root, tmp_path / "cache")
@@ -346,7 +358,7 @@ def test_nothing_but_bad_pairs_is_an_error(tmp_path, kind):
 
 
 def test_a_mended_file_is_seen(tmp_path):
-    root = make_pairs(tmp_path / "pairs", train=2, val=1)
+    root = make_pairs(tmp_path / "pairs", train=2, val=1, stems=True)
     spoil(root, "empty")
     assert module_for(root, tmp_path / "c", batch_size=1).describe()["sizes"]["train"] == 1
     soundfile.write(root / "train" / "pair_0000_input.wav", music(1.0, 0), 24_000)
@@ -373,7 +385,7 @@ def test_a_file_in_place_of_the_cache_is_said(root, tmp_path):
         module_for(root, tmp_path / "cache")
 
 
-def test_a_full_disk_while_caching_is_said_and_the_rest_is_kept(root, tmp_path, monkeypatch):
+def test_a_full_disk_while_caching_is_said_and_the_rest_is_kept(stemmed, tmp_path, monkeypatch):
     real, calls = np.save, []
 
     def save(stream, array):
@@ -385,10 +397,10 @@ def test_a_full_disk_while_caching_is_said_and_the_rest_is_kept(root, tmp_path, 
 
     monkeypatch.setattr(np, "save", save)
     with pytest.raises(InputError, match="No space left on device"):
-        module_for(root, tmp_path)
+        module_for(stemmed, tmp_path)
     assert len(list(tmp_path.rglob("*.npy"))) == 5
     monkeypatch.setattr(np, "save", real)
-    total = len({*module_for(root, tmp_path)._store.entries})
+    total = len({*module_for(stemmed, tmp_path)._store.entries})
     assert total == len(list(tmp_path.rglob("*.npy"))) > 5
 
 
