@@ -103,7 +103,8 @@ def measure(config: DictConfig, settings: Settings) -> dict:
     # On one CPU thread both rates are by processor time, which other programs do not stretch.
     alone = device.type == "cpu" and settings.threads == 1
     busy = statistics.median(times.cpu) if alone else median
-    samples = datamodule.batch_size * trainer.world_size
+    own = datamodule.batch_size
+    samples = own * trainer.world_size
     unit, each = getattr(datamodule, "unit_per_sample", None) or (None, None)
     flops = times.flops
     return {
@@ -118,7 +119,8 @@ def measure(config: DictConfig, settings: Settings) -> dict:
         "samples_per_s": samples / median,
         "unit": unit,
         "units_per_s": samples * each / median if unit else None,
-        "units_per_cpu_s": samples * each / statistics.median(times.cpu) if unit else None,
+        # Processor time is this rank's: its own share of the samples goes with it.
+        "units_per_cpu_s": own * each / statistics.median(times.cpu) if unit else None,
         "data_share": sum(times.waits) / sum(times.steps),
         "parts": shares(times.parts),
         "peak_rss_mb": times.peak_rss_mb,

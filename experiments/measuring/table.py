@@ -44,7 +44,7 @@ def rows(result: dict) -> list[tuple[str, str]]:
         lines.append((f"parameters, {name}", f"{count:,}"))
     if result["flops_per_step"]:
         lines += [
-            ("counted FLOPs a step", number(result["flops_per_step"])),
+            ("counted FLOPs a step and device", number(result["flops_per_step"])),
             (f"rate reached, by {rate['clock']}", f"{number(rate['reached'] / 1e9)} GFLOP/s"),
             (f"matmul rate here ({rate['dtype']})", f"{number(rate['matmul'] / 1e9)} GFLOP/s"),
             ("share of the matmul rate", percent(rate["share"])),

@@ -117,6 +117,8 @@ def shares_figure(run: Run, names: Sequence[str]) -> Figure | None:
     if not tags:
         return None
     steps = np.unique(np.concatenate([run.curves[tag].steps for tag in tags]))
+    if len(steps) < 2:
+        return None
     rows = []
     for tag in tags:
         curve = smooth(run.curves[tag].finite(), max(1, len(run.curves[tag].steps) // 15))
