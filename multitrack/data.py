@@ -24,10 +24,10 @@ from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
 from multitrack import baselines, corpus, losses, tasks, xmeml
 from multitrack.augment import augment
-from multitrack.drivers import DRIVERS
-from multitrack.state import CAP, States, states
+from multitrack.drivers import Hearing, listen, read_signals
+from multitrack.state import States, states
 from multitrack.tasks import Task
-from multitrack.timeline import TRACKS, sample
+from multitrack.timeline import sample
 
 SPLITS = ("train", "val", "test", "heldout")
 VAL_TASKS = (Task("forecast", 10), Task("forecast", 10, True))
@@ -44,13 +44,13 @@ FORMAT = 1  # of the prepared arrays
 
 @dataclass
 class Edit:
-    """One file, sampled. values (T, K, 9), sizes (T, K, 2) pixels, drivers (T, D) or None."""
+    """One file, sampled. values (T, K, 9), sizes (T, K, 2) pixels, the recording if given."""
 
     name: str
     values: np.ndarray
     sizes: np.ndarray
     canvas: tuple[int, int]
-    drivers: np.ndarray | None
+    hearing: Hearing | None
     rules: list[dict]
     states: States
 
@@ -84,18 +84,14 @@ def load(file: Path, arrays: Path) -> Edit:
         values, sizes = stored["values"], stored["sizes"]
         canvas = tuple(int(side) for side in stored["canvas"])
     signals = file.with_name(f"{file.stem}.drivers.npz")
-    drivers, rules = None, []
+    hearing, rules = None, []
     if signals.is_file():
-        with np.load(signals) as stored:
-            drivers = stored["drivers"].astype(np.float32)
-        if drivers.ndim != 2 or drivers.shape[1] != len(DRIVERS) or not np.isfinite(drivers).all():
-            raise InputError(
-                f"{signals}: expected finite signals (T, {len(DRIVERS)}), got {drivers.shape}"
-            )
+        hearing = listen(read_signals(signals))
     truth = file.with_name(f"{file.stem}.truth.json")
     if truth.is_file():
         rules = json.loads(truth.read_text())["rules"]
-    return Edit(file.stem, values, sizes, canvas, drivers, rules, states(values))
+    ago = None if hearing is None else hearing.ago
+    return Edit(file.stem, values, sizes, canvas, hearing, rules, states(values, ago))
 
 
 class Windows(Dataset):
@@ -127,21 +123,19 @@ class Windows(Dataset):
         if self.task == "identity":
             task = Task("identity")
         else:
-            task = tasks.draw(rng, edit.drivers is not None)
-        values, known, drivers, base = edit.values, edit.states, edit.drivers, start
+            task = tasks.draw(rng, edit.hearing is not None)
+        values, known, hearing, base = edit.values, edit.states, edit.hearing, start
         if self.augmented and rng.random() < 0.5:
             first = max(0, start - 250)
             values, mirrored = augment(values[first : start + self.window + 1], rng)
-            known, base = states(values), start - first
-            if drivers is not None:
-                drivers = drivers[first:]
-                if mirrored:
-                    drivers = drivers.copy()
-                    drivers[:, DRIVERS.index("face x")] *= -1
+            base = start - first
+            if hearing is not None:
+                hearing = hearing[first:].mirrored() if mirrored else hearing[first:]
+            known = states(values, None if hearing is None else hearing.ago)
         hidden = None
         if task.kind == "infill":
             hidden = tasks.blocks(rng, self.window, values.shape[1])
-        made = tasks.example(known, values, drivers, task, base, self.window, hidden)
+        made = tasks.example(known, values, hearing, task, base, self.window, hidden)
         return {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in made.items()}
 
 
@@ -159,7 +153,7 @@ def edit_batch(edit: Edit, task: Task, window: int, seed: int = 0) -> dict[str, 
         hidden = None
         if task.kind == "infill":
             hidden = tasks.blocks(rng, window, edit.values.shape[1])
-        example = tasks.example(edit.states, edit.values, edit.drivers, task, start, window, hidden)
+        example = tasks.example(edit.states, edit.values, edit.hearing, task, start, window, hidden)
         keep = np.arange(window) >= (HISTORY if start else 0)
         example["keep"] = keep & (np.arange(start, start + window) < total)
         made.append(example)
@@ -178,7 +172,7 @@ class WholeEdits(Dataset):
             (edit, heldout, number)
             for edit, heldout in edits
             for number, task in enumerate(chosen)
-            if edit.drivers is not None or not task.driven
+            if edit.hearing is not None or not task.driven
         ]
         self.chosen, self.window = chosen, window
 
@@ -392,6 +386,3 @@ class MultitrackData(pl.LightningDataModule):
 
 def _prepare_into(files: list[Path], rule: str, out: Path) -> None:
     prepare(files, out, rule)
-
-
-__all__ = ["CAP", "TRACKS", "Edit", "MultitrackData", "WholeEdits", "Windows", "edit_batch"]

@@ -4,8 +4,12 @@ A recording is known before it is edited, so these signals may be given to the m
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+
+from experiments.shared.errors import InputError
 
 DRIVERS = (
     *(f"speech {mic}" for mic in range(4)),
@@ -50,7 +54,7 @@ def dialogue(rng: np.random.Generator, ticks: int, speakers: int) -> list[Turn]:
     return turns
 
 
-def events(rng: np.random.Generator, ticks: int, mean: float, least: int) -> list[int]:
+def happenings(rng: np.random.Generator, ticks: int, mean: float, least: int) -> list[int]:
     """Times at least `least` and on average `mean` ticks apart."""
     found, at = [], int(rng.integers(10, 40))
     while at < ticks - 10:
@@ -72,7 +76,7 @@ def wander(rng: np.random.Generator, ticks: int, pull: float = 0.01) -> np.ndarr
 def world(rng: np.random.Generator, ticks: int, speakers: int) -> World:
     """Draw one recording of `ticks` x 0.1 s."""
     turns = dialogue(rng, ticks, speakers)
-    topics, slides = events(rng, ticks, 220, 120), events(rng, ticks, 260, 150)
+    topics, slides = happenings(rng, ticks, 220, 120), happenings(rng, ticks, 260, 150)
     period = int(rng.integers(4, 8))  # 75 to 150 beats a minute
     beats = list(range(int(rng.integers(0, period)), ticks, period))
     signals = np.zeros((ticks, len(DRIVERS)), np.float32)
@@ -90,3 +94,81 @@ def world(rng: np.random.Generator, ticks: int, speakers: int) -> World:
         signals[times, column] = 1
     signals[:, 9], signals[:, 10] = wander(rng, ticks), wander(rng, ticks, 0.05) * 0.3
     return World(turns, topics, slides, beats, signals)
+
+
+EVENTS = ("turn", "topic", "slide", "beat")
+HEARD = len(DRIVERS) + 4 + 2 * len(EVENTS)  # columns of `Hearing`
+LONG = 600  # ticks; longer ago is all "long ago"
+
+
+def events(signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What happens when: (T, 4) booleans in the order of EVENTS; who has the floor: (T, 4) one-hot.
+
+    The floor changes when its holder is silent and somebody else speaks: an "mhm" into somebody's
+    speech or a short pause of all is no change. Told from the past alone.
+    """
+    speech = signals[:, :4] > 0.5
+    found, floor = np.zeros((len(signals), 4), bool), np.zeros((len(signals), 4), np.float32)
+    holder = -1
+    for tick, speaks in enumerate(speech):
+        if speaks.any() and (holder < 0 or not speaks[holder]):
+            found[tick, 0] = holder >= 0
+            holder = int(speaks.argmax())
+        if holder >= 0:
+            floor[tick, holder] = 1
+    found[:, 1:] = signals[:, 6:9] > 0.5
+    return found, floor
+
+
+def since(found: np.ndarray) -> np.ndarray:
+    """Ticks since the latest of each event (T, E), LONG before the first."""
+    at = np.arange(len(found))[:, None]
+    latest = np.maximum.accumulate(np.where(found, at, -LONG), 0)
+    return np.minimum(at - latest, LONG)
+
+
+@dataclass
+class Hearing:
+    """A recording as the model hears it, told from the past alone.
+
+    columns: (T, HEARD) the signals, who has the floor and how long ago each event was, about 0..1;
+    ago: (T, E) ticks since the latest of each event.
+    """
+
+    columns: np.ndarray
+    ago: np.ndarray
+
+    def __getitem__(self, part: slice) -> "Hearing":
+        return Hearing(self.columns[part], self.ago[part])
+
+    def mirrored(self) -> "Hearing":
+        columns = self.columns.copy()
+        columns[:, DRIVERS.index("face x")] *= -1
+        return Hearing(columns, self.ago)
+
+
+def listen(signals: np.ndarray) -> Hearing:
+    """Signals (T, D) as the model hears them."""
+    found, floor = events(signals)
+    ago = since(found)
+    columns = [signals, floor, np.tanh(ago / 10), np.log1p(ago) / 6]
+    return Hearing(np.concatenate(columns, 1).astype(np.float32), ago)
+
+
+def read_signals(file: Path) -> np.ndarray:
+    """The signals (T, D) of NAME.drivers.npz.
+
+    Raises:
+        InputError: the file holds something else, or numbers that are not finite.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            signals = stored["drivers"].astype(np.float32)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{file}: expected an array 'drivers' ({error})") from None
+    if signals.ndim != 2 or signals.shape[1] != len(DRIVERS) or not np.isfinite(signals).all():
+        raise InputError(
+            f"{file}: expected finite signals (T, {len(DRIVERS)}), got {signals.shape}: "
+            f"the columns are {', '.join(DRIVERS)}"
+        )
+    return signals

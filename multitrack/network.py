@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multitrack.state import COUNTERS
+from multitrack.drivers import EVENTS, HEARD
+from multitrack.state import CAP, COUNTERS
 from multitrack.timeline import ASSETS, TRACKS
 
 # Sizes in which geometry is measured inside: scale %, x, y canvas, crops %.
@@ -21,7 +22,8 @@ PRESETS = {
     "base": {"width": 384, "layers": 5, "heads": 8, "feedforward": 1024, "cell": 64},
     "large": {"width": 512, "layers": 6, "heads": 8, "feedforward": 1024, "cell": 64},
 }
-TIMES = 10  # features a remaining time gets: see `remaining`
+TIMES = 16  # features of `remaining`
+PENDING = 8 * len(EVENTS)  # of `pending`
 
 
 class Block(nn.Module):
@@ -57,7 +59,6 @@ class TrackTransformer(nn.Module):
         heads: int = 8,
         feedforward: int = 512,
         cell: int = 48,
-        drivers: int = 11,
         dropout: float = 0.1,
         tracks: int = TRACKS,
     ):
@@ -67,7 +68,7 @@ class TrackTransformer(nn.Module):
         self.embed = nn.Linear(channels, cell)
         self.track = nn.Parameter(torch.randn(tracks, cell) * 0.2)
         self.frame = nn.Linear(tracks * cell, width)
-        self.signals = nn.Linear(drivers + 1, width)
+        self.signals = nn.Linear(HEARD + 1, width)
         self.blocks = nn.ModuleList(
             Block(width, heads, feedforward, dropout) for _ in range(layers)
         )
@@ -122,9 +123,29 @@ def remaining(counters: Tensor, age: Tensor, on: Tensor) -> Tensor:
         [lengths - run[..., None], counters[..., 6:8] - event[..., None]], -1
     )  # (B, S, K, 4)
     heard = torch.cat([lengths, counters[..., 6:8]], -1) > 0
+    # An empty track may follow the one below it as it did before.
+    lag, since = counters[..., 11:13], counters[..., 10:11]
+    left = torch.cat([left, lag - since - age[..., None]], -1)
+    empty = (on[..., None] < 0.5) & (lag < CAP) & (since < CAP)
+    heard = torch.cat([heard, empty], -1)  # (B, S, K, 6)
     fine, coarse = torch.tanh(left / 3), torch.tanh(left / 25)
     both = torch.cat([fine, coarse], -1) * torch.cat([heard, heard], -1)
-    return torch.cat([both, heard[..., 0::2].to(both.dtype)], -1)
+    more = torch.tanh((left[..., 4:5] + age[..., None]) / 3) * heard[..., 4:5]
+    return torch.cat([both, heard[..., 0::2].to(both.dtype), more], -1)
+
+
+def pending(lags: Tensor, ago: Tensor, age: Tensor, on: Tensor) -> Tensor:
+    """Frames until the track reacts to each event as it did before: (B, S, K, PENDING), squashed.
+
+    An empty track's reaction is to come on, a full one's to go off. Both the last reaction's lag
+    and the least one are taken; also whether the reaction falls after what is seen of the edit.
+    """
+    lag = torch.where(on[..., None, None] > 0.5, lags[..., 1::2, :], lags[..., 0::2, :])
+    left = lag - ago[:, :, None, None]  # (B, S, K, 2, E)
+    known = ((lag < CAP) & (ago < CAP)[:, :, None, None]).to(left.dtype)
+    later = left + age[..., None, None]
+    squashed = torch.stack([torch.tanh(left / 3), torch.tanh(later / 3), torch.tanh(left / 20)])
+    return torch.cat([*(squashed * known), known], -1).flatten(-2)
 
 
 def features(batch: dict[str, Tensor], units: Tensor) -> Tensor:
@@ -146,6 +167,7 @@ def features(batch: dict[str, Tensor], units: Tensor) -> Tensor:
             torch.tanh(age / 10)[..., None],
             times,
             remaining(counters, age, past[..., 0]),
+            pending(batch["lags"], batch["ago"], age, past[..., 0]),
             given,
             after[..., :1],
             torch.log1p(after[..., 9:]) / 3,
@@ -162,7 +184,7 @@ def _ageing(counters: Tensor) -> Tensor:
 
 
 def features_size() -> int:
-    return 1 + 1 + len(ASSETS) + 7 + 7 + 2 + len(COUNTERS) + TIMES + 1 + 1 + 1 + 7
+    return 1 + 1 + len(ASSETS) + 7 + 7 + 2 + len(COUNTERS) + TIMES + PENDING + 1 + 1 + 1 + 7
 
 
 def positions(frames: int, width: int) -> Tensor:

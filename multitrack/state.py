@@ -20,6 +20,9 @@ COUNTERS = (
     "last interval but one",
     "steady",
     "onsets",
+    "since below",
+    "lag to below",
+    "least lag to below",
 )
 CAP = 600  # frames; longer times are all "long"
 JUMPS = np.array([2.0, 0.02, 0.02, 4.0, 4.0, 4.0, 4.0], np.float32)  # a change of speed that tells
@@ -27,14 +30,17 @@ JUMPS = np.array([2.0, 0.02, 0.02, 4.0, 4.0, 4.0, 4.0], np.float32)  # a change 
 
 @dataclass
 class States:
-    """carried: (T, K, 9), active as it is, the rest held through gaps. counters: (T, K, 10) frames.
+    """carried: (T, K, 9), active as it is, the rest held through gaps. counters: (T, K, 13) frames.
 
     velocity: (T, K, 7) change a frame of the geometric parameters, 0 at and outside a clip's start.
+    lags: (T, K, 4, E) or None: how long after the latest of each of the recording's events the
+        track last came on, last went off, and the least of each so far; frames, CAP if never.
     """
 
     carried: np.ndarray
     counters: np.ndarray
     velocity: np.ndarray
+    lags: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.carried)
@@ -46,8 +52,11 @@ def last_true(flags: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(index, 0)
 
 
-def states(values: np.ndarray) -> States:
-    """The states of a whole edit (T, K, 9)."""
+def states(values: np.ndarray, ago: np.ndarray | None = None) -> States:
+    """The states of a whole edit (T, K, 9).
+
+    ago: (>= T, E) frames since the latest of each event (`drivers.since`), if there are signals.
+    """
     frames, tracks, _ = values.shape
     active = values[..., 0] > 0.5
     latest = last_true(active)
@@ -81,7 +90,34 @@ def states(values: np.ndarray) -> States:
     counters[..., 8] = since(event | bent.any(-1))
     onset = toggle & active
     counters[..., 9] = np.minimum(np.cumsum(onset, 0), CAP)
-    return States(carried.astype(np.float32), counters, velocity.astype(np.float32))
+    # Stacks: how long ago the track below came on, and how long after that this one used to.
+    below = np.full((frames, tracks), CAP)
+    came = last_true(onset[:, :-1])
+    below[:, 1:] = np.where(came < 0, CAP, np.arange(frames)[:, None] - came).clip(max=CAP)
+    counters[..., 10] = below
+    began = last_true(onset)
+    at = began.clip(0), np.arange(tracks)[None]
+    counters[..., 11] = np.where(began < 0, CAP, below[at])
+    counters[..., 12] = np.minimum.accumulate(np.where(onset, below, CAP), 0)
+    lags = None if ago is None else reactions(toggle, active, ago[:frames])
+    return States(carried.astype(np.float32), counters, velocity.astype(np.float32), lags)
+
+
+def reactions(toggle: np.ndarray, active: np.ndarray, ago: np.ndarray) -> np.ndarray:
+    """The `lags` of States; toggle, active (T, K), ago (T, E)."""
+    frames, tracks = toggle.shape
+    known = np.full((frames, ago.shape[1]), CAP, np.int16)
+    known[: len(ago)] = np.minimum(ago, CAP)
+    out = np.empty((frames, tracks, 4, ago.shape[1]), np.int16)
+    rows = np.arange(frames)[:, None]
+    for number, kind in enumerate((active, ~active)):
+        switch = toggle & kind & (rows > 0)
+        latest = last_true(switch)
+        seen = (latest >= 0)[..., None]
+        out[..., number, :] = np.where(seen, known[latest.clip(0)], CAP)
+        then = np.where(switch[..., None], known[:, None], CAP)
+        out[..., number + 2, :] = np.minimum.accumulate(then, 0)
+    return out
 
 
 def _lone(jump: np.ndarray) -> np.ndarray:

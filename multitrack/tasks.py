@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multitrack.state import CAP, States
+from multitrack.drivers import EVENTS, HEARD, Hearing
+from multitrack.state import CAP, States, states
 from multitrack.timeline import REST
 
 HORIZONS = (1, 5, 10, 30)
@@ -36,7 +37,7 @@ def draw(rng: np.random.Generator, driven: bool) -> Task:
     given = driven and rng.random() < 0.5
     pick = rng.random()
     if pick < 0.80:
-        horizon = rng.choice((1, 5, 10, 30), p=(0.1, 0.15, 0.6, 0.15))
+        horizon = rng.choice((1, 5, 10, 30, rng.integers(1, 31)), p=(0.08, 0.1, 0.55, 0.1, 0.17))
         return Task("forecast", int(horizon), given)
     if pick < 0.92:
         return Task("infill", 0, given)
@@ -81,9 +82,9 @@ def following(start: int, hidden: np.ndarray, total: int) -> np.ndarray:
 
 
 def example(
-    states: States,
+    state: States,
     values: np.ndarray,
-    drivers: np.ndarray | None,
+    hearing: Hearing | None,
     task: Task,
     start: int,
     frames: int,
@@ -92,25 +93,50 @@ def example(
     """One window of `frames` from `start`, which may reach beyond the edit's end.
 
     past (S, K, 9): the carried values; known (S, K): 0 where there is no past; age (S, K): frames
-    since the past; velocity (S, K, 7); counters (S, K, 10); after (S, K, 10): the next seen values
-    and their distance (0 = not given); drivers (S, D + 1), the last column 1 if they are given;
+    since the past; velocity (S, K, 7); counters (S, K, 13); lags (S, K, 4, E) of `state.States`
+    and ago (S, E), frames since each event now; after (S, K, 10): the next seen values and their
+    distance (0 = not given); drivers (S, HEARD + 1), the last column 1 if they are given;
     target (S, K, 9); score (S, K): which cells count.
     """
-    total, tracks = len(states), values.shape[1]
+    total, tracks = len(values), values.shape[1]
     now = np.arange(start, start + frames)
     source = np.broadcast_to(sources(task, start, frames, hidden), (frames, tracks))
     # A forecast beyond the edit's end is told from its last frame, ever longer ago.
     source = np.minimum(source, total - 1)
     known = source >= 0
-    at = source.clip(0), np.arange(tracks)[None]
-    past = np.where(known[..., None], states.carried[at], np.float32(REST))
+    ago = hearing.ago if task.driven and hearing is not None else None
+    first = 0
     after = np.zeros((frames, tracks, 10), np.float32)
     if task.kind == "infill":
         nearest = following(start, hidden, total)
         found = nearest >= 0
-        then = nearest.clip(0), np.arange(tracks)[None]
-        after[..., :9] = np.where(found[..., None], states.carried[then], 0)
+        after[..., :9] = np.where(
+            found[..., None], values[nearest.clip(0), np.arange(tracks)[None]], 0
+        )
         after[..., 9] = np.where(found, nearest - now[:, None], 0)
+        # What happened in hidden cells must not be counted afterwards either.
+        first = max(0, start - CAP)
+        masked = values[first : start + frames].copy()
+        inside = masked[start - first :]
+        past_frame = source[: len(inside)]
+        inside[:] = np.where(
+            (past_frame >= 0)[..., None],
+            values[past_frame.clip(0), np.arange(tracks)[None]],
+            np.float32(REST),
+        )
+        state = states(masked, None if ago is None else ago[first:])
+    at = (source - first).clip(0), np.arange(tracks)[None]
+    past = np.where(known[..., None], state.carried[at], np.float32(REST))
+    lags = np.full((frames, tracks, 4, len(EVENTS)), CAP, np.float32)
+    clock = np.full((frames, len(EVENTS)), CAP, np.float32)
+    signals = np.zeros((frames, HEARD + 1), np.float32)
+    if ago is not None:
+        there = now < len(ago)
+        signals[there, :-1] = hearing.columns[now[there]]
+        signals[there, -1] = 1
+        clock[there] = ago[now[there]]
+        if state.lags is not None:
+            lags = np.where(known[..., None, None], state.lags[at], CAP).astype(np.float32)
     inside = now < total
     target = np.empty((frames, tracks, 9), np.float32)
     target[:] = REST
@@ -118,18 +144,14 @@ def example(
     score = np.broadcast_to(inside[:, None], (frames, tracks)).copy()
     if task.kind == "infill":
         score &= hidden
-    width = drivers.shape[1] if drivers is not None else 0
-    signals = np.zeros((frames, width + 1), np.float32)
-    if task.driven and drivers is not None:
-        heard = now < len(drivers)
-        signals[heard, :-1] = drivers[now[heard]]
-        signals[heard, -1] = 1
     return {
         "past": past,
         "known": known.astype(np.float32),
         "age": np.where(known, now[:, None] - source, CAP).astype(np.float32),
-        "velocity": np.where(known[..., None], states.velocity[at], 0),
-        "counters": np.where(known[..., None], states.counters[at], 0).astype(np.float32),
+        "velocity": np.where(known[..., None], state.velocity[at], 0),
+        "counters": np.where(known[..., None], state.counters[at], 0).astype(np.float32),
+        "lags": lags,
+        "ago": clock,
         "after": after,
         "drivers": signals,
         "target": target,

@@ -1,0 +1,260 @@
+"""Turns predicted cells into clips: runs, donors for their media, few keyframes; into a timeline.
+
+`N` predicted samples (0.1 s), `K` tracks.
+"""
+
+import copy
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from multitrack.timeline import (
+    SAMPLES_PER_SECOND,
+    Clip,
+    Curve,
+    Timeline,
+    Track,
+    asset_classes,
+    source_size,
+)
+
+SHORTEST = 3  # samples; shorter runs and gaps are flicker
+ENTER, LEAVE = 0.5, 0.4  # probabilities at which a run begins and ends
+# What counts as standing still, and how far a straight line may miss: percent, pixels, percent.
+SLACK = {"scale": 0.5, "place": 2.0, "crop": 0.5}
+
+
+def hysteresis(sure: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """On or off from probabilities (N, K); `before` (K,): what was on. Flicker is smoothed away."""
+    state, out = before.astype(bool).copy(), np.zeros(sure.shape, bool)
+    for i, row in enumerate(sure):
+        state = np.where(state, row >= LEAVE, row > ENTER)
+        out[i] = state
+    for track in range(sure.shape[1]):
+        for value in (False, True):  # first fill short gaps, then drop short runs
+            for begin, end in runs(out[:, track] == value):
+                inside = end < len(out) and (begin > 0 or before[track] != value)
+                if end - begin < SHORTEST and inside:
+                    out[begin:end, track] = not value
+    return out
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """[begin, end) of the stretches of True."""
+    padded = np.concatenate([[False], flags, [False]]).astype(np.int8)
+    change = np.diff(padded)
+    return list(zip(np.nonzero(change == 1)[0], np.nonzero(change == -1)[0], strict=True))
+
+
+def segments(on: np.ndarray, asset: np.ndarray) -> list[tuple[int, int, int]]:
+    """(begin, end, asset class) of one track: runs of `on` (N,), cut where `asset` (N,) changes.
+
+    A class must hold for SHORTEST samples; a shorter one joins the stretch before it.
+    """
+    found: list[tuple[int, int, int]] = []
+    for begin, end in runs(on):
+        first = len(found)
+        edges = [begin, *(begin + 1 + np.nonzero(np.diff(asset[begin:end]))[0]), end]
+        for one, two in itertools.pairwise(edges):
+            kind = int(asset[one])
+            if len(found) > first and (two - one < SHORTEST or found[-1][2] == kind):
+                found[-1] = (found[-1][0], int(two), found[-1][2])
+            else:
+                found.append((int(one), int(two), kind))
+    return found
+
+
+def simplify(values: np.ndarray, slack: float) -> list[int]:
+    """Indices of the keys whose straight lines miss `values` (N,) by at most `slack`."""
+    keys, open_ = {0, len(values) - 1}, [(0, len(values) - 1)]
+    while open_:
+        one, two = open_.pop()
+        if two - one < 2:
+            continue
+        line = np.interp(np.arange(one, two + 1), (one, two), (values[one], values[two]))
+        miss = np.abs(values[one : two + 1] - line)
+        worst = int(miss.argmax())
+        if miss[worst] > slack:
+            keys.add(one + worst)
+            open_ += [(one, one + worst), (one + worst, two)]
+    return sorted(keys)
+
+
+def curve(values: np.ndarray, frames: np.ndarray, slack: float) -> Curve:
+    """A still value where `values` (N,) hardly move, else keys at `frames` (N,) media frames."""
+    middle = float(np.median(values))
+    if np.abs(values - middle).max() <= slack:
+        return Curve(round(middle, 4))
+    keys = simplify(values, slack)
+    return Curve(
+        round(float(values[0]), 5),
+        tuple((float(frames[k]), round(float(values[k]), 5)) for k in keys),
+    )
+
+
+class Composer:
+    """Lays predictions over a copy of `timeline`."""
+
+    def __init__(self, timeline: Timeline):
+        self.timeline = copy.deepcopy(timeline)
+        self.classes = asset_classes(self.timeline)
+        self.notes: list[str] = []
+        self.made = 0
+
+    def frame(self, sample: int) -> int:
+        step = self.timeline.rate.fps / SAMPLES_PER_SECOND
+        return int(sample * step.numerator // step.denominator)
+
+    def lay(
+        self,
+        values: np.ndarray,
+        sure: np.ndarray,
+        start: int,
+        tracks: list[int] | None = None,
+    ) -> Timeline:
+        """Replace [start, start + N) on `tracks` by values (N, K, 9), P(active) `sure` (N, K)."""
+        count = len(values)
+        chosen = range(values.shape[1]) if tracks is None else tracks
+        before = np.zeros(values.shape[1], bool)
+        for k, track in enumerate(self.timeline.tracks[: values.shape[1]]):
+            before[k] = track.enabled and any(
+                c.enabled and c.start < self.frame(start) <= c.end for c in track.clips
+            )
+        on = hysteresis(sure, before)
+        for k in chosen:
+            found = segments(on[:, k], values[:, k, 1].round().astype(int))
+            while len(self.timeline.tracks) <= k and found:
+                self.timeline.tracks.append(Track())
+            if k < len(self.timeline.tracks) and self.timeline.tracks[k].enabled:
+                self._track(k, found, values[:, k], start, count)
+        ends = [c.end + c.tail for c in self.timeline.clips]
+        self.timeline.duration = max(self.frame(start + count), self.timeline.duration, *ends, 0)
+        self.timeline.notes = [*self.timeline.notes, *self.notes]
+        return self.timeline
+
+    def _track(
+        self,
+        number: int,
+        found: list[tuple[int, int, int]],
+        values: np.ndarray,
+        start: int,
+        count: int,
+    ) -> None:
+        track = self.timeline.tracks[number]
+        first, last = self.frame(start), self.frame(start + count)
+        whole = [c for c in track.clips if c.enabled and c.start < first and c.end > last]
+        if whole and found == [(0, count, self.classes[id(whole[0])])]:
+            return  # one clip runs through, as before
+        self._clear(track, first, last)
+        for begin, end, kind in found:
+            one, two = self.frame(start + begin), self.frame(start + end)
+            left = next((c for c in track.clips if c.end == one and c.enabled and not c.tail), None)
+            if begin == 0 and left is not None and self.classes[id(left)] == kind:
+                self._prolong(left, two, values[begin:end], start)
+            else:
+                self._insert(number, kind, one, two, values[begin:end], start + begin)
+        track.clips.sort(key=lambda c: c.start)
+
+    def _clear(self, track: Track, first: int, last: int) -> None:
+        """Take [first, last) out of the track's clips, and transitions that reach into it."""
+        kept = []
+        for clip in track.clips:
+            if clip.end <= first or clip.start >= last:
+                kept.append(clip)
+                continue
+            ratio = clip.rate.fps / self.timeline.rate.fps
+            if clip.start < first:
+                cut = int((clip.end - first) * ratio)
+                kept.append(replace(clip, end=first, last=clip.last - cut, tail=0))
+                self.classes[id(kept[-1])] = self.classes[id(clip)]
+            if clip.end > last:
+                skip = int((last - clip.start) * ratio)
+                name = f"{clip.id}-after"
+                kept.append(replace(clip, id=name, start=last, first=clip.first + skip, lead=0))
+                self.classes[id(kept[-1])] = self.classes[id(clip)]
+        track.clips = kept
+        gone = [t for t in track.transitions if t.end > first and t.start < last]
+        track.transitions = [t for t in track.transitions if t not in gone]
+        for clip in track.clips:  # an edge whose transition is gone is a plain cut
+            clip.lead = 0 if any(t.cut == clip.start for t in gone) else clip.lead
+            clip.tail = 0 if any(t.cut == clip.end for t in gone) else clip.tail
+
+    def _prolong(self, clip: Clip, end: int, values: np.ndarray, start: int) -> None:
+        """Let `clip` run on to sequence frame `end`; what moves gets further keys."""
+        old, ratio = clip.end, clip.rate.fps / self.timeline.rate.fps
+        at = self._media_frames(clip, start, len(values))
+        for name, (series, slack) in self._geometry(values, clip).items():
+            curves = clip.crop if name in clip.crop else clip.motion
+            known = curves.get(name, Curve(100.0 if name == "scale" else 0.0))
+            held = np.asarray(known.at(at)) * np.ones(len(at))
+            if name in clip.motion and name in clip.crop:
+                continue  # both encodings at once: left as they are
+            if np.abs(series - held).max() > slack:
+                keys = known.keys or ((float(at[0]) - 1, known.value),)
+                keys = [key for key in keys if key[0] < at[0]] or [(float(at[0]) - 1, known.value)]
+                ahead = curve(series, at, slack)
+                more = ahead.keys or ((float(at[0]), ahead.value),)
+                curves[name] = Curve(known.value, (*keys, *more))
+        clip.end = end
+        clip.last += int((end - old) * ratio)
+
+    def _insert(
+        self, number: int, kind: int, first: int, last: int, values: np.ndarray, start: int
+    ) -> None:
+        donor = self._donor(number, kind, first)
+        if donor is None:
+            self.notes.append(f"V{number + 1}: nothing to show at frame {first}, left empty")
+            return
+        ratio = donor.rate.fps / self.timeline.rate.fps
+        length = int((last - first) * ratio)
+        begin = donor.first
+        if donor.kind == "video" and donor.media and donor.last + length <= donor.media.duration:
+            begin = donor.last  # footage goes on where it was left
+        self.made += 1
+        clip = replace(
+            donor, id=f"clipitem-predicted-{self.made}", start=first, end=last, first=begin,
+            last=begin + length, lead=0, tail=0, motion={}, crop={}, opacity=None,
+            kept=[e for e in donor.kept if e.tag == "effect"],
+        )  # fmt: skip
+        at = self._media_frames(clip, start, len(values))
+        for name, (series, slack) in self._geometry(values, clip).items():
+            clip.motion[name] = curve(series, at, slack)
+        self.classes[id(clip)] = kind
+        self.timeline.tracks[number].clips.append(clip)
+
+    def _donor(self, number: int, kind: int, first: int) -> Clip | None:
+        """The clip whose media a new one shows: the latest of its class, on its own track first."""
+        own = self.timeline.tracks[number].clips
+        for clips, same in ((own, True), (self.timeline.clips, True), (own, False)):
+            fitting = [c for c in clips if c.enabled and (not same or self.classes[id(c)] == kind)]
+            if fitting:
+                past = [c for c in fitting if c.start <= first]
+                return max(past, key=lambda c: c.start) if past else fitting[0]
+        return None
+
+    def _media_frames(self, clip: Clip, start: int, count: int) -> np.ndarray:
+        ratio = float(clip.rate.fps / self.timeline.rate.fps)
+        frames = np.array([self.frame(start + i) for i in range(count)])
+        return np.round(clip.first + (frames - clip.start) * ratio)
+
+    def _geometry(self, values: np.ndarray, clip: Clip) -> dict[str, tuple[np.ndarray, float]]:
+        """Each parameter's series in the file's units, and its slack; values (N, 9)."""
+        width, height = source_size(clip, self.timeline)
+        scale = values[:, 2].clip(0, 1000)
+        anchor = [clip.curve(f"anchor_{axis}").value for axis in "xy"]
+        return {
+            "scale": (scale, SLACK["scale"]),
+            "x": (
+                values[:, 3] * self.timeline.width / width + scale / 100 * anchor[0],
+                SLACK["place"] / width,
+            ),
+            "y": (
+                values[:, 4] * self.timeline.height / height + scale / 100 * anchor[1],
+                SLACK["place"] / height,
+            ),
+            **{
+                side: (values[:, 5 + i].clip(0, 100), SLACK["crop"])
+                for i, side in enumerate(("left", "right", "top", "bottom"))
+            },
+        }

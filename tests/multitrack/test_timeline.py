@@ -1,0 +1,106 @@
+"""Geometry, sampling and pictures of timelines."""
+
+import subprocess
+import sys
+
+import numpy as np
+import torch
+
+from multitrack import figures, xmeml
+from multitrack.geometry import area, iou, rectangles
+from multitrack.timeline import Clip, Media, Rate, Timeline, Track, sample, table
+
+
+def raster(box: np.ndarray, size: int) -> np.ndarray:
+    """Pixels of a `size` x `size` canvas whose centres lie in the box."""
+    at = np.arange(size) + 0.5
+    inside = [(at >= box[i]) & (at < box[i + 2]) for i in (0, 1)]
+    return inside[1][:, None] & inside[0][None]
+
+
+def test_iou_equals_a_brute_force_raster_on_1000_random_cases():
+    rng, size = np.random.default_rng(0), 400
+    worst = 0.0
+    for _ in range(1000):
+        cells = [
+            rectangles(
+                torch.tensor(rng.uniform(20, 200)),
+                torch.tensor(rng.uniform(-0.4, 0.4, 2)),
+                torch.tensor(rng.uniform(0, 45, 4)),
+                torch.tensor(rng.uniform(100, 400, 2)),
+                torch.tensor([float(size)] * 2, dtype=torch.float64),
+            )
+            for _ in range(2)
+        ]
+        one, two = (raster(c.numpy(), size) for c in cells)
+        expected = (one & two).sum() / max(1, (one | two).sum())
+        worst = max(worst, abs(float(iou(*cells)) - expected))
+    assert worst <= 0.01
+
+
+def test_a_rectangle_follows_the_formula():
+    """Left = W/2 + x W - s w / 2 + s w l / 100 and so on, clipped to the canvas."""
+    box = rectangles(
+        torch.tensor(50.0),
+        torch.tensor([0.1, 0.0]),
+        torch.tensor([10.0, 20.0, 0.0, 50.0]),
+        torch.tensor([1000.0, 800.0]),
+        torch.tensor([1920.0, 1080.0]),
+    )
+    left = 960 + 192 - 250
+    torch.testing.assert_close(box, torch.tensor([left + 50.0, 340.0, left + 400.0, 540.0]))
+    assert float(area(box)) == 350 * 200
+
+
+def test_the_anchor_moves_the_picture():
+    """An anchor at the source's right edge shows the source to the left of the position."""
+    rate = Rate(25)
+    media = Media("f", "f", 400, 400)
+    clip = Clip("c", "c", 0, 25, 0, 25, rate, media)
+    from multitrack.timeline import Curve
+
+    clip.motion = {"anchor_x": Curve(0.5), "scale": Curve(50.0)}
+    values = sample(Timeline("t", rate, 1000, 500, [Track([clip])], 25)).values
+    assert values[0, 0, 3] * 1000 == -100
+
+
+def test_every_sample_shows_the_frame_that_holds_its_instant():
+    for base, ntsc in ((24, True), (59, False), (25, False)):
+        rate = Rate(base, ntsc)
+        clip = Clip("c", "c", base, 2 * base, 0, base, rate, Media("f", "f", 10, 10))
+        values = sample(Timeline("t", rate, 100, 100, [Track([clip])], 3 * base)).values
+        at = np.nonzero(values[:, 0, 0])[0] / 10 * float(rate.fps)
+        assert (np.floor(at + 1e-9) >= base).all()
+        assert (np.floor(at + 1e-9) < 2 * base).all()
+        assert 9 <= len(at) <= 11
+
+
+def test_the_command_prints_a_table_and_draws(tmp_path, edit):
+    timeline, _, _ = edit
+    xmeml.write(timeline, tmp_path / "a.xml")
+    png = tmp_path / "a.png"
+    done = subprocess.run(
+        [sys.executable, "-m", "multitrack.timeline", tmp_path / "a.xml", "--png", png],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "V1" in done.stdout
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    (tmp_path / "b.xml").write_text("<xmeml/>")
+    done = subprocess.run(
+        [sys.executable, "-m", "multitrack.timeline", tmp_path / "b.xml"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_lanes_show_exactly_the_active_cells(edit):
+    frames = sample(edit[0])
+    image = figures.lanes({"edit": frames.values}).axes[0].images[0].get_array()
+    tracks = image.shape[0]
+    np.testing.assert_array_equal(image > 0, frames.values[:, :tracks, 0].T > 0)
+    assert not frames.values[:, tracks:, 0].any()
+    assert "V1" in table(edit[0])
