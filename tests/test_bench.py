@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from experiments import bench
 from experiments.measuring import table
 from experiments.measuring.device import matmul_rate
+from experiments.measuring.measure import QUIET, measure, quantiles
 from experiments.measuring.stopwatch import Stopwatch
 from experiments.shared.errors import InputError
 
@@ -98,7 +99,7 @@ def config(**module):
 @pytest.fixture(scope="module", params=[False, True], ids=["automatic", "manual"])
 def measured(request):
     torch_threads = torch.get_num_threads()
-    result = bench.measure(config(manual=request.param), bench.Settings(steps=12, warmup=2))
+    result = measure(config(manual=request.param), steps=12, warmup=2, threads=1)
     torch.set_num_threads(torch_threads)
     return result
 
@@ -154,7 +155,7 @@ def test_the_table_and_json_hold_the_result(measured, capsys):
 
 def test_every_timed_step_is_a_real_update():
     module, watch = Net(), Stopwatch(steps=5, warmup=2)
-    options = {**bench.QUIET, "callbacks": [watch], "accelerator": "cpu"}
+    options = {**QUIET, "callbacks": [watch], "accelerator": "cpu"}
     Trainer(**options).fit(module, datamodule=Data())
     assert len(watch.result.steps) == 5
     assert watch.phase == "finished"
@@ -169,7 +170,7 @@ def test_an_uncountable_operation_costs_only_the_count(monkeypatch):
             return super().training_step(batch, batch_idx)
 
     monkeypatch.setattr(sys.modules[__name__], "Net", Uncountable)
-    result = bench.measure(config(), bench.Settings(steps=2, warmup=0))
+    result = measure(config(), steps=2, warmup=0, threads=1)
     assert result["flops_per_step"] is None
     assert "cannot be counted" in dict(table.rows(result))["FLOPs"]
     assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
@@ -182,7 +183,7 @@ def test_a_fault_of_the_module_is_not_hidden(monkeypatch):
 
     monkeypatch.setattr(sys.modules[__name__], "Net", Broken)
     with pytest.raises(RuntimeError, match="broken step"):
-        bench.measure(config(), bench.Settings(steps=2))
+        measure(config(), steps=2, warmup=0, threads=1)
 
 
 def test_matmul_rate_is_that_of_a_processor():
@@ -202,7 +203,7 @@ def test_senseless_settings_are_refused(argument):
 
 
 def test_quantiles_interpolate():
-    found = bench.quantiles([4.0, 1.0, 2.0, 3.0])
+    found = quantiles([4.0, 1.0, 2.0, 3.0])
     assert (found["least"], found["median"], found["greatest"]) == (1.0, 2.5, 4.0)
     assert found["q10"] == pytest.approx(1.3)
 
