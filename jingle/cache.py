@@ -91,9 +91,10 @@ class LatentStore:
         except OSError as error:
             if scratch is not None:
                 Path(scratch).unlink(missing_ok=True)
+            room = shutil.disk_usage(self.folder).free / 1e6 if self.folder.is_dir() else 0.0
             raise InputError(
-                f"latent cache {self.folder}: cannot write ({error}); free space, or set "
-                "paths.data to a larger disk; what is cached already is kept"
+                f"latent cache {self.folder}: cannot write ({error}; {room:.1f} MB free on that "
+                "disk); free space, or set paths.data to a larger one; what is cached is kept"
             ) from error
         self.entries[key] = entry
 
@@ -125,8 +126,8 @@ class LatentStore:
             ) from error
         if free < needed:
             raise InputError(
-                f"latent cache {self.folder}: expected {needed / 1e9:.2f} GB free, got "
-                f"{free / 1e9:.2f} GB; free space or set paths.data to a larger disk"
+                f"latent cache {self.folder}: expected {needed / 1e6:,.1f} MB free, got "
+                f"{free / 1e6:,.1f} MB; free space or set paths.data to a larger disk"
             )
 
 

@@ -141,6 +141,7 @@ def scan(folder: Path, book: FileBook, *, seconds: float) -> tuple[list[Pair], l
         pairs.append(Pair(name, *(_song(sides[s], facts) for s in ("input", "output")), *parts))
     if not pairs:
         reasons = "; ".join(skipped[:5]) if skipped else "there is no file named like a pair"
+        reasons += f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
         raise InputError(f"{folder}: no usable pair, expected {LAYOUT}; {reasons}")
     return pairs, skipped
 

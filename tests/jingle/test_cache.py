@@ -104,7 +104,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path, monkeypatch):
 def test_too_small_a_disk_is_said_before_the_work(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    with pytest.raises(InputError, match=r"0\.26 GB free"):
+    with pytest.raises(InputError, match=r"expected 256\.0 MB free, got 0\.0 MB"):
         LatentStore(tmp_path).check_space(1_000_000)
     LatentStore(tmp_path).check_space(3)
 
