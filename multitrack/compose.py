@@ -191,8 +191,9 @@ class Composer:
             if name in clip.motion and name in clip.crop:
                 continue  # both encodings at once: left as they are
             if np.abs(series - held).max() > slack:
-                keys = known.keys or ((float(at[0]) - 1, known.value),)
-                keys = [key for key in keys if key[0] < at[0]] or [(float(at[0]) - 1, known.value)]
+                seam = float(at[0]) - 1  # up to here it moves as it did
+                keys = [key for key in known.keys if key[0] < seam]
+                keys.append((seam, float(known.at(seam))))
                 ahead = curve(series, at, slack)
                 more = ahead.keys or ((float(at[0]), ahead.value),)
                 curves[name] = Curve(known.value, (*keys, *more))

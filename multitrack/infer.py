@@ -23,6 +23,7 @@ from multitrack.tasks import Task
 from multitrack.timeline import SAMPLES_PER_SECOND, Timeline, sample
 
 WINDOW = 100
+LONGEST = 8  # seconds that are in-filled at once
 REACH = 30  # frames that are forecast at once; farther ones from the forecast
 
 
@@ -118,12 +119,14 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
         first = int(shown[-1]) + 1
         said, sure = forecast(network, values[:first], hearing, options.horizon)
         return Composer(timeline).lay(said, sure, first), values, first, first + options.horizon
-    first, last = (round(second * SAMPLES_PER_SECOND) for second in options.infill)
-    if not 0 < first < last <= len(values) or last - first > WINDOW - 20:
+    begin, end = options.infill
+    total = len(values) / SAMPLES_PER_SECOND
+    if not 0 < begin < end <= total or end - begin > LONGEST:
         raise InputError(
-            f"--infill {options.infill[0]} {options.infill[1]}: expected seconds with 0 < FROM < TO"
-            f" <= {len(values) / SAMPLES_PER_SECOND} and at most {(WINDOW - 20) / 10} between"
+            f"--infill {begin} {end}: expected seconds 0 < FROM < TO <= {total}, "
+            f"at most {LONGEST} between them"
         )
+    first, last = round(begin * SAMPLES_PER_SECOND), round(end * SAMPLES_PER_SECOND)
     said, sure = infill(network, values, hearing, first, last, options.tracks)
     return Composer(timeline).lay(said, sure, first, options.tracks), values, first, last
 

@@ -78,10 +78,13 @@ class Multitrack(pl.LightningModule):
         if stage != "fit":
             return
         data = self.trainer.datamodule
-        mean, std = data.columns
+        self.setup_statistics(*data.columns, data.typical)
+
+    def setup_statistics(self, mean: Tensor, std: Tensor, typical: Tensor) -> None:
+        """Take over the training frames' columns (K, 7) and constants (K, 9)."""
         self.column_mean.copy_(mean)
         self.column_std.copy_(std)
-        self.typical.copy_(data.typical)
+        self.typical.copy_(typical)
         if self.decoder == "additive":
             self.network.mean.copy_(mean)
             self.network.std.copy_(std)

@@ -1,0 +1,175 @@
+"""From predictions to clips: runs, keys within their bound, longer XML that reads back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.shared.errors import InputError
+from multitrack import compose, corpus, infer, xmeml
+from multitrack.compose import Composer
+from multitrack.drivers import listen
+from multitrack.module import Multitrack
+from multitrack.timeline import sample
+from tests.multitrack.test_module import SIZES, WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A module whose outputs are its own, as a run's checkpoint holds it."""
+    torch.manual_seed(0)
+    module = Multitrack(WEIGHTS, sizes=SIZES)
+    torch.nn.init.normal_(module.network.head.weight, std=0.02)
+    path = tmp_path_factory.mktemp("run") / "best.ckpt"
+    torch.save(
+        {
+            "state_dict": module.state_dict(),
+            "hyper_parameters": dict(module.hparams),
+            "class": "multitrack.module.Multitrack",
+            "pytorch-lightning_version": "2.6.0",
+        },
+        path,
+    )
+    return path
+
+
+def command(monkeypatch, *arguments) -> None:
+    monkeypatch.setattr("sys.argv", ["infer", *map(str, arguments)])
+    infer.main()
+
+
+@given(st.lists(st.floats(-50, 50), min_size=2, max_size=60), st.floats(0.1, 5))
+def test_simplified_keys_miss_by_no_more_than_the_slack(values, slack):
+    values = np.array(values)
+    keys = compose.simplify(values, slack)
+    line = np.interp(np.arange(len(values)), keys, values[keys])
+    assert np.abs(line - values).max() <= slack + 1e-9
+    assert {0, len(values) - 1} <= set(keys)
+
+
+def test_hysteresis_ignores_flicker_and_keeps_runs():
+    sure = np.array([0.9] * 10 + [0.2] * 2 + [0.9] * 8 + [0.1] * 10 + [0.9] * 2 + [0.1] * 8)[
+        :, None
+    ]
+    on = compose.hysteresis(sure, np.array([True]))[:, 0]
+    assert compose.runs(on) == [(0, 20)]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
+    """What was cut off the end comes back from its own values, but for which media it shows."""
+    timeline, _, _ = corpus.make(0, "test", number, styles=4, seconds=(40, 40))
+    true = sample(timeline).values
+    start = 250
+    frame = int(start * timeline.rate.fps // 10)
+    cutter = Composer(timeline)
+    for track in cutter.timeline.tracks:
+        cutter._clear(track, frame, timeline.duration)
+    cutter.timeline.duration = frame
+    made = Composer(cutter.timeline).lay(true[start:], true[start:, :, 0], start)
+    again = sample(xmeml.parse(xmeml.dumps(made))).values
+    assert len(again) == len(true)
+    np.testing.assert_array_equal(again[:start], true[:start])
+    active = again[start:, :, 0] == true[start:, :, 0]
+    assert active.mean() > 0.99  # runs below 0.3 s, and classes never seen before, are no clips
+    both = (again[start:, :, 0] > 0) & (true[start:, :, 0] > 0)
+    error = np.abs(again[start:] - true[start:])[both]
+    steady = np.quantile(error, 0.97, axis=0)
+    assert steady[2] <= 1.0
+    assert (steady[3:5] <= 0.01).all()
+    assert (steady[5:] <= 1.0).all()
+    for track in made.tracks:
+        for one, two in zip(track.clips, track.clips[1:], strict=False):
+            assert one.end <= two.start
+
+
+def test_a_forecast_makes_a_longer_xml_that_both_readers_read(
+    tmp_path, monkeypatch, checkpoint, edit, capsys
+):
+    timeline, signals, _ = edit
+    xmeml.write(timeline, tmp_path / "in.xml")
+    np.savez(tmp_path / "in.drivers.npz", drivers=signals)
+    arguments = (tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint)
+    command(monkeypatch, *arguments, "--horizon", 40)
+    before, after = sample(timeline), sample(xmeml.read(tmp_path / "out.xml"))
+    assert len(after.values) == len(before.values) + 40
+    np.testing.assert_array_equal(after.values[:400], before.values)
+    assert after.values[400:, 0, 0].any()
+    assert (tmp_path / "out.png").is_file()
+    otio = pytest.importorskip("opentimelineio")
+    if "fcp_xml" in otio.adapters.available_adapter_names():
+        read = otio.adapters.read_from_file(str(tmp_path / "out.xml"), adapter_name="fcp_xml")
+        assert read.duration().to_seconds() == pytest.approx(44, abs=0.2)
+
+
+def test_a_file_alone_and_in_a_folder_gives_the_same_bytes(
+    tmp_path, monkeypatch, checkpoint, capsys
+):
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(2):
+        made, _, _ = corpus.make(0, "test", number, styles=4, seconds=(15, 20))
+        xmeml.write(made, source / f"{number}.xml")
+    (source / "bad.xml").write_text("<xmeml>")
+    command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
+    command(monkeypatch, source / "1.xml", tmp_path / "one.xml", "--checkpoint", checkpoint,
+            "--horizon", 5)  # fmt: skip
+    assert (tmp_path / "out" / "1.xml").read_bytes() == (tmp_path / "one.xml").read_bytes()
+    told = capsys.readouterr().out
+    assert "skipped" in told
+    assert not (tmp_path / "out" / "bad.xml").exists()
+    command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
+    assert "already there" in capsys.readouterr().out
+
+
+def test_an_infill_changes_nothing_outside_its_block(
+    tmp_path, monkeypatch, checkpoint, edit, capsys
+):
+    timeline, _, _ = edit
+    xmeml.write(timeline, tmp_path / "in.xml")
+    command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
+            "--infill", 12, 15, "--tracks", "V2,7")  # fmt: skip
+    before, after = sample(timeline).values, sample(xmeml.read(tmp_path / "out.xml")).values
+    assert len(before) == len(after)
+    outside = np.ones(before.shape[:2], bool)
+    outside[120:150, [1, 6]] = False
+    np.testing.assert_array_equal(before[..., 0][outside], after[..., 0][outside])
+    np.testing.assert_allclose(before[outside][:, 2:], after[outside][:, 2:], atol=1e-4)
+
+
+def test_int8_is_offered(tmp_path, monkeypatch, checkpoint, edit, capsys):
+    xmeml.write(edit[0], tmp_path / "in.xml")
+    command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
+            "--int8", "--horizon", 5)  # fmt: skip
+    assert "int8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--horizon", 0), ("--infill", 5, 500), ("--infill", -1, 3), ("--tracks", "x"),
+     ("--infill", "nan", 3)],
+)  # fmt: skip
+def test_wrong_arguments_have_messages(tmp_path, monkeypatch, checkpoint, edit, arguments):
+    xmeml.write(edit[0], tmp_path / "in.xml")
+    with pytest.raises(InputError, match="expected"):
+        command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
+                *arguments)  # fmt: skip
+    assert not (tmp_path / "out.xml").exists()
+
+
+def test_bad_signals_have_a_message(tmp_path):
+    (tmp_path / "a.drivers.npz").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="drivers"):
+        infer.hear(tmp_path / "a.xml")
+    np.savez(tmp_path / "b.drivers.npz", drivers=np.zeros((5, 2)))
+    with pytest.raises(InputError, match="expected finite signals"):
+        infer.hear(tmp_path / "b.xml")
+    assert infer.hear(tmp_path / "c.xml") is None
+
+
+def test_a_later_speech_changes_no_earlier_hearing():
+    signals = np.random.default_rng(0).random((200, 11)).astype(np.float32).round()
+    whole, part = listen(signals), listen(signals[:120])
+    np.testing.assert_array_equal(whole.columns[:120], part.columns)
+    np.testing.assert_array_equal(whole.ago[:120], part.ago)
