@@ -48,6 +48,10 @@ def transform_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor) -> No
     ups = [shallow, *ups[::-1]]  # from the sound inwards, as downs
     for part in (encoder, decoder):
         still_residual_blocks(part)
+        for layer in part.modules():
+            if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+                layer.bias.zero_()  # random ones would be louder than the small signals inside
+    first.weight *= SMALL_SIGNAL
     offsets = hand_on_samples(first, downs[:3], leave, ups[:3])
     add_probes(downs[2], offsets[::5], audio)
     analysis = torch.zeros_like(downs[3].weight)
@@ -85,10 +89,11 @@ def transform_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor) -> No
 
 def mdct_basis(stride: int) -> Tensor:
     """The MDCT's analysis basis with a sine window: (stride, 2 stride), rows orthonormal."""
-    j, m = torch.arange(2 * stride), torch.arange(stride)[:, None]
+    j = torch.arange(2 * stride, dtype=torch.float64)  # the phases are large
+    m = torch.arange(stride)[:, None]
     window = torch.sin(math.pi / (2 * stride) * (j + 0.5))
     phase = math.pi / stride * (j + 0.5 + stride / 2) * (m + 0.5)
-    return math.sqrt(2 / stride) * window * torch.cos(phase)
+    return (math.sqrt(2 / stride) * window * torch.cos(phase)).float()
 
 
 def layers(part: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
@@ -138,7 +143,7 @@ def hand_on_samples(
 
 
 def by_taps(filters: Tensor, offsets: list[int]) -> Tensor:
-    """Filters over samples (N, taps * block) as kernels over handed-on channels (N, block, taps)."""
+    """Filters over samples (N, taps * block) as kernels over channels: (N, block, taps)."""
     return filters.unflatten(1, (-1, len(offsets))).mT[:, offsets]
 
 
@@ -170,7 +175,7 @@ def burst_band(index: int) -> tuple[float, float]:
 
 
 def noise_bursts() -> Tensor:
-    """A burst of noise for each envelope's band, (envelopes, 640); overlapped, its level is even."""
+    """A burst of noise for each envelope's band: (envelopes, 640); overlapped, level."""
     generator = torch.Generator().manual_seed(0)
     spectrum = torch.fft.rfft(torch.randn(ENVELOPES, 2 * HOP, generator=generator))
     frequency = torch.fft.rfftfreq(2 * HOP, 1 / RATE)

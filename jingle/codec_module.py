@@ -13,6 +13,7 @@ from jingle import codec_losses, figures
 from jingle.codec import RATE, SMALL, build_seanet
 from jingle.codec_init import transform_start
 from jingle.codec_metrics import BASELINES, SongTable
+from jingle.codec_optim import even_groups, level_groups
 
 
 class CodecTraining(L.LightningModule):
@@ -25,8 +26,7 @@ class CodecTraining(L.LightningModule):
         start_crops: how many crops the transform is fitted to.
         noise: latents get Gaussian noise of a deviation drawn from [0, noise] for each sample, so
             that the decoder bears latents that another network predicts.
-        optimizer: partial of an optimizer; its lr counts relative to the size of each layer's
-            weights, which differ by orders of magnitude.
+        optimizer: partial of `codec_optim.LevelAdam`.
         schedule: partial of a schedule, stepped every update.
     """
 
@@ -54,8 +54,8 @@ class CodecTraining(L.LightningModule):
             or architecture["n_filters"] < 8
         ):
             raise InputError(
-                "model.start=transform: expected norm none, lstm 0, n_residual_layers 1, true_skip, "
-                "not causal and n_filters >= 8; choose model.start=random for other architectures"
+                "model.start=transform: expected norm none, lstm 0, n_residual_layers 1, "
+                "true_skip, not causal and n_filters >= 8; choose model.start=random for others"
             )
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
         self.hparams["architecture"] = architecture  # whole, so that a checkpoint says all
@@ -63,6 +63,7 @@ class CodecTraining(L.LightningModule):
         self.loss_weights, self.noise = loss_weights, noise
         self.start, self.start_crops = start, start_crops
         self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.groups: list[dict] = []  # of the optimizer
         self.table = SongTable()
         self.trivial = torch.nn.ModuleDict({name: SongTable() for name in BASELINES})
         self.baselines: dict[str, dict[str, float]] = {}
@@ -76,7 +77,9 @@ class CodecTraining(L.LightningModule):
             print(
                 f"codec: fitting the start, a transform codec, to {len(sounds)} crops", flush=True
             )
-            transform_start(self.encoder, self.decoder, torch.stack(sounds))
+            sounds = torch.stack(sounds)
+            transform_start(self.encoder, self.decoder, sounds)
+            self.groups = level_groups(self.encoder, self.decoder, sounds[:32])
 
     def round_trip(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Sound and latents: (B, 1, S) -> (B, 1, S), (B, 128, T)."""
@@ -136,7 +139,7 @@ class CodecTraining(L.LightningModule):
             table.reset()
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(relative_rates(self, self.make_optimizer.keywords["lr"]))
+        optimizer = self.make_optimizer(self.groups or even_groups(self))
         if self.make_schedule is None:
             return optimizer
         schedule = self.make_schedule(optimizer)
@@ -163,14 +166,3 @@ class CodecTraining(L.LightningModule):
             return {}
         names = {"original": "original", "round_trip": "round trip"}
         return {name: (self.example[key], RATE) for name, key in names.items()}
-
-
-def relative_rates(module: torch.nn.Module, lr: float) -> list[dict]:
-    """Parameter groups, one a layer, whose rate is `lr` x the RMS of the layer's weights."""
-    groups = []
-    for layer in module.modules():
-        parameters = list(layer.parameters(recurse=False))
-        if parameters:
-            size = max(float(p.detach().square().mean().sqrt()) for p in parameters if p.dim() > 1)
-            groups.append({"params": parameters, "lr": lr * max(size, 1e-4)})
-    return groups

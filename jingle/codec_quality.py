@@ -1,4 +1,4 @@
-"""python -m jingle.codec_quality: what a codec keeps of songs it never heard, and how fast it is."""
+"""Measures what a codec keeps of songs it never heard, and how fast it is."""
 
 import argparse
 import time
