@@ -13,7 +13,8 @@ from experiments.run import settle, train
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
-EXPERIMENTS = sorted(path.stem for path in (CONF / "exp").glob("*.yaml"))
+# One for each model; further files of conf/exp are presets of these.
+EXPERIMENTS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
 def configuration(*overrides: str, folder: Path) -> DictConfig:
