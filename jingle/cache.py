@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -111,7 +112,7 @@ class LatentStore:
         return bad
 
     def check_space(self, frames: int, channels: int = 128) -> None:
-        """Stop before the work if `frames` more cannot fit on the disk.
+        """Stop before the work if `frames` more cannot fit; sweep up what killed runs have left.
 
         Raises:
             InputError: the folder cannot be made, or less is free than will be written.
@@ -119,6 +120,9 @@ class LatentStore:
         needed = frames * channels * 2
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for left in self.folder.glob("*/.*.npy"):  # by a kill; another run's are younger
+                if time.time() - left.stat().st_mtime > 3600:
+                    left.unlink(missing_ok=True)
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
             raise InputError(

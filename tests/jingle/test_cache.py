@@ -109,6 +109,19 @@ def test_too_small_a_disk_is_said_before_the_work(tmp_path, monkeypatch):
     LatentStore(tmp_path).check_space(3)
 
 
+def test_what_a_killed_run_left_is_swept_up(tmp_path):
+    store = LatentStore(tmp_path)
+    store.put("one", some(), "one")
+    old, new = (tmp_path / "on" / name for name in (".old.npy", ".new.npy"))
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.check_space(1)
+    assert not old.exists()
+    assert new.exists()
+    assert "one" in store
+
+
 def test_an_unwritable_place_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"paths\.data"):
