@@ -83,7 +83,8 @@ def measure_all(settings: Settings, overrides: list[str]) -> list[dict]:
             ]
             done = subprocess.run([*command, *own, f"bench.json={file}"])
             if done.returncode:
-                raise InputError(f"the bench of {name} failed (exit status {done.returncode})")
+                print(f"{name} failed (exit status {done.returncode}); going on", file=sys.stderr)
+                continue
             results.append(json.loads(file.read_text()) | {"name": name})
     return results
 
@@ -116,6 +117,8 @@ def main(arguments: list[str]) -> None:
         results = measure_all(settings, overrides)
         console.print(table.several(results))
         save(results, settings.json)
+        if len(results) < len(experiments()):
+            raise InputError("not every experiment could be measured: see above")
 
 
 def entry(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from experiments import bench
 from experiments.measuring import table
 from experiments.measuring.device import matmul_rate
+from experiments.measuring.flops import Flops
 from experiments.measuring.measure import QUIET, measure, quantiles
 from experiments.measuring.stopwatch import Stopwatch
 from experiments.shared.errors import InputError
@@ -160,6 +161,21 @@ def test_every_timed_step_is_a_real_update():
     assert len(watch.result.steps) == 5
     assert watch.phase == "finished"
     assert module.updates == watch.done == 2 + 5 + watch.apart + 1
+
+
+def test_flops_of_attention_convolution_and_inner_gradients():
+    a = torch.randn(2, 3, 8, 4, requires_grad=True)  # batch, heads, length, width
+    with Flops() as flops:
+        torch.nn.functional.scaled_dot_product_attention(a, a, a)
+    assert flops.total == 2 * (2 * 2 * 3 * 8 * 8 * 4)
+    with Flops() as flops:
+        torch.nn.Conv1d(3, 5, 7, bias=False)(torch.randn(2, 3, 16))
+    assert flops.total == 2 * (2 * 5 * 10) * 3 * 7
+    weight = torch.randn(4, 4, requires_grad=True)
+    with Flops() as flops:
+        (weight @ weight).sum().backward(inputs=[weight])
+        torch.autograd.grad((weight @ weight).sum(), weight)
+    assert flops.total == 2 * 3 * 2 * 4**3
 
 
 def test_an_uncountable_operation_costs_only_the_count(monkeypatch):

@@ -5,24 +5,9 @@ from dataclasses import dataclass, field
 
 import lightning.pytorch as pl
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from experiments.measuring.device import memory_now, reset_peak
-
-
-def attention(query, key, value, *_, out_shape=None, **__) -> int:
-    return sdpa_flop_count(query, key, value)
-
-
-def attention_backward(grad, query, key, value, *_, out_shape=None, **__) -> int:
-    return sdpa_backward_flop_count(grad, query, key, value)
-
-
-# The counter knows fused attention on GPUs alone.
-ON_CPU = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward,
-}
+from experiments.measuring.flops import Flops
 
 
 @dataclass
@@ -57,7 +42,7 @@ class Stopwatch(pl.Callback):
         self.done = 0
         self.end = self.begin = None
         self.end_cpu = 0.0
-        self.counter: FlopCounterMode | None = None
+        self.counter: Flops | None = None
         self.spent: dict[str, float] = {}
         self.marks: dict[str, float] = {}
         self.hooks = []
@@ -97,7 +82,7 @@ class Stopwatch(pl.Callback):
         self.spent = {}
         self.begin = self.now(pl_module)
         if self.phase == "flops":
-            self.counter = FlopCounterMode(display=False, custom_mapping=ON_CPU)
+            self.counter = Flops()
             self.counter.__enter__()
 
     def on_before_backward(self, trainer, pl_module, loss) -> None:
@@ -122,7 +107,7 @@ class Stopwatch(pl.Callback):
         end, phase, result = self.now(pl_module), self.phase, self.result
         if phase == "flops":
             self.counter.__exit__(None, None, None)
-            result.flops = self.counter.get_total_flops()
+            result.flops = self.counter.total
         if phase == "timed":
             result.steps.append(end - self.end)
             result.cpu.append(time.process_time() - self.end_cpu)
