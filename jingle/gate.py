@@ -33,6 +33,19 @@ def balance(logits: Tensor, temperature: float, *, rounds: int = 24) -> Tensor:
     return (flat - shift).view_as(logits)
 
 
+def spread(logits: Tensor) -> Tensor:
+    """Centre the logits (B, ...) of each sample on their median, and make their lower quartile 1.
+
+    Three quarters of the cells then have an absolute logit of at least 1, whatever their
+    distribution. (Scaled by their standard deviation, a few large logits let most others sit near
+    0, where the gate passes both halves: it learned to, and complementarity fell to 0.88.)
+    """
+    flat = logits.flatten(1)
+    flat = flat - flat.median(1, keepdim=True).values
+    quartile = flat.abs().kthvalue(max(1, flat.shape[1] // 4), 1, keepdim=True).values
+    return (flat / (quartile + 1e-4)).view_as(logits)
+
+
 class Local(nn.Module):
     """A residual block that hears its neighbours: depthwise, then pointwise, convolution."""
 
@@ -69,37 +82,44 @@ class Gate(nn.Module):
         super().__init__()
         if channels % groups:
             raise ValueError(f"expected groups that divide {channels} channels, got {groups}")
-        self.frames, self.heads, self.repeats = frames, heads, channels // groups
-        self.read = nn.ModuleList(nn.Conv1d(channels, width, frames, stride=frames) for _ in "ab")
+        self.frames, self.heads = frames, heads
+        self.read = nn.ModuleList(nn.Conv1d(2 * channels, width, 1) for _ in "ab")
         self.join = nn.Conv1d(2 * width, width, 1)
         self.before = nn.Sequential(*(Local(width) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)  # one for both directions
         self.after = nn.Sequential(*(Local(width) for _ in range(depth)))
         self.write = nn.Conv1d(width, groups, 1)
+        # which fields each channel follows; at first its own group's
+        self.share = nn.Parameter(torch.eye(groups).repeat_interleave(channels // groups, 0))
         self.register_buffer("filter", torch.tensor([[[0.25, 0.5, 0.25]]]), persistent=False)
+
+    def heard(self, latents: Tensor) -> Tensor:
+        """Mean and log power of each channel in each gate frame: (B, C, T) -> (B, 2 C, N).
+
+        Latents oscillate; where a source is loud shows in their power, which a few convolutions
+        would have to learn first.
+        """
+        latents = F.pad(latents, (0, -latents.shape[-1] % self.frames), mode="replicate")
+        mean, power = (F.avg_pool1d(z, self.frames) for z in (latents, latents.square()))
+        return torch.cat([mean, (power + 1e-2).log()], 1)
 
     def logits(self, a: Tensor, b: Tensor) -> Tensor:
         """The field (B, K, N), not yet centred or scaled, from standardised latents (B, C, T)."""
-        short = -a.shape[-1] % self.frames
-        x, y = (
-            read(F.pad(z, (0, short), mode="replicate"))
-            for read, z in zip(self.read, (a, b), strict=True)
-        )
+        x, y = (read(self.heard(z)) for read, z in zip(self.read, (a, b), strict=True))
         local = self.before(self.join(torch.cat([x, y], 1)))
         left, right = (self.norm(z.transpose(1, 2)) for z in (x, y))
         angles = rotary(left.shape[1], left.shape[2] // self.heads, left)
-        heard = self.attention(left, right, angles) + self.attention(right, left, angles)
-        return self.write(self.after(local + heard.transpose(1, 2)))
+        across = self.attention(left, right, angles) + self.attention(right, left, angles)
+        return self.write(self.after(local + across.transpose(1, 2)))
 
     def forward(self, a: Tensor, b: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         field = self.logits(a, b).float()
         with torch.autocast(field.device.type, enabled=False):
             smooth = F.pad(field, (1, 1), mode="replicate").flatten(0, 1)[:, None]
             smooth = F.conv1d(smooth, self.filter).view_as(field)
-            smooth = F.interpolate(smooth, scale_factor=self.frames, mode="linear")
+            smooth = F.interpolate(self.share @ smooth, scale_factor=self.frames, mode="linear")
             smooth = smooth[..., : a.shape[-1]]
-            smooth = smooth / (smooth.std((1, 2), keepdim=True) + 1e-4)
+            smooth = spread(smooth)
             gate = torch.sigmoid(balance(smooth, temperature) / temperature)
-            gate = gate.repeat_interleave(self.repeats, 1)
         return gate, 1 - gate

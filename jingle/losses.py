@@ -67,17 +67,28 @@ def coverage(m: Tensor, n: Tensor) -> Tensor:
 
 
 def temporal(
-    m: Tensor, n: Tensor, *, variance: float = 0.12, changes: float = 3.0, rate: float = 75.0
+    m: Tensor,
+    n: Tensor,
+    *,
+    variance: float = 0.12,
+    least: float = 0.02,
+    changes: float = 3.0,
+    rate: float = 75.0,
 ) -> Tensor:
     """Shortfall of movement in time, plus half the excess of restlessness; 0 when both are met.
 
-    Movement: unbiased variance along T, of each channel of each sample, against `variance` (binary
-    alternation has 0.25), as a relative shortfall, so that no channel may stand still.
-    Restlessness: total variation a second of each sample against `changes`, relative.
+    Movement: unbiased variance along T, as it would be if the mask were binary (x 0.25 over the
+    mask's mean squared distance from one half), so that an annealed gate is not pushed while still
+    soft. Each sample's mean over channels should reach `variance`, and each channel `least`, so
+    that none stands still; shortfalls are relative. Restlessness: total variation a second of each
+    sample against `changes`, relative.
     """
     still, restless = [], []
     for mask in (m, n):
-        still.append(F.relu(1 - mask.var(2) / variance).mean())
+        hardness = (mask - 0.5).square().mean((1, 2)).clamp_min(1e-4)
+        moved = mask.var(2) * (0.25 / hardness)[:, None]  # (B, C)
+        still.append(F.relu(1 - moved.mean(1) / variance).mean())
+        still.append(F.relu(1 - moved / least).mean())
         path = mask.diff(dim=2).abs().mean((1, 2)) * rate
         restless.append(F.relu(path / changes - 1).mean())
     return sum(still) / 2 + 0.5 * sum(restless) / 2

@@ -22,7 +22,15 @@ NAMES = (
 )
 APART = ("complementarity", "blend_distance", "copying", "rhythm_f1", "harmony", "mel_distance")
 TABLES = (
-    *("model", "plain_average", "input_alone", "target_alone", "gated_sum", "blend_itself"),
+    *(
+        "model",
+        "plain_average",
+        "input_alone",
+        "target_alone",
+        "gated_sum",
+        "silence",
+        "blend_itself",
+    ),
     *("constant_half", "random_bits", "static_split", "alternation_2s"),
 )
 

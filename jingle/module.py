@@ -39,6 +39,7 @@ class CreativeAgent(pl.LightningModule):
             published, only their means.
         standardise: whether the networks see standardised latents; published: raw ones.
         noise: level of the anti-cheating noise on the sources in training (std of the latents).
+        agent_rate: the agent's learning rate, relative to the cascade's.
         temperature: of the gate, at first and after `anneal` epochs; geometric in between.
             Evaluation always uses the last one, so that its numbers can be compared.
         anneal: epochs from the first temperature to the last.
@@ -65,7 +66,8 @@ class CreativeAgent(pl.LightningModule):
         mask_terms: str = "each",
         standardise: bool = True,
         noise: float = 0.9,
-        temperature: tuple[float, float] = (1.0, 0.05),
+        agent_rate: float = 1.0,
+        temperature: tuple[float, float] = (4.0, 0.1),
         anneal: float = 8.0,
         clip: float = 1.0,
         decode_every: int = 8,
@@ -118,10 +120,14 @@ class CreativeAgent(pl.LightningModule):
 
     def configure_optimizers(self):
         optimizer, adversary_optimizer, schedule = self.make_optimizers
-        ours, theirs = (
-            make(module.parameters())
-            for make, module in ((optimizer, self.generator), (adversary_optimizer, self.adversary))
+        rate = optimizer.keywords["lr"] * self.hparams.agent_rate
+        ours = optimizer(
+            [
+                {"params": list(self.generator["cascade"].parameters())},
+                {"params": list(self.generator["agent"].parameters()), "lr": rate},
+            ]
         )
+        theirs = adversary_optimizer(self.adversary.parameters())
         return [ours, theirs], [schedule(ours)] if schedule else []
 
     def on_fit_start(self) -> None:
@@ -270,7 +276,7 @@ class CreativeAgent(pl.LightningModule):
         )
         m, n = made["input_mask"], made["target_mask"]
         pieces = {"plain_average": (a + b) / 2, "input_alone": a, "target_alone": b}
-        pieces["gated_sum"] = m * a + n * b
+        pieces |= {"gated_sum": m * a + n * b, "silence": torch.zeros_like(a)}
         ours = metrics.of_masks(a, b, m, n) | metrics.of_piece(piece, a, b, blend)
         self.tables["model"].update(ours, matched)
         for name, other in pieces.items():

@@ -107,9 +107,9 @@ def blur(latents: Tensor, level: float) -> Tensor:
 class Cascade(nn.Module):
     """Stages that refine one output: o_0 = the gated sources, weighted; o_k+1 = o_k + update_k.
 
-    The weights are learned, one a channel and source, and start at 0.5: an untrained cascade gives
-    half the sum of the gated sources. Everything a stage sees, o_0 included, comes from the noisy
-    sources; an input dimension of its own a stage lets narrow stages read all channels.
+    The weights are learned, one a channel and source, and start at 1: an untrained cascade gives
+    the sum of the gated sources. Everything a stage sees, o_0 included, comes from the noisy
+    sources. o_0 is among the outputs: supervised too, it teaches the gate directly what to pass.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Cascade(nn.Module):
         patch: int = 1,
     ):
         super().__init__()
-        self.weights = nn.Parameter(torch.full((2, channels, 1), 0.5))
+        self.weights = nn.Parameter(torch.ones(2, channels, 1))
         self.stages = nn.ModuleList(
             Stage(channels, 3 if k else 2, width, depth=depth, heads=heads, patch=patch)
             for k, width in enumerate(widths)
@@ -131,12 +131,12 @@ class Cascade(nn.Module):
     def forward(
         self, a: Tensor, b: Tensor, masks: tuple[Tensor, Tensor], noise: float = 0.0
     ) -> list[Tensor]:
-        """Each stage's output (B, C, T), from sources and masks (B, C, T); `noise` as in `blur`."""
+        """o_0, o_1, ... (B, C, T), from sources and masks (B, C, T); `noise` as in `blur`."""
         if noise:
             a, b = blur(a, noise), blur(b, noise)
         x, y = masks[0] * a, masks[1] * b
         output = self.weights[0] * x + self.weights[1] * y
-        outputs = []
+        outputs = [output]
         for k, stage in enumerate(self.stages):
             output = output + (stage(x, output, y) if k else stage(x, y))
             outputs.append(output)

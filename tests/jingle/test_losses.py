@@ -50,12 +50,19 @@ def test_the_published_composition_of_the_published_first_epoch():
 
 
 def test_temporal_wants_movement_but_no_chatter():
-    assert losses.temporal(HALF, HALF) == pytest.approx(1.0)
+    assert losses.temporal(HALF, HALF) == pytest.approx(2.0)  # samples and channels stand still
     calm = alternation(30)  # 0.4 s
     assert losses.temporal(calm, 1 - calm) == 0
     restless = alternation(1)
     assert losses.temporal(restless, 1 - restless) > 1
     assert losses.temporal_published(restless, 1 - restless) == 0
+
+
+def test_temporal_does_not_push_a_mask_that_is_only_soft():
+    """An annealed gate begins soft: what counts is how it will move when it is hard."""
+    soft = 0.5 + 0.05 * (2 * alternation(30) - 1)
+    assert losses.temporal(soft, 1 - soft) == 0
+    assert losses.temporal_published(soft, 1 - soft) > 0.09
 
 
 def test_no_channel_may_stand_still():

@@ -227,8 +227,8 @@ def test_generate_gives_raw_latents_and_complementary_masks():
     made = module.generate(batch["input"], batch["target"])
     m, n = made["input_mask"], made["target_mask"]
     assert torch.equal(m + n, torch.ones_like(m))
-    # untrained: half the sum of the gated sources, in standardised latents
-    wanted = 0.5 * (m * (batch["input"] - 2) / 5 + n * (batch["target"] - 2) / 5) * 5 + 2
+    # untrained: the sum of the gated sources, in standardised latents
+    wanted = (m * (batch["input"] - 2) / 5 + n * (batch["target"] - 2) / 5) * 5 + 2
     torch.testing.assert_close(made["output"], wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -241,7 +241,7 @@ def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
         results.append(found)
     assert results[0] == results[1]
     assert set(module.baselines) == {
-        *("plain_average", "input_alone", "target_alone", "gated_sum", "blend_itself"),
+        *("plain_average", "input_alone", "target_alone", "gated_sum", "silence", "blend_itself"),
         *("constant_half", "random_bits", "static_split", "alternation_2s"),
     }
     measured = {name.removeprefix("test/") for name in found}
