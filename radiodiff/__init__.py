@@ -1,0 +1,1 @@
+"""RadioDiff VAE-GAN: radio maps of cities as small latents, and back."""

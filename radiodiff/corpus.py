@@ -1,0 +1,101 @@
+"""The embedded corpus: made-up cities and their radio maps, in RadioMapSeer's layout and PNGs."""
+
+import argparse
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from experiments.shared.errors import InputError, cli
+from radiodiff.city import draw_plan, place_cars, place_transmitters
+from radiodiff.propagation import radio_map
+
+FOLDERS = ("gain/DPM", "png/buildings_complete", "png/antennas")
+CAR_FOLDERS = ("gain/carsDPM", "png/cars")
+
+
+def save(array: np.ndarray, file: Path) -> None:
+    """Write gray values in [0, 1] or a mask as an 8-bit PNG."""
+    Image.fromarray(np.round(array * 255.0).astype(np.uint8)).save(file)
+
+
+def make_city(root: Path, transmitters: int, size: int, cars: int, seed: int, number: int) -> int:
+    """Write one city: its plan and its transmitters' maps. Returns how many maps."""
+    rng = np.random.default_rng((seed, number))
+    plan = draw_plan(rng, size)
+    places = place_transmitters(rng, plan, transmitters)
+    save(plan, root / "png/buildings_complete" / f"{number}.png")
+    parked = place_cars(rng, plan, cars) if cars else None
+    if cars:
+        parked[tuple(places.T)] = False
+        save(parked, root / "png/cars" / f"{number}.png")
+    for index, (y, x) in enumerate(places):
+        name = f"{number}_{index}.png"
+        lit = np.zeros_like(plan)
+        lit[y, x] = True
+        save(lit, root / "png/antennas" / name)
+        save(radio_map(plan, y, x), root / "gain/DPM" / name)
+        if cars:
+            save(radio_map(plan | parked, y, x), root / "gain/carsDPM" / name)
+    return len(places) * (2 if cars else 1)
+
+
+def make(
+    root: Path,
+    *,
+    maps: int,
+    transmitters: int,
+    size: int = 256,
+    cars: int = 0,
+    seed: int = 0,
+    workers: int = 1,
+) -> int:
+    """Write a corpus of cities 1..maps below `root`; returns the number of radio maps.
+
+    The same arguments give the same bytes, whatever the number of workers.
+
+    Raises:
+        InputError: a number that makes no corpus.
+    """
+    for name, value, least in (
+        ("maps", maps, 1),
+        ("transmitters", transmitters, 1),
+        ("size", size, 64),
+        ("cars", cars, 0),
+        ("workers", workers, 1),
+    ):
+        if value < least:
+            raise InputError(f"{name}={value}: expected at least {least}")
+    for folder in FOLDERS + (CAR_FOLDERS if cars else ()):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    one = partial(make_city, root, transmitters, size, cars, seed)
+    numbers = range(1, maps + 1)
+    bar = partial(tqdm, total=maps, desc="cities", unit="city", disable=None)
+    if workers == 1:
+        return sum(bar(map(one, numbers)))
+    with ProcessPoolExecutor(workers) as pool:
+        return sum(bar(pool.map(one, numbers)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="folder to write; gets gain/ and png/")
+    parser.add_argument("--maps", type=int, default=40, help="cities (default %(default)s)")
+    parser.add_argument("--transmitters", type=int, default=20, help="a city (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="pixels a side, 1 m each")
+    parser.add_argument("--cars", type=int, default=0, help="cars a city; adds carsDPM")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    options = vars(parser.parse_args())
+    out, begin = options.pop("out"), time.perf_counter()
+    count = make(out, **options)
+    seconds = time.perf_counter() - begin
+    print(f"{count} radio maps in {out}, {seconds:.1f} s, {count / seconds:.1f} maps/s")
+
+
+if __name__ == "__main__":
+    cli(main)

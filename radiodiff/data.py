@@ -1,0 +1,291 @@
+"""Radio maps in RadioMapSeer's layout: read, split by city, cropped, turned and mirrored.
+
+    ROOT/gain/{DPM,IRT2,IRT4,carsDPM,...}/{map}_{tx}.png   gray, 0 in buildings
+    ROOT/png/buildings_complete/{map}.png                  0 or 255
+    ROOT/png/antennas/{map}_{tx}.png                       one lit pixel
+
+Map 0 is in no split, as published.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from experiments.shared import corpora
+from experiments.shared.errors import InputError
+from experiments.shared.sampling import EpochSampler
+from radiodiff import corpus
+from radiodiff.manifest import choose
+from radiodiff.png import read_gray
+from radiodiff.propagation import in_sight
+from radiodiff.scan import SIMULATIONS, Sample, scan
+
+
+def turn(array: np.ndarray, which: int) -> np.ndarray:
+    """One of the eight symmetries of the square (D4): `which` in 0..7; of the last two axes."""
+    turned = np.rot90(array, which % 4, axes=(-2, -1))
+    return turned[..., ::-1] if which >= 4 else turned
+
+
+def scaled(gray: np.ndarray) -> Tensor:
+    """8-bit gray (H, W) -> (1, H, W) in [-1, 1]."""
+    return torch.from_numpy(gray.astype(np.float32) / 127.5 - 1.0)[None]
+
+
+class TrainMaps(Dataset):
+    """Item (epoch, index): {"map": (1, H, W) float32 in [-1, 1]}.
+
+    Crop and symmetry follow from (seed, epoch, index) alone.
+    """
+
+    def __init__(self, samples: list[Sample], crop: int | None, augment: bool, seed: int):
+        self.samples, self.crop, self.augment, self.seed = samples, crop, augment, seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Tensor]:
+        epoch, index = item
+        rng = np.random.default_rng((self.seed, epoch, index))
+        gray = read_gray(self.samples[index].gain)
+        if self.crop and self.crop < len(gray):
+            y, x = rng.integers(len(gray) - self.crop + 1, size=2)
+            gray = gray[y : y + self.crop, x : x + self.crop]
+        if self.augment:
+            gray = turn(gray, int(rng.integers(8)))
+        return {"map": scaled(gray)}
+
+
+class WholeMaps(Dataset):
+    """Item: {"map": as in training but whole, "buildings", "sight": (1, H, W) bool, "city": int64}.
+
+    `sight` is where a straight line to the transmitter crosses no building.
+    """
+
+    def __init__(self, samples: list[Sample]):
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        sample = self.samples[index]
+        gray, buildings = read_gray(sample.gain), read_gray(sample.buildings) > 127
+        antenna = read_gray(sample.antenna)
+        for name, other in (("buildings", buildings), ("antenna", antenna)):
+            if other.shape != gray.shape:
+                file = getattr(sample, name)
+                raise InputError(
+                    f"{file}: expected {gray.shape} pixels as its map has, got {other.shape}"
+                )
+        y, x = np.unravel_index(antenna.argmax(), antenna.shape)
+        return {
+            "map": scaled(gray),
+            "buildings": torch.from_numpy(buildings)[None],
+            "sight": torch.from_numpy(in_sight(buildings, int(y), int(x)))[None],
+            "city": torch.tensor(sample.city),
+        }
+
+
+@dataclass
+class Splits:
+    """Samples of the three splits."""
+
+    train: list[Sample]
+    val: list[Sample]
+    test: list[Sample]
+
+
+class RadioMaps(L.LightningDataModule):
+    """Serves radio maps, split by city; validation and test see whole maps of unseen cities.
+
+    Args:
+        root: folder in RadioMapSeer's layout; None makes the embedded corpus.
+        cache: folder for the embedded corpus and the manifest of splits.
+        simulation: one of DPM, IRT2, IRT4, carsDPM, carsIRT2, carsIRT4.
+        size: pixels a side.
+        crop: side of training crops; None trains on whole maps.
+        augment: turn and mirror training maps at random.
+        batch_size: training samples a device.
+        eval_batch: maps a batch in validation and test.
+        eval_transmitters: at most so many maps of each unseen city; None: all.
+        shares: of the cities, for validation and test.
+        manifest: file with cities of each split (JSON); None draws one by `seed` and keeps it.
+        seed: of splits, order, crops and symmetries.
+        num_workers: processes that read maps.
+        maps: cities of the embedded corpus.
+        transmitters: of each city.
+        cars: of each city; needed for simulation carsDPM.
+        corpus_seed: of its cities.
+        corpus_workers: processes that make it.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        cache: str = "data",
+        *,
+        simulation: str = "DPM",
+        size: int = 256,
+        crop: int | None = None,
+        augment: bool = True,
+        batch_size: int = 16,
+        eval_batch: int = 8,
+        eval_transmitters: int | None = None,
+        shares: tuple[float, float] = (0.15, 0.15),
+        manifest: str | None = None,
+        seed: int = 42,
+        num_workers: int = 0,
+        maps: int = 40,
+        transmitters: int = 20,
+        cars: int = 0,
+        corpus_seed: int = 0,
+        corpus_workers: int = 1,
+    ):
+        super().__init__()
+        if simulation not in SIMULATIONS:
+            raise InputError(
+                f"data.simulation={simulation}: expected one of {', '.join(SIMULATIONS)}"
+            )
+        side = crop or size
+        if side % 4 or side < 32 or side > size:
+            raise InputError(
+                f"data.crop={crop}, data.size={size}: expected a multiple of 4, from 32 to the size"
+            )
+        if simulation == "carsDPM" and root is None and not cars:
+            raise InputError(
+                "data.simulation=carsDPM without data.root needs data.cars, 40 for instance"
+            )
+        if root is None and simulation not in ("DPM", "carsDPM"):
+            raise InputError(
+                f"data.simulation={simulation}: the embedded corpus has DPM alone; give data.root"
+            )
+        self.root, self.cache = Path(root) if root else None, Path(cache)
+        self.simulation, self.size, self.crop, self.augment = simulation, size, crop, augment
+        self.batch_size, self.eval_batch = batch_size, eval_batch
+        self.eval_transmitters, self.shares, self.manifest = eval_transmitters, shares, manifest
+        self.seed, self.num_workers = seed, num_workers
+        self.parameters = {
+            "maps": maps,
+            "transmitters": transmitters,
+            "size": size,
+            "cars": cars,
+            "seed": corpus_seed,
+            "version": 1,
+        }
+        self.corpus_workers = corpus_workers
+        self.splits: Splits | None = None
+        self.unit_per_sample = ("pixels", side * side)
+
+    def prepare_data(self) -> None:
+        if self.root is None:
+            self.embedded()
+
+    def embedded(self) -> Path:
+        wanted = {k: v for k, v in self.parameters.items() if k != "version"}
+
+        def make(folder: Path) -> None:
+            corpus.make(folder, **wanted, workers=self.corpus_workers)
+
+        return corpora.build_once(self.cache, "radio-maps", self.parameters, make)
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits is not None:
+            return
+        self.folder = self.root or self.embedded()
+        samples, self.skipped = scan(self.folder, self.simulation, self.size)
+        for line in self.skipped:
+            print(line, flush=True)
+        cities = sorted({s.city for s in samples})
+        chosen, self.manifest_file = choose(
+            cities, self.shares, self.seed, self.manifest, self.cache, self.folder
+        )
+        by_split = {n: [s for s in samples if s.city in set(c)] for n, c in chosen.items()}
+        for name, members in by_split.items():
+            if not members:
+                raise InputError(
+                    f"{self.folder}: no map in split {name}; give more cities or shares"
+                )
+        limit = self.eval_transmitters
+        for name in ("val", "test"):
+            by_split[name] = first_of_each(by_split[name], limit) if limit else by_split[name]
+        self.splits = Splits(**by_split)
+        if (
+            self.trainer is not None
+            and len(self.splits.train) < self.batch_size * self.trainer.world_size
+        ):
+            raise InputError(
+                f"data.batch_size={self.batch_size}: only {len(self.splits.train)} training maps"
+            )
+
+    def describe(self) -> dict:
+        """What was trained on, for summary.json."""
+        splits = vars(self.splits)
+        files = [s.gain for members in splits.values() for s in members[:50]]
+        return {
+            "source": "embedded" if self.root is None else str(self.root),
+            "sizes": {name: len(members) for name, members in splits.items()},
+            "cities": {name: len({s.city for s in members}) for name, members in splits.items()},
+            "hash": corpora.content_hash([*files, self.manifest_file]),
+            "skipped": len(self.skipped),
+            "manifest": str(self.manifest_file),
+            "simulation": self.simulation,
+            "notes": [f"WARNING: {line}" for line in self.skipped[:20]],
+        }
+
+    def training_patches(self, side: int, maps: int = 64) -> np.ndarray:
+        """Patches (N, side^2) in [-1, 1] of some training maps, to fit a patch-PCA."""
+        every = max(1, len(self.splits.train) // maps)
+        found = []
+        for sample in self.splits.train[::every]:
+            gray = scaled(read_gray(sample.gain))[0].numpy()
+            rows, columns = (n // side for n in gray.shape)
+            tiles = gray[: rows * side, : columns * side].reshape(rows, side, columns, side)
+            found.append(tiles.swapaxes(1, 2).reshape(-1, side * side))
+        return np.concatenate(found)
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        dataset = TrainMaps(self.splits.train, self.crop, self.augment, self.seed)
+        sampler = EpochSampler(
+            len(dataset),
+            shuffle=True,
+            seed=self.seed,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            drop_last=True,
+        )
+        return StatefulDataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=True,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _whole(self, samples: list[Sample]) -> DataLoader:
+        return DataLoader(WholeMaps(samples), self.eval_batch, num_workers=self.num_workers)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._whole(self.splits.val)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._whole(self.splits.test)
+
+
+def first_of_each(samples: list[Sample], limit: int) -> list[Sample]:
+    """At most `limit` samples of each city, in order."""
+    had: dict[int, int] = {}
+    kept = []
+    for sample in samples:
+        had[sample.city] = had.get(sample.city, 0) + 1
+        if had[sample.city] <= limit:
+            kept.append(sample)
+    return kept

@@ -1,0 +1,79 @@
+"""Which city belongs to which split: drawn once, written down, checked."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from experiments.shared.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+def draw(cities: list[int], shares: tuple[float, float], seed: int) -> dict[str, list[int]]:
+    """Cities of each split; at least one each in validation and test.
+
+    Raises:
+        InputError: too few cities, or shares that leave none for training.
+    """
+    order = np.random.default_rng(seed).permutation(sorted(cities)).tolist()
+    val, test = (max(1, round(share * len(order))) for share in shares)
+    if min(shares) < 0 or val + test >= len(order):
+        raise InputError(
+            f"{len(order)} cities, shares {tuple(shares)}: no city is left for training; "
+            "give at least 3 cities or smaller data.shares"
+        )
+    parts = order[val + test :], order[:val], order[val : val + test]
+    return {name: sorted(part) for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def check(manifest: dict, cities: list[int], source: str) -> dict[str, list[int]]:
+    """The manifest, if it names disjoint splits of cities that are there.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not isinstance(manifest, dict) or set(manifest) != set(SPLITS):
+        raise InputError(f"{source}: expected an object with train, val and test")
+    had: dict[int, str] = {}
+    for split in SPLITS:
+        for city in manifest[split]:
+            if city in had:
+                raise InputError(f"{source}: city {city} is in {had[city]} and in {split}")
+            had[city] = split
+    unknown = sorted(set(had) - set(cities))
+    if unknown:
+        raise InputError(f"{source}: cities {unknown[:5]} are not in the data")
+    return manifest
+
+
+def choose(
+    cities: list[int],
+    shares: tuple[float, float],
+    seed: int,
+    given: str | None,
+    cache: Path,
+    folder: Path,
+) -> tuple[dict[str, list[int]], Path]:
+    """The given manifest, or the drawn one, and the file that it stands in.
+
+    A drawn one's file is named by what it was drawn from, so a changed corpus gets another.
+    """
+    if given:
+        file = Path(given)
+        try:
+            manifest = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"data.manifest={given}: cannot be read ({error})") from error
+        return check(manifest, cities, given), file
+    drawn = check(draw(cities, shares, seed), cities, "drawn splits")
+    key = hashlib.sha256(json.dumps([str(folder.name), drawn]).encode()).hexdigest()[:12]
+    file = cache / f"radio-maps-splits-{key}.json"
+    if not file.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_suffix(f".{os.getpid()}.tmp")
+        scratch.write_text(json.dumps(drawn) + "\n")
+        os.replace(scratch, file)
+    return drawn, file
