@@ -64,7 +64,8 @@ class InternalCoordinates(nn.Module):
         rest = torch.tensor(molecule.positions)[None]
         turned = dihedral(rest, *self.dihedral_atoms.T)[0]
         reference = turned[self.bound] - turned[self.sibling] * (self.sibling >= 0)
-        mean, period = torch.zeros(len(free), len(bound)), torch.full((len(free),), 2 * math.pi)
+        mean = torch.zeros(len(free), len(bound), dtype=torch.float64)
+        period = torch.full((len(free),), 2 * math.pi, dtype=torch.float64)
         self.groups = tree.groups
         for group in tree.groups:
             row = [p.atom for p in free].index(group[0])
@@ -76,8 +77,8 @@ class InternalCoordinates(nn.Module):
                 step = wrap(reference[column]).item()
                 reference[column] = math.copysign(period[row].item(), step)
         self._keep("reference", wrap(reference))
-        self._keep("mean", mean.double())  # (K, bound): share of each deviation in the torsion
-        self._keep("period", period.double())
+        self._keep("mean", mean)  # (K, bound): share of each deviation in the torsion
+        self._keep("period", period)
         self._index("group_row", [[p.atom for p in free].index(g[0]) for g in tree.groups])
         slots = [a, b, c] + [p.atom for p in placements]
         self._index("order", np.argsort(slots))

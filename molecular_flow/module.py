@@ -294,10 +294,11 @@ class MolecularFlow(L.LightningModule):
 
     def _score_baselines(self, batch: dict[str, Tensor]) -> None:
         for name, move in self._maps.items():
-            scores = self._baseline_scores.setdefault(name, self.scores.clone().to(self.device))
-            if not len(self._baseline_scores[name].forward_work):
-                scores.reset()
-            self._score(scores, move, batch)
+            if name not in self._baseline_scores:
+                fresh = self.scores.clone().to(self.device)
+                fresh.reset()  # the clone brought what the flow has collected
+                self._baseline_scores[name] = fresh
+            self._score(self._baseline_scores[name], move, batch)
 
     def _finish(self, split: str) -> dict[str, float]:
         reference = self.trainer.datamodule.free_energy

@@ -1,0 +1,147 @@
+"""The batched force field is OpenMM's, term by term, and knows what it cannot be."""
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.shared.errors import InputError
+from molecular_flow import molecule as molecules
+from molecular_flow.energy import OpenMMEnergy, TorchEnergy, capped
+
+NATIVE_BORN = ("amber99sbildn.xml", "amber99_obc.xml")  # GBSAOBCForce
+OBC2 = ("amber99sbildn.xml", "implicit/obc2.xml")
+VACUUM = ("amber99sbildn.xml",)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "force_field"),
+    [
+        ("AA", molecules.FORCE_FIELD),
+        ("GW", molecules.FORCE_FIELD),
+        ("PE", OBC2),
+        ("AA", NATIVE_BORN),
+        ("SK", VACUUM),
+    ],
+)
+@pytest.mark.parametrize("noise_nm", [0.003, 0.02])
+def test_energy_and_forces_are_openmms(sequence, force_field, noise_nm):
+    molecule = molecules.build(sequence, force_field=force_field)
+    rest = torch.tensor(molecule.positions)[None]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(6, *rest.shape[1:], generator=generator, dtype=torch.float64)
+    x = rest + noise_nm * noise
+    expected, slope = OpenMMEnergy(molecule).with_gradient(x)
+    double = TorchEnergy(molecule).double()
+    found, gradient = double.with_gradient(x)
+    assert (found - expected).abs().max() < 1e-6
+    assert (double(x) - expected).abs().max() < 1e-6  # the path without a derivative
+    assert ((gradient - slope).norm() / slope.norm()).item() < 1e-9
+    single, gradient = TorchEnergy(molecule).float().with_gradient(x.float())
+    assert ((single - expected).abs() / expected.abs().clamp_min(100)).max() < 1e-5
+    assert ((gradient - slope).norm() / slope.norm()).item() < 1e-5
+
+
+def test_each_term_is_openmms(dipeptide, noisy):
+    reference = OpenMMEnergy(dipeptide)
+    terms = TorchEnergy(dipeptide).double().terms(noisy)
+    names = {
+        "bond": ["HarmonicBondForce"],
+        "angle": ["HarmonicAngleForce"],
+        "torsion": ["PeriodicTorsionForce"],
+        "nonbonded": ["NonbondedForce", "CustomGBForce"],
+    }
+    for term, forces in names.items():
+        expected = sum(reference.with_gradient(noisy, force)[0] for force in forces)
+        assert (terms[term] - expected).abs().max() < 1e-6, term
+
+
+def test_simulated_frames_of_both_temperatures(dipeptide, tiny_ladder):
+    with np.load(tiny_ladder) as file:
+        x = torch.tensor(file["positions_nm"][:, ::2, ::4].reshape(-1, 23, 3)).double()
+    expected, _ = OpenMMEnergy(dipeptide).with_gradient(x)
+    assert (TorchEnergy(dipeptide).double()(x) - expected).abs().max() < 1e-6
+
+
+def test_invariant_under_rotation_and_translation(dipeptide, noisy):
+    energy = TorchEnergy(dipeptide).double()
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
+    moved = noisy @ (turn * torch.linalg.det(turn)) + torch.tensor([1.0, -2.0, 0.5])
+    assert (energy(moved) - energy(noisy)).abs().max() < 1e-8
+
+
+def test_constraints_are_refused_as_target():
+    held = molecules.build("AA", constraints=True)
+    assert held.constraints == 12
+    with pytest.raises(InputError, match="without constraints"):
+        TorchEnergy(held)
+
+
+def test_cap_is_smooth_and_finite():
+    energy = torch.tensor([-5.0, 9.999, 10.001, 1e12, torch.inf, torch.nan], requires_grad=True)
+    found, over = capped(energy, 10.0)
+    assert over.tolist() == [False, False, True, True, True, True]
+    assert found.isfinite().all()
+    assert found[0] == -5
+    assert abs(found[2].item() - found[1].item()) < 3e-3
+    (slope,) = torch.autograd.grad(found[:4].sum(), energy)
+    assert slope[0] == 1
+    assert slope[2] == pytest.approx(1, abs=2e-3)
+    assert 0 < slope[3] < 1e-11
+
+
+@pytest.mark.parametrize("sequence", ["AXA", "A", "", "aa"])
+def test_unknown_residues(sequence):
+    with pytest.raises(InputError, match=r"sequence"):
+        molecules.build(sequence)
+
+
+def test_unknown_force_field():
+    with pytest.raises(InputError, match=r"force_field"):
+        molecules.build("AA", force_field=["nothing.xml"])
+
+
+def pdb_text(molecule, drop: str | None = None, rename: tuple[str, str] | None = None) -> str:
+    lines = []
+    symbols = {1: "H", 6: "C", 7: "N", 8: "O"}
+    for n, (atom, x) in enumerate(zip(molecule.atoms, molecule.positions * 10, strict=True), 1):
+        if atom.name == drop:
+            continue
+        name = rename[1] if rename and atom.name == rename[0] else atom.name
+        lines.append(
+            f"ATOM  {n:5d}  {name:<3s} {atom.residue_name} A{atom.residue + 1:4d}    "
+            f"{x[0]:8.3f}{x[1]:8.3f}{x[2]:8.3f}  1.00  0.00          {symbols[atom.element]:>2s}"
+        )
+    return "\n".join([*lines, "END", ""])
+
+
+def test_a_complete_pdb_gives_the_same_molecule(tmp_path, dipeptide):
+    path = tmp_path / "aa.pdb"
+    path.write_text(pdb_text(dipeptide))
+    found = molecules.build(None, pdb=str(path))
+    assert len(found.atoms) == 23
+    x = torch.tensor(dipeptide.positions)[None]
+    names = {(a.residue, a.name): n for n, a in enumerate(dipeptide.atoms)}
+    order = [names[a.residue, a.name] for a in found.atoms]
+    one = TorchEnergy(found).double()(x[:, order])
+    assert (one - TorchEnergy(dipeptide).double()(x)).abs().max() < 1e-6
+
+
+def test_bad_pdbs(tmp_path, dipeptide):
+    path = tmp_path / "aa.pdb"
+    with pytest.raises(InputError, match="not there"):
+        molecules.build(None, pdb=str(path))
+    path.write_text(pdb_text(dipeptide, drop="HA"))
+    with pytest.raises(InputError, match=r"missing atoms|does not know"):
+        molecules.build(None, pdb=str(path))
+    path = tmp_path / "other.pdb"
+    path.write_text(pdb_text(dipeptide, rename=("HA", "QX")))
+    with pytest.raises(InputError, match=r"missing atoms|does not know"):
+        molecules.build(None, pdb=str(path))
+
+
+def test_openmm_absent_says_how_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "openmm", None)
+    with pytest.raises(InputError, match="pip install"):
+        molecules.openmm_modules()

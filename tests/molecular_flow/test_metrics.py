@@ -1,0 +1,98 @@
+"""Metrics against known answers: harmonic oscillators, whose free energies are logarithms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from molecular_flow.metrics import (
+    TransportMetrics,
+    acceptance,
+    bennett,
+    divergence,
+    effective_samples,
+    multistate,
+    overlap,
+)
+
+
+def oscillator_works(frames: int, stiffness=(1.0, 0.4), scale: float = 1.0):
+    """Works of the map x -> scale x between two oscillators at kT = 1."""
+    torch.manual_seed(0)
+    x = torch.randn(frames).double() / stiffness[0] ** 0.5
+    y = torch.randn(frames).double() / stiffness[1] ** 0.5
+    ahead = (stiffness[1] * (scale * x) ** 2 - stiffness[0] * x**2) / 2 - math.log(scale)
+    back = (stiffness[0] * (y / scale) ** 2 - stiffness[1] * y**2) / 2 + math.log(scale)
+    return ahead, back
+
+
+def test_bennett_finds_the_free_energy():
+    exact = 0.5 * math.log(0.4)
+    for scale in (1.0, 1.3):
+        ahead, back = oscillator_works(40_000, scale=scale)
+        assert bennett(ahead, back) == pytest.approx(exact, abs=0.02)
+        assert ahead.mean() > exact - 0.01 > -back.mean() - 0.02
+
+
+def test_a_perfect_map_accepts_everything():
+    ahead, back = oscillator_works(1000, scale=0.4**-0.5)
+    assert acceptance(ahead, back).item() == pytest.approx(1)
+    assert effective_samples(ahead).item() == pytest.approx(1)
+
+
+def test_acceptance_of_the_identity_is_plain_replica_exchange():
+    generator = np.random.default_rng(0)
+    betas = 0.4, 0.3
+    cold, hot = generator.normal(-500, 14, 5000), generator.normal(-480, 21, 5000)
+    plain = np.minimum(1, np.exp((betas[0] - betas[1]) * (cold - hot))).mean()
+    ahead = torch.tensor((betas[1] - betas[0]) * cold)
+    back = torch.tensor((betas[0] - betas[1]) * hot)
+    assert acceptance(ahead, back).item() == pytest.approx(plain, abs=1e-12)
+
+
+def test_infinite_works_count_as_rejections():
+    ahead = torch.tensor([0.0, torch.inf, torch.nan])
+    assert acceptance(ahead, torch.zeros(3)).item() == pytest.approx(1 / 3)
+    assert effective_samples(torch.tensor([0.0, torch.inf])).item() == pytest.approx(0.5)
+
+
+def test_multistate_on_a_ladder_of_oscillators():
+    generator = np.random.default_rng(1)
+    betas = [0.4, 0.3, 0.2]
+    # U = 5 r^2 / 2 in ten dimensions: f = 5 ln beta
+    energies = [
+        5 * (generator.normal(size=(20_000, 10)) ** 2 / (5 * b)).sum(1) / 2 - 100 for b in betas
+    ]
+    found = multistate(energies, betas)
+    expected = [5 * math.log(b / betas[0]) - 100 * (b - betas[0]) for b in betas]
+    assert np.allclose(found, expected, atol=0.03)
+
+
+def test_overlap_and_divergence():
+    same = torch.randn(20_000)
+    assert overlap(same, same) == pytest.approx(1)
+    assert overlap(same, same + 50) < 0.01
+    counts = torch.tensor([10, 30, 60])
+    assert divergence(counts, 2 * counts).item() == pytest.approx(0)
+    assert divergence(torch.tensor([5, 0]), torch.tensor([0, 7])).item() == pytest.approx(
+        math.log(2)
+    )
+
+
+def test_metric_object_agrees_with_its_functions_in_parts():
+    ahead, back = oscillator_works(64, scale=1.2)
+    scores = TransportMetrics(stiff=2, bonds=1, plane=(0, 1))
+    z = torch.randn(64, 5)
+    for part in torch.arange(64).split(20):
+        scores.update(
+            forward_work=ahead[part], inverse_work=back[part], moved_energy=ahead[part],
+            energy=back[part], moved=z[part], target=z[part], round_trip=torch.zeros(len(part)),
+            capped=torch.zeros(len(part)),
+        )  # fmt: skip
+    found = scores.compute()
+    assert found["acceptance"] == pytest.approx(acceptance(ahead, back).item())
+    assert found["excess"] == pytest.approx((ahead.mean() + back.mean()).item())
+    assert found["ramachandran_divergence"] == pytest.approx(0)
+    assert found["bond_overlap"] == pytest.approx(1)
+    assert found["finite_share"] == 1
