@@ -52,7 +52,9 @@ def read(file: Path, start: float = 0.0, seconds: float | None = None) -> np.nda
             stream.seek(min(first, whole))
             samples = stream.read(wanted, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(error).removeprefix(f"Error opening {str(file)!r}: ")
+        reason = str(error).removeprefix(f"Error opening {str(file)!r}: ").rstrip(".")
+        if "does not exist" in reason:  # what libsndfile says of an mp3 without a frame in it
+            reason = "format not recognised"
         raise InputError(
             f"{file}: cannot be read as audio ({reason}); expected one of {', '.join(SUFFIXES)}"
         ) from error

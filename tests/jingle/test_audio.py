@@ -103,6 +103,12 @@ def test_a_broken_file_is_named_with_its_fault(tmp_path, kind):
     assert kind in str(caught.value)
 
 
+def test_text_named_mp3_is_refused_in_plain_words(tmp_path):
+    (tmp_path / "a.mp3").write_text("x")
+    with pytest.raises(InputError, match="format not recognised"):
+        audio.read(tmp_path / "a.mp3")
+
+
 def test_a_truncated_flac_is_refused(tmp_path):
     file = write(tmp_path / "a.flac", music(4.0, 0))
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
