@@ -180,7 +180,7 @@ def test_html_needs_no_other_file_and_no_network(reported):
 def test_markdown_pictures_exist(reported):
     folder, _, text = reported
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
-    assert "figures/masks.png" in pictures
+    assert {"figures/masks.png", "figures/report_published.png"} <= set(pictures)
     assert all((folder / picture).is_file() for picture in pictures)
 
 

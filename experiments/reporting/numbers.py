@@ -37,6 +37,8 @@ def change(first: float | None, last: float | None) -> str:
     if last / first >= 10:
         return f"x {number(last / first, 2)}"
     percent = 100 * (last - first) / abs(first)
+    if abs(percent) < 0.05:
+        return "0 %"
     return f"{percent:+,.0f} %" if abs(percent) >= 10 else f"{percent:+.1f} %"
 
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from experiments.events import Run
 from experiments.reporting.curves import Curve, downsample, smooth
+from experiments.reporting.published import Published, places
 from experiments.reporting.targets import Target
 from experiments.shared.plots import new_figure
 
@@ -192,6 +193,30 @@ def draw_target(axes: Axes, target: Target) -> None:
         axes.axhspan(*bounds, color=GREEN, alpha=0.14, label="target")
     else:
         axes.axhline(bounds[0], color=GREEN, ls=":", lw=1.8, label="target")
+
+
+def beside_figure(run: Run, published: Published) -> Figure | None:
+    """Our curves and the published points, over the published epochs or steps and in its units."""
+    rows = [(row, row.tag(run)) for row in published.rows if len(row.points) > 1]
+    rows = [(row, tag) for row, tag in rows if tag in run.curves]
+    if not rows or places(run, np.zeros(1), published.axis) is None:
+        return None
+
+    def one(axes: Axes, index: int) -> None:
+        row, tag = rows[index]
+        curve = run.curves[tag]
+        x = places(run, curve.steps, published.axis)
+        draw(axes, Curve(x, curve.values * row.scale), BLUE, "ours")
+        points = sorted(row.points.items())
+        axes.plot(*zip(*points, strict=True), "x--", color=GREY, ms=5, lw=0.7, label="published")
+        values = np.array([value for _, value in points], float)
+        set_scale(axes, np.concatenate([curve.values * row.scale, values]))
+        finish(axes, f"{row.name}, {row.unit}" if row.unit else row.name)
+        axes.set_xlabel(published.axis, fontsize=8)
+
+    figure = panels(len(rows), one)
+    legend_below(figure)
+    return figure
 
 
 def optimisation_figure(run: Run) -> Figure | None:

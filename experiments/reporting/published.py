@@ -102,6 +102,24 @@ def ours_at(run: Run, tag: str, position: float, axis: str) -> float | None:
     return float(curve.values[index]) if near else None
 
 
+def epoch_ends(run: Run) -> dict[int, int]:
+    """The last step seen of each epoch, counted from 1."""
+    curve = run.curves.get("epoch")
+    if curve is None:
+        return {}
+    return {int(e) + 1: int(s) for e, s in zip(curve.values, curve.steps, strict=True)}
+
+
+def places(run: Run, steps: np.ndarray, axis: str) -> np.ndarray | None:
+    """`steps` on the published axis: themselves, or epochs with their fractions."""
+    if axis == "step":
+        return steps
+    ends = epoch_ends(run)
+    if not ends:
+        return None
+    return np.interp(steps, [0, *ends.values()], [0, *ends])
+
+
 def as_steps(run: Run, row: Row, axis: str) -> Curve | None:
     """The published points over our steps and in our unit, to be drawn beside our curve."""
     if not row.points:
@@ -109,14 +127,11 @@ def as_steps(run: Run, row: Row, axis: str) -> Curve | None:
     positions = np.array([float(p) for p in row.points])
     values = np.array(list(row.points.values()), float) / row.scale
     if axis == "epoch":
-        curve = run.curves.get("epoch")
-        if curve is None or not len(curve.steps):
-            return None
-        # The last step at which each of our epochs was seen is where it ended.
-        ends = {int(epoch) + 1: step for epoch, step in zip(curve.values, curve.steps, strict=True)}
+        ends = epoch_ends(run)
         inside = np.array([int(p) in ends for p in positions])
         steps = np.array([ends[int(p)] for p in positions[inside]], float)
-        return Curve(steps, values[inside]) if inside.any() else None
-    last = max((c.steps[-1] for c in run.curves.values() if len(c.steps)), default=0)
-    inside = positions <= 1.05 * last
-    return Curve(positions[inside], values[inside]) if inside.any() else None
+    else:
+        last = max((c.steps[-1] for c in run.curves.values() if len(c.steps)), default=0)
+        inside = positions <= 1.05 * last
+        steps = positions[inside]
+    return Curve(steps, values[inside]) if inside.any() else None

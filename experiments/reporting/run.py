@@ -11,6 +11,7 @@ from experiments.reporting.document import Block, Document, Heading, Picture, So
 from experiments.reporting.facts import other_names, targets_of, term_names, whole_metrics
 from experiments.reporting.headline import headline, target_table, warnings
 from experiments.reporting.plots import (
+    beside_figure,
     metric_figures,
     optimisation_figure,
     shares_figure,
@@ -37,6 +38,8 @@ def run_document(run: Run) -> Document:
     document.add(*pictures(run, "terms", plots))
     document.add(*milestones(run))
     document.add(*published_table(run, published))
+    if published is not None:
+        document.add(*pictures(run, "published", [beside_figure(run, published)]))
     document.add(*what_it_makes(run))
     optimisation = pictures(run, "optimisation", [optimisation_figure(run)])
     if optimisation:

@@ -34,7 +34,8 @@ th, td { text-align: right; padding: 5px 11px; border-bottom: 1px solid var(--li
 th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; vertical-align: bottom; }
 th.left, td.left { text-align: left; }
 td { white-space: nowrap; }
-td.left { min-width: 17ch; max-width: 58ch; white-space: normal; }
+td.left { max-width: 58ch; white-space: normal; }
+td.left:first-child { min-width: 15ch; }
 small { display: block; font-weight: 400; color: var(--soft); font-size: 11.5px; }
 code { overflow-wrap: anywhere; }
 tbody tr:hover { background: var(--band); }

@@ -63,7 +63,7 @@ def rank(run: Run, mode: str | None) -> tuple[int, float]:
 def overrides_of(run: Run) -> dict[str, str]:
     """`key=value` overrides as a dictionary, without the leading `+`."""
     pairs = (item.lstrip("+~").split("=", 1) for item in run.overrides if "=" in item)
-    return {key: value for key, value in pairs if not key.startswith("hydra.")}
+    return {key: value for key, value in pairs if not key.startswith(("hydra.", "paths."))}
 
 
 def varying_settings(runs: list[Run]) -> list[dict[str, str]]:
