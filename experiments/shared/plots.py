@@ -17,7 +17,6 @@ STYLE = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "figure.dpi": 110,
-    "image.origin": "lower",
 }
 
 
