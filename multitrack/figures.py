@@ -90,7 +90,9 @@ def canvas(
                             linewidth=1.2,
                         )
                     )
-                    axis.text(left + 8, top + 8, f"V{track + 1}", fontsize=6, va="top")
+                    # Full-frame clips share a corner: labels stand side by side.
+                    step = size[0] * 0.085 * (track % 6)
+                    axis.text(left + step, top + 8, f"V{track + 1}", fontsize=6, va="top")
     return figure
 
 

@@ -17,6 +17,7 @@ from multitrack.tasks import Task
 from multitrack.timeline import TRACKS
 
 PREDICTORS = ("model", *baselines.NAMES, "reference")
+COMPARE_EVERY = 10  # steps between those that also compute the published terms
 # What the objective averages: each a mean error relative to persistence's.
 COMPARED = ("active_f1", "boundary_f1_2", "scale_mae", "position_mae", "crop_mae", "iou")
 
@@ -92,10 +93,11 @@ class Multitrack(pl.LightningModule):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.network(batch)
 
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         output = self(batch)
         size = len(batch["past"])
-        terms, other = self._terms(output, batch)
+        terms = self._terms(output, batch)
+        other = self._published(output, batch) if number % COMPARE_EVERY == 0 else {}
         total, shares = weighted_sum(terms, self.loss_weights)
         self.log("train/total", total, batch_size=size)
         for name, value in terms.items():
@@ -105,18 +107,21 @@ class Multitrack(pl.LightningModule):
             self.log(f"train/published_{name}", value, batch_size=size)
         return total
 
-    def _terms(
-        self, output: dict[str, Tensor], batch: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The terms that are trained on, and the published ones where they are not."""
+    def _terms(self, output: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms that are trained on."""
         target, score = batch["target"], batch["score"]
-        arguments = (target, score, self.column_mean, self.column_std)
         if self.terms == "published":
-            return losses.published(output, *arguments), {}
-        with torch.no_grad():
-            other = losses.published({k: v.detach() for k, v in output.items()}, *arguments)
-        other["total"] = sum(other.values())
-        return losses.robust(output, target, score, self.units), other
+            return losses.published(output, target, score, self.column_mean, self.column_std)
+        return losses.robust(output, target, score, self.units)
+
+    @torch.no_grad()
+    def _published(
+        self, output: dict[str, Tensor], batch: dict[str, Tensor], keep: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The published terms and their sum, to compare with; of the frames `keep` (N, S)."""
+        score = batch["score"] if keep is None else batch["score"] & keep[..., None]
+        terms = losses.published(output, batch["target"], score, self.column_mean, self.column_std)
+        return {**terms, "total": sum(terms.values())}
 
     def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
         self._score(batch, "val", number)
@@ -130,9 +135,7 @@ class Multitrack(pl.LightningModule):
         chosen: Task = (data.val_tasks if split == "val" else data.test_tasks)[int(batch["task"])]
         output = self(batch)
         if self.decoder == "additive" or self.terms == "published":
-            arguments = (batch["target"], batch["score"] & batch["keep"][..., None])
-            found = losses.published(output, *arguments, self.column_mean, self.column_std)
-            for name, value in {**found, "total": sum(found.values())}.items():
+            for name, value in self._published(output, batch, batch["keep"]).items():
                 self.log(f"{split}/published_{name}", value, batch_size=1)
         said, sure = stitch(output, batch["keep"])
         kept = {key: batch[key][batch["keep"]] for key in ("past", "velocity", "age", "target")}

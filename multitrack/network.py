@@ -22,8 +22,8 @@ PRESETS = {
     "base": {"width": 384, "layers": 5, "heads": 8, "feedforward": 1024, "cell": 64},
     "large": {"width": 512, "layers": 6, "heads": 8, "feedforward": 1024, "cell": 64},
 }
-TIMES = 16  # features of `remaining`
-PENDING = 8 * len(EVENTS)  # of `pending`
+TIMES = 21  # features of `remaining`
+PENDING = 10 * len(EVENTS)  # of `pending`
 
 
 class Block(nn.Module):
@@ -75,12 +75,13 @@ class TrackTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.spread = nn.Linear(width, tracks * cell)  # the frame as each track sees it
         self.own = nn.Linear(channels, cell)
+        self.deepen = nn.Linear(cell, cell)
         self.mix = nn.Linear(cell, cell)
         self.head = nn.Linear(cell, 2 + len(ASSETS) + 3 * len(UNITS))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         # How sure persistence is, in logits.
-        self.trust = nn.Parameter(torch.tensor([4.0, 4.0]))
+        self.trust = nn.Parameter(torch.tensor([3.0, 3.0]))
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
         self.register_buffer("reach", torch.tensor(REACH), persistent=False)
 
@@ -94,7 +95,8 @@ class TrackTransformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         seen = self.spread(self.norm(tokens)).unflatten(-1, (self.tracks, self.cell))
-        hidden = F.gelu(seen + self.own(cells) + self.track)
+        own = F.gelu(self.own(cells) + self.track)
+        hidden = F.gelu(seen + own + self.deepen(own))
         hidden = hidden + F.gelu(self.mix(hidden))
         active, asset, change, gate, lead = self.head(hidden).split(
             [2, len(ASSETS), len(UNITS), len(UNITS), len(UNITS)], -1
@@ -130,8 +132,13 @@ def remaining(counters: Tensor, age: Tensor, on: Tensor) -> Tensor:
     heard = torch.cat([heard, empty], -1)  # (B, S, K, 6)
     fine, coarse = torch.tanh(left / 3), torch.tanh(left / 25)
     both = torch.cat([fine, coarse], -1) * torch.cat([heard, heard], -1)
-    more = torch.tanh((left[..., 4:5] + age[..., None]) / 3) * heard[..., 4:5]
-    return torch.cat([both, heard[..., 0::2].to(both.dtype), more], -1)
+    past = due(left, age[..., None]) * heard
+    return torch.cat([both, heard[..., 0::2].to(both.dtype), past], -1)
+
+
+def due(left: Tensor, age: Tensor) -> Tensor:
+    """Whether something fell due (`left` <= 0) after what was seen, which is `age` frames old."""
+    return ((left < 0.5) & (left + age > 0.5)).to(left.dtype)
 
 
 def pending(lags: Tensor, ago: Tensor, age: Tensor, on: Tensor) -> Tensor:
@@ -145,7 +152,9 @@ def pending(lags: Tensor, ago: Tensor, age: Tensor, on: Tensor) -> Tensor:
     known = ((lag < CAP) & (ago < CAP)[:, :, None, None]).to(left.dtype)
     later = left + age[..., None, None]
     squashed = torch.stack([torch.tanh(left / 3), torch.tanh(later / 3), torch.tanh(left / 20)])
-    return torch.cat([*(squashed * known), known], -1).flatten(-2)
+    return torch.cat(
+        [*(squashed * known), known, due(left, age[..., None, None]) * known], -1
+    ).flatten(-2)
 
 
 def features(batch: dict[str, Tensor], units: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Task:
 
 def draw(rng: np.random.Generator, driven: bool) -> Task:
     """A training task; `driven`: whether the edit comes with signals."""
-    given = driven and rng.random() < 0.5
+    given = driven and rng.random() < 0.6
     pick = rng.random()
     if pick < 0.80:
         horizon = rng.choice((1, 5, 10, 30, rng.integers(1, 31)), p=(0.08, 0.1, 0.55, 0.1, 0.17))

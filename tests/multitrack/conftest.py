@@ -32,10 +32,16 @@ def timelines(draw) -> Timeline:
     """Up to 4 tracks with gaps, stills, generators, keyframes, both crops, transitions, nesting."""
     rate = draw(RATES)
     medias = [
-        Media(f"file-{n}", draw(NAMES), *draw(st.sampled_from([(1920, 1080), (640, 480), (500, 900)])),
-              100_000, rate, f"file://localhost/m{n}.{draw(st.sampled_from(['mov', 'png']))}")
+        Media(
+            f"file-{n}",
+            draw(NAMES),
+            *draw(st.sampled_from([(1920, 1080), (640, 480), (500, 900)])),
+            100_000,
+            rate,
+            f"file://localhost/m{n}.{draw(st.sampled_from(['mov', 'png']))}",
+        )
         for n in range(3)
-    ]  # fmt: skip
+    ]
     inner = Timeline(
         "inner", rate, 640, 360, [Track([_clip(draw, 0, 50, medias[0], rate, 99)])], 50, "s-2"
     )

@@ -1,4 +1,4 @@
-"""The corpus: the same bytes from the same seed, read back as it was meant, regularities as stated."""
+"""The corpus: same bytes from the same seed, read back as meant, regularities as stated."""
 
 import json
 

@@ -18,21 +18,24 @@ FILE = """<file id="f1"><name>a.mov</name><pathurl>file:///a.mov</pathurl><media
 </media></file>"""
 
 
-def clip(
-    n=1, start=0, end=100, first=0, last=100, file=FILE, filters="", enabled="", base=25
-) -> str:
-    return CLIP.format(n=n, start=start, end=end, first=first, last=last, file=file, filters=filters,
-                       enabled=enabled, base=base)  # fmt: skip
+DEFAULTS = {"n": 1, "start": 0, "end": 100, "first": 0, "last": 100, "file": FILE, "filters": "",
+            "enabled": "", "base": 25}  # fmt: skip
 
 
-def document(
-    *tracks: str, rate="<timebase>25</timebase><ntsc>FALSE</ntsc>", size=(1920, 1080)
-) -> bytes:
+def clip(n: int = 1, start=0, end=100, first=0, last=100, **fields) -> str:
+    places = {"n": n, "start": start, "end": end, "first": first, "last": last}
+    return CLIP.format(**{**DEFAULTS, **places, **fields})
+
+
+RATE = "<timebase>25</timebase><ntsc>FALSE</ntsc>"
+
+
+def document(*tracks: str, rate: str = RATE, size: tuple = (1920, 1080)) -> bytes:
     inner = "".join(f"<track>{track}</track>" for track in tracks)
-    return f"""<?xml version="1.0"?><!DOCTYPE xmeml><xmeml version="4"><sequence id="s"><name>s</name>
-    <rate>{rate}</rate><media><video><format><samplecharacteristics><width>{size[0]}</width>
-    <height>{size[1]}</height></samplecharacteristics></format>{inner}</video></media></sequence>
-    </xmeml>""".encode()
+    return f"""<?xml version="1.0"?><!DOCTYPE xmeml><xmeml version="4"><sequence id="s">
+    <name>s</name><rate>{rate}</rate><media><video><format><samplecharacteristics>
+    <width>{size[0]}</width><height>{size[1]}</height></samplecharacteristics></format>{inner}
+    </video></media></sequence></xmeml>""".encode()
 
 
 def motion(name: str, *keys: tuple, value="7") -> str:
@@ -119,8 +122,8 @@ def test_both_crop_encodings_add_up():
 def test_the_centre_is_in_units_of_the_source():
     """Position 1530 in a 1080 wide sequence with a 3840 wide source is written as 0.2578125."""
     file = FILE.replace("1920", "3840").replace("1080", "2160")
-    centre = """<filter><effect><effectid>basic</effectid><parameter><parameterid>center</parameterid>
-    <value><horiz>0.2578125</horiz><vert>0</vert></value></parameter></effect></filter>"""
+    centre = """<filter><effect><effectid>basic</effectid><parameter>
+    <parameterid>center</parameterid><value><horiz>0.2578125</horiz><vert>0</vert></value></parameter></effect></filter>"""
     timeline = xmeml.parse(document(clip(file=file, filters=centre), size=(1080, 1920)))
     x = sample(timeline).values[0, 0, 3]
     assert 540 + x * 1080 == pytest.approx(1530)
@@ -130,8 +133,11 @@ def test_the_centre_is_in_units_of_the_source():
 
 @pytest.mark.parametrize(("align", "cut"), [("center", 100), ("start", 90), ("end", 110)])
 def test_an_edge_inside_a_transition_is_its_cut(align, cut):
-    dissolve = f"<transitionitem><start>90</start><end>110</end><alignment>{align}</alignment></transitionitem>"
-    track = clip(1, 0, -1, 0, 110) + dissolve + clip(2, -1, 200, 50, 160, '<file id="f1"/>')
+    dissolve = (
+        "<transitionitem><start>90</start><end>110</end>"
+        f"<alignment>{align}</alignment></transitionitem>"
+    )
+    track = clip(1, 0, -1, 0, 110) + dissolve + clip(2, -1, 200, 50, 160, file='<file id="f1"/>')
     timeline = xmeml.parse(document(track))
     one, two = timeline.clips
     assert (one.end, two.start) == (cut, cut)
@@ -187,8 +193,8 @@ def test_more_than_twenty_tracks_says_which_are_dropped():
 
 
 def test_unicode_links_and_foreign_filters_are_kept():
-    extra = """<filter><effect><name>Glitch 日本</name><effectid>x.glitch</effectid></effect></filter>
-    <link><linkclipref>c9</linkclipref></link>"""
+    extra = """<filter><effect><name>Glitch 日本</name><effectid>x.glitch</effectid></effect>
+    </filter>    <link><linkclipref>c9</linkclipref></link>"""
     timeline = xmeml.parse(document(clip(filters=extra)))
     again = xmeml.dumps(timeline).decode()
     assert "Glitch 日本" in again
@@ -210,8 +216,8 @@ def test_opacity_rotation_anchor_and_speed_are_kept():
 
 
 def test_stills_texts_and_generators_have_their_classes():
-    text = """<generatoritem id="g"><name>T</name><rate><timebase>25</timebase></rate><start>0</start>
-    <end>50</end><in>0</in><out>50</out><effect><name>Text</name><effectid>Text</effectid></effect>
+    text = """<generatoritem id="g"><name>T</name><rate><timebase>25</timebase></rate>
+    <start>0</start><end>50</end><in>0</in><out>50</out><effect><name>Text</name><effectid>Text</effectid></effect>
     </generatoritem>"""
     colour = text.replace("Text", "Color")
     still = clip(file=FILE.replace("a.mov", "a.png").replace("f1", "f2"))
