@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -243,6 +244,33 @@ def test_the_command_names_what_is_wrong(argument, said, capsys):
     assert error.startswith("error: ")
     assert said in error
     assert "Traceback" not in error
+
+
+def test_without_a_name_each_is_measured_apart_and_a_failure_does_not_end_the_rest(
+    measured, monkeypatch, capsys
+):
+    asked = []
+
+    def run(command):
+        asked.append(command)
+        options = dict(word.lstrip("+").split("=", 1) for word in command if "=" in word)
+        if options["exp"] == "bad":
+            return subprocess.CompletedProcess(command, 2)
+        Path(options["bench.json"]).write_text(json.dumps(measured))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(bench, "experiments", lambda: ["demo/one", "bad", "demo/two"])
+    monkeypatch.setattr(bench.subprocess, "run", run)
+    with pytest.raises(InputError, match="not every experiment"):
+        bench.main(["bench.steps=7", "data.a=1"])
+    out, err = capsys.readouterr()
+    assert "bad failed (exit status 2)" in err
+    assert [line.split()[1] for line in out.splitlines() if "demo/" in line] == [
+        "demo/one",
+        "demo/two",
+    ]
+    assert all("data.a=1" in command and "bench.steps=7" in command for command in asked)
+    assert ["+debug=smoke" in command for command in asked] == [False, True, False]
 
 
 @pytest.mark.slow
