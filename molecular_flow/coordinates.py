@@ -76,7 +76,8 @@ class InternalCoordinates(nn.Module):
                 # Exactly 120 or 180 degrees, or turning the labels would not be a symmetry.
                 step = wrap(reference[column]).item()
                 reference[column] = math.copysign(period[row].item(), step)
-        self._keep("reference", wrap(reference))
+        # Kept in checkpoints, for another machine may minimise to another structure.
+        self._keep("reference", wrap(reference), persistent=True)
         self._keep("mean", mean)  # (K, bound): share of each deviation in the torsion
         self._keep("period", period)
         self._index("group_row", [[p.atom for p in free].index(g[0]) for g in tree.groups])
@@ -89,14 +90,14 @@ class InternalCoordinates(nn.Module):
             "sources", [[position[o] for o in (p.parent, p.grand, p.great)] for p in placements]
         )
         rest_z = self.encode(rest)[0]
-        self._keep("rest", rest_z[0])  # (D,): the minimised structure
+        self._keep("rest", rest_z[0], persistent=True)  # (D,): the minimised structure
 
     def _index(self, name: str, value) -> None:
         tensor = torch.as_tensor(np.asarray(value, dtype=np.int64))
         self.register_buffer(name, tensor, persistent=False)
 
-    def _keep(self, name: str, value: Tensor) -> None:
-        self.register_buffer(name, value, persistent=False)
+    def _keep(self, name: str, value: Tensor, persistent: bool = False) -> None:
+        self.register_buffer(name, value, persistent=persistent)
 
     def encode(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Positions (B, N, 3) to coordinates (B, D), frame (origin (B, 3), axes (B, 3, 3))."""

@@ -225,12 +225,17 @@ class MolecularData(L.LightningDataModule):
         return {t: table[name] for t, name in zip(self.pair, NAMES, strict=True)}
 
     def floor(self, betas: tuple[float, float]) -> tuple[float, float]:
-        """beta_s <U_s> and beta_t <U_t> of the training frames: no map's loss is below the sum."""
+        """The least that any map's forward and inverse loss can be, in nats.
+
+        They are beta_s <U_s> + F and beta_t <U_t> - F of the training frames, with the free-energy
+        difference F of the ladder; their sum does not depend on F.
+        """
         table = self._tables["train"]
-        return tuple(
+        source, target = (
             b * table[f"{name}_energy"].double().mean().item()
             for b, name in zip(betas, NAMES, strict=True)
         )
+        return source + self.free_energy, target - self.free_energy
 
     def _loader(self, split: str) -> StatefulDataLoader:
         training = split == "train"

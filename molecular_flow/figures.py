@@ -29,41 +29,50 @@ def loss_panels(
 ) -> Figure:
     """Total; both directions; beta U of both; log |det J| of both, over epochs.
 
-    `floor` is (beta_s <U_s>, beta_t <U_t>), the least each direction's loss can sum to. Epochs on
-    a logarithmic axis, and losses as height above their floor, so that start and end both show.
+    `floor`: the least that the forward and the inverse loss can be. Losses are drawn as height
+    above it on a symmetric logarithmic axis, epochs on a logarithmic one, and the two directions of
+    the lower panels on axes of their own, so that start and end both show.
     """
     figure, axes = new_figure(2, 2, size=(5.6, 3.8))
     epochs = history.get("train/epoch", [])
-    low, high = pair
-    figure.suptitle(f"{low:g} K to {high:g} K, training batches")
+    floors = floor or (0.0, 0.0)
+    above = "above the floor" if floor else ""
+    figure.suptitle(f"{pair[0]:g} K to {pair[1]:g} K, training batches")
 
-    def draw(axis, name, label, shift=0.0):
-        values = [v - shift for v in history.get(f"train/{name}", [])][: len(epochs)]
+    def draw(axis, name, label, shift=0.0, sign=1):
+        values = [sign * (v - shift) for v in history.get(f"train/{name}", [])][: len(epochs)]
         colour = COLOURS.get(name.split("_")[0], "tab:gray")
         axis.plot(epochs[: len(values)], values, lw=0.6, alpha=0.35, color=colour)
         axis.plot(epochs[: len(values)], smooth(values), lw=1.6, color=colour, label=label)
 
-    draw(axes[0], "excess", "training excess (total - floor)")
+    draw(axes[0], "total", "training", sum(floors))
     if history.get("val/epoch"):
         axes[0].plot(history["val/epoch"], history["val/excess"], color="tab:green", lw=1.6,
-                     marker="o", ms=3, label="held-out excess")  # fmt: skip
-    axes[0].axhline(0, color="black", lw=1, ls="--", label="floor: a perfect map")
-    axes[0].set_yscale("symlog", linthresh=0.3)
-    if floor:
-        axes[0].set_title(f"total loss above its floor of {sum(floor):.1f}")
-        axes[0].set_ylabel("nats (0 = perfect)")
-    for name in ("forward", "inverse"):
-        draw(axes[1], name, name)
-        draw(axes[2], f"{name}_energy", f"{name}: beta U")
-        draw(axes[3], f"{name}_log_det", f"{name}: log|det J|")
-    axes[1].set_title("losses of both directions")
-    axes[2].set_title("reduced energies, kT")
+                     marker="o", ms=3, label="held-out ladder")  # fmt: skip
+    for name, least in zip(("forward", "inverse"), floors, strict=True):
+        draw(axes[1], name, f"{name}, floor {least:.1f}", least)
+    axes[0].set_title(f"total loss {above} of {sum(floors):.1f}" if floor else "total loss")
+    axes[1].set_title(f"losses of both directions {above}")
+    for axis in axes[:2]:
+        if floor:
+            axis.set_yscale("symlog", linthresh=0.3)
+            axis.axhline(0, color="black", lw=1, ls="--", label="floor: a perfect map")
+        axis.set_ylabel("nats")
+        axis.legend()
+    draw(axes[3], "forward_log_det", "forward: log|det J|")
+    draw(axes[3], "inverse_log_det", "inverse: -log|det J|", sign=-1)
     axes[3].set_title("log-determinants, nats")
+    axes[3].legend()
+    other = axes[2].twinx()
+    draw(axes[2], "forward_energy", "forward")
+    draw(other, "inverse_energy", "inverse")
+    axes[2].set_title("beta U of both directions, kT")
+    axes[2].set_ylabel("forward", color=COLOURS["forward"])
+    other.set_ylabel("inverse", color=COLOURS["inverse"])
     for axis in axes:
         if epochs:
             axis.set_xscale("log")
         axis.set_xlabel("epoch")
-        axis.legend()
     return figure
 
 

@@ -85,7 +85,7 @@ def exchange_runs(args: argparse.Namespace) -> None:
     def move(x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         return module.flow.transport(x, *module.pair, inverse=inverse)
 
-    common = {"ladders": args.ladders, "seed": args.seed}
+    common = {"ladders": args.ladders, "seed": args.seed, "equilibrate_ps": args.equilibrate_ps}
     budget = args.evaluations
     runs = {
         "flow": exchange.run(
@@ -131,6 +131,7 @@ def main() -> None:
     two.add_argument("--ladders", type=int, default=64, help="independent pairs of replicas")
     two.add_argument("--rungs", type=float, nargs="+",
                      help="also run a plain ladder with these temperatures between")  # fmt: skip
+    two.add_argument("--equilibrate-ps", type=float, default=4.0, help="not counted")
     two.add_argument("--seed", type=int, default=0)
     two.add_argument("--json", type=Path, help="write the table here too")
     two.set_defaults(run=exchange_runs)

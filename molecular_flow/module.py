@@ -323,10 +323,10 @@ class MolecularFlow(L.LightningModule):
         """Loss panels, acceptance, energies and torsions of the last validation's first batch."""
         low, high = self.pair
         pair = f"{low:g}_{high:g}"
-        floor = None
-        if self._example:
-            data = self.trainer.datamodule
-            floor = data.floor(self.betas)
+        # A weighted total has no floor that means anything.
+        unweighted = self.weights["forward"] == self.weights["inverse"] == 1
+        plain = unweighted and not self.weights["variance"]
+        floor = self.trainer.datamodule.floor(self.betas) if plain else None
         found = {f"loss_curves_{pair}": figures.loss_panels(self.history, floor, self.pair)}
         found[f"acceptance_{pair}"] = figures.acceptance_curve(self.history, self.baselines)
         if self._example:

@@ -191,7 +191,7 @@ def _minimise(system, positions: np.ndarray) -> np.ndarray:
         system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
     )
     context.setPositions(positions)
-    openmm.LocalEnergyMinimizer.minimize(context, 0.1)
+    openmm.LocalEnergyMinimizer.minimize(context, 1.0, 1000)
     found = context.getState(positions=True).getPositions(asNumpy=True)
     return np.array(found.value_in_unit(unit.nanometer))
 

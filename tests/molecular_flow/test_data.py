@@ -1,0 +1,141 @@
+"""The data module splits by ladder, draws the same batches again, and names what is wrong."""
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.shared.errors import InputError
+from molecular_flow.data import MolecularData
+from molecular_flow.energy import TorchEnergy
+from molecular_flow.trajectory import read
+
+
+def rewritten(path, target, **changes):
+    with np.load(path) as file:
+        values = {key: file[key] for key in file.files}
+    values |= changes
+    np.savez(target, **{key: value for key, value in values.items() if value is not None})
+    return target
+
+
+def positions(path):
+    with np.load(path) as file:
+        return file["positions_nm"]
+
+
+@pytest.fixture
+def data(tiny_ladder):
+    found = MolecularData(root=str(tiny_ladder), batch_size=5, batches_per_epoch=3, eval_frames=20)
+    found.setup()
+    return found
+
+
+def test_splits_are_whole_ladders(data):
+    assert data.describe()["sizes"] == {"train": 72, "val": 12, "test": 12}
+    assert data.describe()["source"] != "embedded"
+    assert data.notes == []
+
+
+def test_rows_are_canonical_frames_with_their_energies_and_gradients(data):
+    table = data._tables["train"]
+    energy = TorchEnergy(data.molecule).double()
+    z = table["source"][:20].double().requires_grad_(True)
+    u = energy(data.coordinates.double().decode(z))
+    (gradient,) = torch.autograd.grad(u.sum(), z)
+    assert (u - table["source_energy"][:20]).abs().max() < 0.02
+    scale = gradient.abs().mean()
+    assert (gradient - table["source_gradient"][:20]).abs().mean() < 1e-3 * scale
+    home = data.coordinates.rest[56:]
+    period = data.coordinates.period
+    turn = (table["source"][:, 56:] - home + period / 2) % (2 * torch.pi)
+    for row in data.coordinates.group_row.tolist():
+        assert (turn[:, row] < period[row] + 1e-4).all()
+
+
+def test_batches_depend_on_epoch_and_index_alone(data):
+    loader = data.train_dataloader()
+    first = [batch["source"] for batch in loader]
+    again = [batch["source"] for batch in data.train_dataloader()]
+    assert [len(first), *first[0].shape] == [3, 5, 63]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    loader.sampler.set_epoch(1)
+    assert not torch.equal(first[0], next(iter(loader))["source"])
+
+
+def test_evaluation_covers_every_pair_once(data):
+    data.eval_batch = 5
+    batches = list(data.val_dataloader())
+    assert [len(b["source"]) for b in batches] == [5, 5, 2]
+    assert torch.equal(torch.cat([b["target"] for b in batches]), data._tables["val"]["target"])
+
+
+def test_the_embedded_corpus_is_made_once(tmp_path, capsys):
+    def make():
+        return MolecularData(cache=str(tmp_path), temperatures=[300.0, 450.0], ladders=3, frames=2,
+                             equilibrate_ps=0.04)  # fmt: skip
+
+    for _ in range(2):
+        data = make()
+        data.prepare_data()
+    assert len(list(tmp_path.glob("molecular_flow-*"))) == 1
+    assert "making the embedded corpus" in capsys.readouterr().out
+    data.setup()
+    assert data.describe()["source"] == "embedded"
+
+
+def test_a_published_file_is_read_as_it_is(tmp_path, tiny_ladder):
+    x = torch.from_numpy(positions(tiny_ladder)[:, :1].reshape(2, 1, 12, 69))
+    for file in (tmp_path / "pt_AA.pt", tmp_path / "pt_AA.npy"):
+        torch.save(x, file) if file.suffix == ".pt" else np.save(file, x.numpy())
+        data = MolecularData(root=str(file), eval_frames=4)
+        data.setup()
+        assert data.describe()["sizes"]["train"] == 10
+        assert "not independent" in data.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: {"positions_nm": x * 10}, "divide by 10"),
+        (lambda x: {"positions_nm": x[..., :22, :]}, r"expected positions .*23"),
+        (lambda x: {"positions_nm": x[..., ::-1, :]}, "order of the atoms"),
+        (lambda x: {"temperatures_kelvin": np.array([300.0])}, "as many temperatures"),
+        (lambda x: {"positions_nm": None}, "positions_nm"),
+    ],
+)
+def test_wrong_trajectories(tmp_path, tiny_ladder, dipeptide, change, message):
+    path = rewritten(tiny_ladder, tmp_path / "x.npz", **change(positions(tiny_ladder)))
+    with pytest.raises(InputError, match=message):
+        read(path, dipeptide)
+
+
+def test_nan_frames_and_exchanged_atoms(tmp_path, tiny_ladder, dipeptide):
+    x = positions(tiny_ladder).copy()
+    x[0, 1, 2, 3] = np.nan
+    with pytest.raises(InputError, match=r"1 of 192 frames hold NaN.*\[0, 1, 2\]"):
+        read(rewritten(tiny_ladder, tmp_path / "nan.npz", positions_nm=x), dipeptide)
+    x = positions(tiny_ladder).copy()
+    first, second = dipeptide.find(0, "H"), dipeptide.find(0, "HA")
+    x[:, :, :, [first, second]] = x[:, :, :, [second, first]]
+    with pytest.raises(InputError, match=r"order of (the )?atoms"):
+        read(rewritten(tiny_ladder, tmp_path / "order.npz", positions_nm=x), dipeptide)
+
+
+def test_unreadable_files(tmp_path, dipeptide):
+    with pytest.raises(InputError, match="not there"):
+        read(tmp_path / "none.npz", dipeptide)
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(InputError, match="cannot be read"):
+        read(tmp_path / "text.npz", dipeptide)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="one trajectory"):
+        MolecularData(root=str(tmp_path / "empty")).setup()
+
+
+def test_a_temperature_that_is_not_there(tiny_ladder, tmp_path):
+    with pytest.raises(InputError, match="670"):
+        MolecularData(root=str(tiny_ladder), target=670.0).setup()
+    with pytest.raises(InputError, match=r"data\.temperatures"):
+        MolecularData(cache=str(tmp_path), target=500.0).prepare_data()
+    with pytest.raises(InputError, match="two temperatures"):
+        MolecularData(target=300.0)

@@ -1,0 +1,155 @@
+"""The module starts where the theory says, learns, logs, and comes back from a checkpoint."""
+
+from functools import partial
+
+import lightning as L
+import pytest
+import torch
+
+from experiments.shared import checkpoints
+from experiments.shared.errors import InputError
+from experiments.shared.schedules import warmup_cosine
+from molecular_flow.data import MolecularData
+from molecular_flow.module import MolecularFlow
+from molecular_flow.simulate import Plan, simulate
+
+WEIGHTS = {"forward": 1.0, "inverse": 1.0, "variance": 0.0}
+
+
+def make(**options) -> MolecularFlow:
+    torch.manual_seed(0)
+    flow = {"network": "mlp", "width": 16, "bins": 4, "stiff_couplings": 0}
+    values = {"source": 300.0, "target": 450.0, "loss_weights": WEIGHTS, "flow": flow}
+    return MolecularFlow(**(values | options))
+
+
+def trainer(path, **options) -> L.Trainer:
+    values = {
+        "default_root_dir": path, "accelerator": "cpu", "logger": False, "max_epochs": 2,
+        "enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1,
+        "enable_checkpointing": False, "gradient_clip_val": 1.0,
+    }  # fmt: skip
+    return L.Trainer(**(values | options))
+
+
+def data(root, **options) -> MolecularData:
+    return MolecularData(root=str(root), **({"batch_size": 8, "batches_per_epoch": 2} | options))
+
+
+def test_a_fit_logs_tests_draws_and_comes_back(tmp_path, tiny_ladder):
+    module = make(
+        optimizer=partial(torch.optim.AdamW, lr=1e-3),
+        schedule=partial(warmup_cosine, warmup=1, total=2),
+    )
+    run = trainer(tmp_path)
+    frames = data(tiny_ladder)
+    run.fit(module, datamodule=frames)
+    logged = run.callback_metrics
+    for name in ("forward", "inverse", "variance", "total", "excess", "forward_energy",
+                 "inverse_energy", "forward_log_det", "inverse_log_det"):  # fmt: skip
+        assert logged[f"train/{name}"].isfinite(), name
+    floor = sum(frames.floor(module.betas))
+    assert floor < 0
+    assert logged["share/forward"] + logged["share/inverse"] == pytest.approx(1)
+    (found,) = run.test(module, datamodule=frames, verbose=False)
+    assert set(module.baselines) == {"identity", "stretch", "moment_match", "marginal_splines"}
+    for baseline in module.baselines.values():
+        assert set(baseline) == {name.removeprefix("test/") for name in found}
+    assert found["test/finite_share"] == 1
+    assert found["test/round_trip_nm"] < 1e-4
+    assert set(module.figures()) == {
+        f"{name}_300_450"
+        for name in ("loss_curves", "acceptance", "energies", "torsions", "ramachandran")
+    }
+    run.save_checkpoint(tmp_path / "x.ckpt")
+    saved = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    saved["class"] = checkpoints.class_name(MolecularFlow)
+    torch.save(saved, tmp_path / "x.ckpt")
+    again = checkpoints.load(MolecularFlow, tmp_path / "x.ckpt")
+    z = frames._tables["val"]["source"]
+    with torch.no_grad():
+        assert torch.equal(again.flow(z, *again.pair)[0], module.flow(z, *module.pair)[0])
+    saved["molecule"] = "another"
+    torch.save(saved, tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match="another molecule"):
+        checkpoints.load(MolecularFlow, tmp_path / "x.ckpt")
+
+
+def batch_of(frames: MolecularData, size: int) -> dict[str, torch.Tensor]:
+    return {key: value[:size] for key, value in frames._tables["train"].items()}
+
+
+def test_both_estimators_give_the_same_losses(tiny_ladder):
+    frames = data(tiny_ladder)
+    frames.setup()
+    module = make()
+    module.flow.fit(frames.statistics())
+    for parameter in module.flow.parameters():
+        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    batch = batch_of(frames, 32)
+    for backwards in (False, True):
+        one, two = module.direction(batch, backwards), module.path_direction(batch, backwards)
+        for key in ("work", "energy", "log_det"):
+            assert (one[key] - two[key]).abs().max() < 5e-3 * one[key].abs().max().clamp_min(1), key
+
+
+def test_another_molecules_data_is_refused(tmp_path, tiny_ladder):
+    module = make(sequence="GG", optimizer=partial(torch.optim.AdamW, lr=1e-3))
+    with pytest.raises(InputError, match="expected data of GG"):
+        trainer(tmp_path).fit(module, datamodule=data(tiny_ladder))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss_weights": {"forward": 1.0}}, "missing loss weight"),
+        ({"estimator": "magic"}, "estimator"),
+        ({"init": "random"}, "init"),
+        ({"flow": {"network": "rnn"}}, "network"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(InputError, match=message):
+        make(**options)
+
+
+def test_a_run_worse_than_nothing_is_given_up():
+    module = make()
+    module.baselines = {"identity": {"excess": 5.3}}
+    for _ in range(49):
+        module._give_up_if_lost(40.0)
+    with pytest.raises(InputError, match=r"optimizer\.lr"):
+        module._give_up_if_lost(40.0)
+    module._give_up_if_lost(0.1)
+    module._give_up_if_lost(40.0)
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory):
+    """1,536 frames of each of two temperatures."""
+    path = tmp_path_factory.mktemp("frames") / "ladder.npz"
+    simulate(Plan((300.0, 450.0), ladders=64, frames=24, equilibrate_ps=2.0), path)
+    return path
+
+
+@pytest.mark.slow
+def test_step_zero_and_learning(tmp_path, ladder):
+    """Identity starts 5.3 nats above the floor, the stretch at most 0.8; 60 steps halve that."""
+    frames = data(ladder, batch_size=64, batches_per_epoch=60, eval_frames=200)
+    frames.setup()
+    batch = batch_of(frames, 1152)
+    start = {}
+    for init in ("identity", "stretch"):
+        module = make(init=init)
+        module.flow.fit(frames.statistics())
+        with torch.no_grad():
+            works = [module.direction(batch, b)["work"].mean() for b in (False, True)]
+        start[init] = sum(works).item()
+    assert start["identity"] == pytest.approx(5.3, abs=0.6)  # 0.3 of it is this sample's energies
+    assert 0.4 < start["stretch"] < 1.1
+    module = make(optimizer=partial(torch.optim.AdamW, lr=2e-3))
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(module, datamodule=frames)
+    assert run.callback_metrics["val/excess"] < 0.6 * start["stretch"]
+    assert module.baselines["identity"]["acceptance"] < 0.25
+    assert run.callback_metrics["val/acceptance"] > 0.65
