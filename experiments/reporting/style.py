@@ -39,7 +39,7 @@ td.left:first-child { min-width: 15ch; }
 small { display: block; font-weight: 400; color: var(--soft); font-size: 11.5px; }
 code { overflow-wrap: anywhere; }
 tbody tr:hover { background: var(--band); }
-dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(116px, 1fr)); gap: 8px;
+dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); gap: 8px;
   margin: 14px 0; }
 dl.facts div { background: var(--band); border-radius: 6px; padding: 9px 13px; }
 dt { color: var(--soft); font-size: 12.5px; }
