@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multitrack.network import positions
-from multitrack.timeline import ASSETS, TRACKS
+from multitrack.timeline import ASSETS, REST, TRACKS
 
 
 class AdditiveTransformer(nn.Module):
@@ -36,11 +36,13 @@ class AdditiveTransformer(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
+        self.register_buffer("rest", torch.tensor(REST), persistent=False)
         self.register_buffer("mean", torch.zeros(tracks, 7))
         self.register_buffer("std", torch.ones(tracks, 7))
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        past = batch["past"]
+        # As published, an empty cell holds the resting values, not those carried on.
+        past = torch.where(batch["past"][..., :1] > 0.5, batch["past"], self.rest)
         cells = torch.cat([past[..., :2], (past[..., 2:] - self.mean) / self.std], -1)
         tokens = self.input(cells.flatten(2))
         tokens = self.dropout(tokens + positions(tokens.shape[1], tokens.shape[2]).to(tokens))

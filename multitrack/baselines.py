@@ -6,8 +6,10 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from multitrack.network import REACH
+from multitrack.timeline import ASSETS
 
 NAMES = ("persistence", "linear", "prior")
 
@@ -43,6 +45,19 @@ def typical(values: np.ndarray) -> np.ndarray:
             out[track, 1] = np.bincount(cells[:, 1].astype(int)).argmax()
             out[track, 2:] = np.median(cells[:, 2:], 0)
     return out
+
+
+def as_output(prediction: Tensor) -> dict[str, Tensor]:
+    """A prediction (T, K, 9), activity as a probability, in the shape of a model's output."""
+    sure = prediction[..., 0].clamp(1e-3, 1 - 1e-3)
+    # The published targets of an empty cell are of class 0.
+    shown = (prediction[..., 1] * (prediction[..., 0] > 0.5)).long()
+    kinds = F.one_hot(shown, len(ASSETS)) * 0.99 + 1e-3
+    return {
+        "active": torch.stack([(1 - sure).log(), sure.log()], -1),
+        "asset": kinds.log(),
+        "values": prediction[..., 2:],
+    }
 
 
 def reference(values: np.ndarray, rules: list[dict], horizon: int, driven: bool) -> np.ndarray:

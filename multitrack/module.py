@@ -72,6 +72,7 @@ class Multitrack(pl.LightningModule):
         self.register_buffer("typical", torch.zeros(TRACKS, 9))
         self.baselines: dict[str, dict[str, float]] = {}
         self.scores: dict[tuple[str, bool], metrics.EditScores] = {}
+        self.compared: dict[tuple[str, str], list[float]] = {}
         self.shown: dict | None = None
         self.rows: dict[str, np.ndarray] = {}
 
@@ -134,9 +135,6 @@ class Multitrack(pl.LightningModule):
         data = self.trainer.datamodule
         chosen: Task = (data.val_tasks if split == "val" else data.test_tasks)[int(batch["task"])]
         output = self(batch)
-        if self.decoder == "additive" or self.terms == "published":
-            for name, value in self._published(output, batch, batch["keep"]).items():
-                self.log(f"{split}/published_{name}", value, batch_size=1)
         said, sure = stitch(output, batch["keep"])
         kept = {key: batch[key][batch["keep"]] for key in ("past", "velocity", "age", "target")}
         score = batch["score"][batch["keep"]]
@@ -147,6 +145,8 @@ class Multitrack(pl.LightningModule):
             "prior": baselines.prior(kept, self.typical),
             "reference": batch["reference"],
         }
+        if self.terms == "published":
+            self._compare(split, output, batch, predictions, (kept["target"], score))
         rows = []
         for name, prediction in predictions.items():
             certain = sure if name == "model" else prediction[..., 0]
@@ -168,11 +168,29 @@ class Multitrack(pl.LightningModule):
                 "task": chosen.name,
             }
 
+    def _compare(
+        self,
+        split: str,
+        output: dict[str, Tensor],
+        batch: dict[str, Tensor],
+        predictions: dict[str, Tensor],
+        truth: tuple[Tensor, Tensor],
+    ) -> None:
+        """The published terms of the model, and of the baselines for the report."""
+        for name, value in self._published(output, batch, batch["keep"]).items():
+            self.log(f"{split}/published_{name}", value, batch_size=1)
+        for name in baselines.NAMES:
+            terms = losses.published(
+                baselines.as_output(predictions[name]), *truth, self.column_mean, self.column_std
+            )
+            for term, value in {**terms, "total": sum(terms.values())}.items():
+                self.compared.setdefault((name, f"published_{term}"), []).append(float(value))
+
     def on_validation_epoch_start(self) -> None:
-        self.scores = {}
+        self.scores, self.compared = {}, {}
 
     def on_test_epoch_start(self) -> None:
-        self.scores = {}
+        self.scores, self.compared = {}, {}
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val")
@@ -211,6 +229,8 @@ class Multitrack(pl.LightningModule):
             )
             if split == "test" and task == headline:
                 self._log_intervals(prefix, scores.rows())
+        for (predictor, name), values in self.compared.items():
+            self.baselines.setdefault(predictor, {})[name] = float(np.mean(values))
 
     def _log_intervals(self, prefix: str, rows: np.ndarray) -> None:
         """95 % intervals by bootstrap over edits, and of the lead over each baseline."""

@@ -229,3 +229,17 @@ def test_excess_is_1_for_persistence_and_0_for_the_truth():
     }
     assert excess(persistence, persistence) == 1
     assert excess(truth, persistence) == 0
+
+
+def test_the_published_task_holds_its_answer_and_its_wiring_cannot_say_it(small_corpus, tmp_path):
+    """Copying scores 0.0 on all five published terms; no g(frame) + c(track) fits two tracks."""
+    ready = data(small_corpus, tmp_path / "cache", task="identity")
+    model = module(decoder="additive", terms="published", sizes={"width": 32, "heads": 2})
+    fit = trainer(tmp_path, limit_train_batches=2)
+    fit.fit(model, datamodule=ready)
+    copied = model.baselines["persistence"]
+    assert copied["published_total"] < 0.02
+    assert float(fit.callback_metrics["val/published_total"]) > 1
+    assert torch.equal(model.network.mean, model.column_mean)
+    total = sum(float(fit.callback_metrics[f"val/published_{t}"]) for t in losses.TERMS)
+    assert total == pytest.approx(float(fit.callback_metrics["val/published_total"]), rel=1e-4)
