@@ -217,7 +217,8 @@ class RadioMaps(L.LightningDataModule):
             by_split[name] = first_of_each(by_split[name], limit) if limit else by_split[name]
         self.splits = Splits(**by_split)
         if (
-            self.trainer is not None
+            stage == "fit"
+            and self.trainer is not None
             and len(self.splits.train) < self.batch_size * self.trainer.world_size
         ):
             raise InputError(

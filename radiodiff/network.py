@@ -159,7 +159,7 @@ class Autoencoder(nn.Module):
         """
         side, scale = (1, self.factor, self.factor), std.clamp_min(1e-4)
         self.analysis.weight.copy_((basis / scale[:, None]).reshape(-1, *side))
-        self.analysis.bias.copy_(-(basis @ mean) / scale)
+        self.analysis.bias.copy_(-basis.sum(1) * mean.mean() / scale)
         self.synthesis.weight.copy_((basis * scale[:, None]).reshape(-1, *side))
         self.synthesis.bias.copy_(mean.mean())
         self.quant.bias[self.latent :] = logvar

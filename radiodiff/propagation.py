@@ -147,7 +147,7 @@ def path_loss(length: np.ndarray, turning: np.ndarray, bends: np.ndarray) -> np.
     """Path loss in dB (positive) of paths with that length (m), turning (rad) and bends."""
     shadow = LEAVING_DB + BEND_DB * np.minimum(bends, MOST_BENDS)
     shadow = shadow + np.interp(turning, TURNING, TURNING_DB)
-    free = ONE_METRE_DB + 10 * EXPONENT * np.log10(np.maximum(length, 1.0))
+    free = ONE_METRE_DB + 10 * EXPONENT * np.log10(np.maximum(length, 0.5))  # half a pixel
     return free + np.where(bends > 0, shadow, 0.0)
 
 

@@ -1,0 +1,187 @@
+"""Corpus, loader and manifest: what they promise, and what they say to bad input."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.shared.errors import InputError
+from radiodiff import corpus, manifest
+from radiodiff.data import RadioMaps
+from radiodiff.png import read_gray
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    corpus.make(root, maps=5, transmitters=2, size=SIZE, cars=5)
+    return root
+
+
+@pytest.fixture
+def root(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "maps"))
+
+
+def loader(root: Path | None, cache: Path, **options) -> RadioMaps:
+    return RadioMaps(str(root) if root else None, str(cache), size=SIZE, batch_size=2, **options)
+
+
+def test_corpus_has_the_layout_and_is_deterministic(made, tmp_path):
+    corpus.make(tmp_path, maps=5, transmitters=2, size=SIZE, cars=5)
+    files = sorted(f.relative_to(made) for f in made.rglob("*.png"))
+    assert len(files) == 5 * (1 + 1 + 3 * 2)
+    assert all((made / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)
+    for file in (made / "gain/DPM").glob("*.png"):
+        gain, lit = read_gray(file), read_gray(made / "png/antennas" / file.name)
+        plan = read_gray(made / "png/buildings_complete" / f"{file.stem.split('_')[0]}.png")
+        assert set(np.unique(plan)) == {0, 255}
+        assert (gain[plan > 0] == 0).all()
+        assert (lit > 0).sum() == 1
+        assert plan[lit > 0].item() == 0
+        assert gain[lit > 0].item() == gain.max()
+
+
+@pytest.mark.parametrize("simulation", ["DPM", "carsDPM"])
+def test_loader_reads_what_was_written(made, tmp_path, simulation):
+    data = loader(made, tmp_path, simulation=simulation)
+    data.setup()
+    whole = next(iter(data.test_dataloader()))
+    assert whole["map"].shape == whole["sight"].shape == (2, 1, SIZE, SIZE)
+    assert whole["map"].amin() >= -1
+    assert whole["map"].amax() <= 1
+    if simulation == "DPM":
+        assert (whole["map"][whole["buildings"]] == -1).all()
+    assert not (whole["sight"] & whole["buildings"]).any()
+    assert data.describe()["sizes"] == {"train": 6, "val": 2, "test": 2}
+
+
+def test_no_city_is_in_two_splits(made, tmp_path):
+    data = loader(made, tmp_path)
+    data.setup()
+    cities = [{s.city for s in members} for members in vars(data.splits).values()]
+    assert sum(map(len, cities)) == 5
+    assert all(not a & b for a, b in itertools.combinations(cities, 2))
+    assert json.loads(data.manifest_file.read_text()).keys() == {"train", "val", "test"}
+    again = loader(made, tmp_path)
+    again.setup()
+    assert again.manifest_file == data.manifest_file
+    assert again.describe()["hash"] == data.describe()["hash"]
+
+
+def test_draws_depend_on_epoch_and_index_alone(made, tmp_path):
+    data = loader(made, tmp_path, crop=32)
+    data.setup()
+    items = data.train_dataloader().dataset
+    assert items[0, 1]["map"].shape == (1, 32, 32)
+    assert (items[0, 1]["map"] == items[0, 1]["map"]).all()
+    assert (items[0, 1]["map"] != items[1, 1]["map"]).any()
+
+
+def test_map_zero_is_in_no_split(root, tmp_path):
+    for part in ("gain/DPM", "png/antennas"):
+        shutil.copy(root / part / "1_0.png", root / part / "0_0.png")
+    data = loader(root, tmp_path)
+    data.setup()
+    assert all(s.city > 0 for members in vars(data.splits).values() for s in members)
+
+
+@pytest.mark.parametrize("folder", ["gain/DPM", "png/buildings_complete", "png/antennas"])
+def test_missing_folder_is_named(root, tmp_path, folder):
+    shutil.rmtree(root / folder)
+    with pytest.raises(InputError, match=f"{folder}: missing"):
+        loader(root, tmp_path).setup()
+
+
+def test_unreadable_map_is_skipped_and_said(root, tmp_path):
+    (root / "gain/DPM/2_1.png").write_bytes(b"no png")
+    data = loader(root, tmp_path)
+    data.setup()
+    assert data.describe()["skipped"] == 1
+    assert "2_1.png" in data.describe()["notes"][0]
+
+
+def test_truncated_map_is_named(root):
+    file = root / "gain/DPM/2_1.png"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"2_1\.png: cannot be read"):
+        read_gray(file)
+
+
+def test_wrong_size_is_named(root, tmp_path):
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(root / "gain/DPM/3_0.png")
+    with pytest.raises(InputError, match=r"3_0\.png: expected 64 x 64 pixels, got \(32, 32\)"):
+        loader(root, tmp_path).setup()
+
+
+def test_missing_buildings_file_is_named(root, tmp_path):
+    (root / "png/buildings_complete/4.png").unlink()
+    with pytest.raises(InputError, match=r"buildings_complete file .*4\.png is missing"):
+        loader(root, tmp_path).setup()
+
+
+def test_gray_rgb_is_taken_and_colour_refused(tmp_path):
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(np.stack([values] * 3, 2)).save(tmp_path / "gray.png")
+    assert (read_gray(tmp_path / "gray.png") == values).all()
+    Image.fromarray(np.stack([values, values, 0 * values], 2)).save(tmp_path / "colour.png")
+    with pytest.raises(InputError, match="got a colour image"):
+        read_gray(tmp_path / "colour.png")
+    Image.fromarray(values.astype(np.uint16) * 256).save(tmp_path / "deep.png")
+    with pytest.raises(InputError, match="expected 8-bit gray"):
+        read_gray(tmp_path / "deep.png")
+
+
+def test_too_few_cities(root, tmp_path):
+    for file in (root / "gain/DPM").glob("[345]_*.png"):
+        file.unlink()
+    with pytest.raises(InputError, match=r"2 cities.*no city is left for training"):
+        loader(root, tmp_path).setup()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"train": [1, 2, 3], "val": [3], "test": [4]}, "city 3 is in train and in val"),
+        ({"train": [1, 2], "val": [3], "test": [9]}, "cities .9. are not in the data"),
+        ({"train": [1]}, "expected an object with train, val and test"),
+        ({"train": [1, 2, 3], "val": [4], "test": []}, "no map in split test"),
+    ],
+)
+def test_bad_manifests(made, tmp_path, content, message):
+    file = tmp_path / "splits.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        loader(made, tmp_path, manifest=str(file)).setup()
+
+
+def test_splits_change_with_the_seed_alone():
+    cities = list(range(1, 101))
+    one, same, other = (manifest.draw(cities, (0.1, 0.2), seed) for seed in (1, 1, 2))
+    assert one == same != other
+    assert {name: len(members) for name, members in one.items()} == {
+        "train": 70,
+        "val": 10,
+        "test": 20,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"simulation": "WinProp"}, "expected one of DPM"),
+        ({"simulation": "IRT2"}, "give data.root"),
+        ({"simulation": "carsDPM"}, "data.cars"),
+        ({"crop": 30}, "multiple of 4"),
+        ({"crop": 128}, "to the size"),
+    ],
+)
+def test_bad_options(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        loader(None, tmp_path, **options)

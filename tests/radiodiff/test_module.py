@@ -1,0 +1,265 @@
+"""The two phases, counted in generator updates, and what each step may touch."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from PIL import Image
+
+from experiments.shared import checkpoints
+from experiments.shared.errors import InputError
+from experiments.shared.schedules import warmup_cosine
+from radiodiff import corpus, infer
+from radiodiff.data import RadioMaps
+from radiodiff.module import RadioDiffVAE
+from radiodiff.network import Autoencoder
+
+# Checkpoints by steps under manual optimization are of after the step, as meant.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*pre-optimization state.*", "ignore:.*exists and is not empty.*"
+)
+WEIGHTS = {"l1": 1.0, "l2": 1.0, "perceptual": 0.0, "kl": 1e-3, "adversarial": 0.5}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("maps")
+    corpus.make(folder, maps=6, transmitters=2, size=64)
+    return folder
+
+
+def module(disc_start: int, **options) -> RadioDiffVAE:
+    torch.manual_seed(0)
+    optimizer = partial(torch.optim.AdamW, lr=1e-3)
+    sizes = {"network": {"width": 4, "blocks": 1}, "discriminator": {"width": 4}}
+    return RadioDiffVAE(
+        WEIGHTS,
+        disc_start=disc_start,
+        optimizer=optimizer,
+        disc_optimizer=optimizer,
+        schedule=partial(warmup_cosine, warmup=2, total=8),
+        **{**sizes, **options},
+    )
+
+
+class Watch(pl.Callback):
+    """Notes after each update what it logged, both parts' weights, the discriminator's calls."""
+
+    def __init__(self):
+        self.logged, self.weights, self.steps, self.judged = [], [], [], []
+
+    def on_train_start(self, trainer, pl_module):
+        self.weights.append(snapshot(pl_module))
+        self.calls = 0
+        pl_module.discriminator.register_forward_hook(self._count)
+
+    def _count(self, *_):
+        self.calls += 1
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        torch.manual_seed(trainer.global_step)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        metrics = trainer.logged_metrics
+        self.logged.append({k: float(v) for k, v in metrics.items() if k.split("/")[0] != "val"})
+        self.weights.append(snapshot(pl_module))
+        self.steps.append(trainer.global_step)
+        self.judged.append(self.calls)
+
+
+def snapshot(found: RadioDiffVAE) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.cat([p.detach().flatten().clone() for p in getattr(found, name).parameters()])
+        for name in ("autoencoder", "discriminator")
+    }
+
+
+def fit(root, folder, found, *, updates: int, resume: Path | None = None) -> Watch:
+    watch = Watch()
+    saved = ModelCheckpoint(
+        folder / "saved", "last", every_n_train_steps=1, enable_version_counter=False
+    )
+    data = RadioMaps(str(root), str(folder), size=64, batch_size=2, crop=32)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=updates,
+        callbacks=[watch, saved],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        log_every_n_steps=1,
+        default_root_dir=folder,
+    )
+    trainer.fit(found, datamodule=data, ckpt_path=resume, weights_only=True)
+    return watch
+
+
+def moved(watch: Watch, part: str) -> list[bool]:
+    return [
+        not torch.equal(a[part], b[part])
+        for a, b in zip(watch.weights, watch.weights[1:], strict=False)
+    ]
+
+
+def test_discriminator_starts_at_the_update_after_disc_start(root, tmp_path):
+    watch = fit(root, tmp_path, module(3), updates=6)
+    assert watch.steps == [1, 2, 3, 4, 5, 6]  # generator updates alone are counted
+    assert moved(watch, "discriminator") == [False, False, False, True, True, True]
+    assert all(moved(watch, "autoencoder"))
+    assert watch.judged == [0, 0, 0, 3, 6, 9]  # before the start it is not even called
+    for row in watch.logged[3:]:
+        assert {"train/real_accuracy", "train/fake_accuracy", "train/adaptive_capped"} <= set(row)
+    assert all("train/adversarial" not in row for row in watch.logged[:3])
+
+
+@pytest.mark.parametrize("stop", [2, 3, 4])
+def test_resume_on_either_side_of_the_start_changes_nothing(root, tmp_path, stop):
+    whole = fit(root, tmp_path / "whole", module(3), updates=6)
+    fit(root, tmp_path / "part", module(3), updates=stop)
+    rest = fit(
+        root, tmp_path / "part", module(3), updates=6, resume=tmp_path / "part/saved/last.ckpt"
+    )
+    assert rest.steps == list(range(stop + 1, 7))
+    for part, expected in whole.weights[-1].items():
+        assert torch.equal(rest.weights[-1][part], expected), part
+    moves = moved(rest, "discriminator")
+    assert moves == [step > 3 for step in rest.steps]
+
+
+def test_total_is_its_weighted_parts(root, tmp_path):
+    watch = fit(root, tmp_path, module(2), updates=5)
+    for row in watch.logged:
+        parts = sum(w * row.get(f"train/{name}", 0.0) for name, w in WEIGHTS.items())
+        assert row["train/total"] == pytest.approx(parts, rel=1e-5, abs=1e-5)
+        assert row["published/total_loss"] == pytest.approx(65_536 * parts, rel=1e-4)
+
+
+def test_discriminator_s_step_leaves_the_autoencoder_alone(root, tmp_path):
+    found = module(0)
+    fit(root, tmp_path, found, updates=1)
+    before = snapshot(found)
+    optimizer = torch.optim.SGD(found.discriminator.parameters(), lr=0.1)
+    maps = torch.rand(2, 1, 64, 64)
+    made = found.autoencoder.decode(found.autoencoder.encode(maps)[0]).detach()
+    found.zero_grad()
+    wrapped = pl.core.optimizer.LightningOptimizer(optimizer)
+    found.toggle_optimizer = found.untoggle_optimizer = lambda _: None
+    found.manual_backward = lambda loss: loss.backward()
+    found.discriminator_step(wrapped, maps, made)
+    after = snapshot(found)
+    assert torch.equal(before["autoencoder"], after["autoencoder"])
+    assert not torch.equal(before["discriminator"], after["discriminator"])
+    assert all(p.grad is None for p in found.autoencoder.parameters())
+
+
+def test_adversarial_gradient_is_that_of_the_plain_formula():
+    """Going through the discriminator once gives what two passes would."""
+    found = module(0)
+    maps = torch.rand(1, 1, 32, 32) * 2 - 1
+    made = found.autoencoder.decode(found.autoencoder.encode(maps)[0])
+    terms = {"l1": (made - maps).abs().mean(), "l2": (made - maps).square().mean()}
+    term, logged = found.adversarial_term(made, terms)
+    last = found.autoencoder.last_weight
+    game = -found.discriminator(made).mean()
+    slopes = [
+        torch.autograd.grad(x, last, retain_graph=True)[0].norm()
+        for x in (terms["l1"] + terms["l2"], game)
+    ]
+    weight = slopes[0] / (slopes[1] + 1e-4)
+    assert float(logged["train/adaptive_weight"]) == pytest.approx(float(weight), rel=1e-4)
+    assert float(term.detach()) == pytest.approx(float((weight * game).detach()), rel=1e-4)
+    parameters = list(found.autoencoder.decoder.parameters())
+    ours = torch.autograd.grad(term, parameters, retain_graph=True)
+    plain = torch.autograd.grad(weight.detach() * game, parameters)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_gradients_are_clipped_before_the_step(root, tmp_path):
+    """With plain descent at rate 1 no update can be longer than the clip norm."""
+    found = module(0, clip=1e-3)
+    found.make_optimizers = (partial(torch.optim.SGD, lr=1.0),) * 2 + (None,)
+    watch = fit(root, tmp_path, found, updates=2)
+    for part in ("autoencoder", "discriminator"):
+        lengths = [
+            float((b[part] - a[part]).norm())
+            for a, b in zip(watch.weights, watch.weights[1:], strict=False)
+        ]
+        assert max(lengths) <= 1e-3 * 1.01
+        assert min(lengths) > 0.5e-3
+
+
+def test_shortcut_starts_training_at_the_patch_pca(root, tmp_path):
+    found = module(9, network={"width": 4, "blocks": 1, "shortcut": True})
+    watch = fit(root, tmp_path, found, updates=1)
+    assert watch.logged[0]["train/l1"] < 0.15  # untrained without: about 0.6
+    assert isinstance(found.autoencoder, Autoencoder)
+
+
+def test_history_survives_a_resume_and_draws_the_published_figures(root, tmp_path):
+    fit(root, tmp_path / "part", module(2), updates=3)
+    found = module(2)
+    fit(root, tmp_path / "part", found, updates=5, resume=tmp_path / "part/saved/last.ckpt")
+    assert [row["step"] for row in found.history] == [1, 2, 3, 4, 5]
+    six = {"total_loss", "kl_loss", "rec_loss", "disc_loss", "overview", "comparison"}
+    assert set(found.figures()) == six
+
+
+def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
+    found = module(0)
+    data = RadioMaps(
+        str(root), str(tmp_path), size=64, batch_size=2, shares=(0.34, 0.34), eval_batch=3
+    )
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    (metrics,) = trainer.test(found, datamodule=data, verbose=False)
+    assert metrics["test/psnr_low"] <= metrics["test/psnr"] <= metrics["test/psnr_high"]
+    named = {name.removeprefix("test/") for name in metrics}
+    assert {"bits_per_pixel", "active", "latent_std_2", "psnr_noise_0.1"} <= named
+    assert {"constant", "down_up", "patch_pca"} < set(found.baselines)
+    assert any(name.startswith("jpeg_q") for name in found.baselines)
+    assert all(set(values) <= named for values in found.baselines.values())
+    pca, worse = found.baselines["patch_pca"], found.baselines["constant"]
+    assert pca["psnr"] > worse["psnr"]
+    assert set(found.figures()) == {"reconstruction", "latents"}
+
+
+def test_infer_encodes_decodes_reconstructs_and_samples(root, tmp_path, monkeypatch, capsys):
+    fit(root, tmp_path, module(9), updates=1)
+    checkpoint = torch.load(tmp_path / "saved/last.ckpt", weights_only=True)
+    checkpoint["class"] = checkpoints.class_name(RadioDiffVAE)
+    torch.save(checkpoint, tmp_path / "saved/last.ckpt")
+
+    def run(*words: str) -> None:
+        command = [words[0], "--checkpoint", str(tmp_path / "saved/last.ckpt"), *words[1:]]
+        monkeypatch.setattr("sys.argv", ["infer", *command])
+        infer.main()
+
+    maps, out = str(root / "gain/DPM"), tmp_path / "out"
+    run("encode", maps, str(out / "latents"))
+    latents = np.load(out / "latents/1_0.npz")
+    assert latents["mean"].shape == (3, 16, 16)
+    assert latents["scale"].shape == latents["shift"].shape == (3,)
+    run("decode", str(out / "latents"), str(out / "decoded"))
+    run("reconstruct", str(root / "gain/DPM/1_0.png"), str(out / "one.png"))
+    decoded, one = (np.asarray(Image.open(out / n)) for n in ("decoded/1_0.png", "one.png"))
+    assert np.abs(decoded.astype(int) - one).max() <= 1
+    assert "PSNR" in capsys.readouterr().out
+    run("sample", str(out / "samples"), "--count", "2", "--size", "64")
+    assert len(list((out / "samples").glob("*.png"))) == 2
+    with pytest.raises(InputError, match=r"expected a \.png file"):
+        run("encode", str(tmp_path / "nothing"), str(out))
+    shutil.copy(root / "gain/DPM/1_0.png", tmp_path / "broken.npz")
+    with pytest.raises(InputError, match="expected latents"):
+        run("decode", str(tmp_path / "broken.npz"), str(out))
