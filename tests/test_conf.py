@@ -52,7 +52,7 @@ def test_weights_and_terms_have_the_same_names(choice: str, tmp_path: Path):
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_sweep_names_what_there_is(sweep: str, tmp_path: Path):
-    experiment = next(name for name in CHOICES if sweep.startswith(name))
+    experiment = next(name for name in CHOICES if sweep.startswith(name.rsplit("_", 1)[0]))
     config = configuration(f"+exp={experiment}", f"+sweep={sweep}", folder=tmp_path)
     assert config.hydra.mode.name == "MULTIRUN"
     for key, values in config.hydra.sweeper.params.items():
