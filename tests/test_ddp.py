@@ -14,7 +14,7 @@ SMOKE = ("+debug=smoke", "trainer.log_every_n_steps=1")
 @pytest.mark.slow
 def test_two_processes_equal_one_on_the_same_global_batch(tmp_path: Path):
     """Noise is switched off: it is drawn per rank, so that ranks differ as they should."""
-    words = ("+exp=creative_agent", *SMOKE, "model.noise=0", "model.dropout=0")
+    words = ("+exp=creative_agent", *SMOKE, "model.noise=0")
     two = command(*words, "strategy=cpu_ddp2", "data.batch_size=1", f"hydra.run.dir={tmp_path}/two")
     assert two.returncode == 0, two.stderr
     one = command(*words, "data.batch_size=2", f"hydra.run.dir={tmp_path}/one")
