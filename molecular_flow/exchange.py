@@ -83,14 +83,15 @@ def run(
 
 def round_trips(walkers: Tensor) -> Tensor:
     """Journeys bottom - top - bottom in walkers (F, T, L): the walker at each rung over time."""
-    top = torch.zeros(walkers.shape[1:], dtype=torch.bool)  # by walker: it has been at the top
+    # By walker: 0 has not been at the bottom yet, 1 is on its way up, 2 on its way down.
+    way = torch.zeros(walkers.shape[1:], dtype=torch.long)
     ladders = torch.arange(walkers.shape[2])
     trips = torch.zeros((), dtype=torch.long)
     for frame in walkers:
         low, high = frame[0], frame[-1]
-        trips += top[low, ladders].sum()
-        top[low, ladders] = False
-        top[high, ladders] = True
+        trips += (way[low, ladders] == 2).sum()
+        way[low, ladders] = 1
+        way[high, ladders] = torch.where(way[high, ladders] == 1, 2, way[high, ladders])
     return trips
 
 

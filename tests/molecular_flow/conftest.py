@@ -14,7 +14,9 @@ def dipeptide():
 
 @pytest.fixture(scope="session")
 def tiny_plan() -> Plan:
-    return Plan(temperatures=(300.0, 450.0), ladders=8, frames=12, equilibrate_ps=0.4)
+    return Plan(
+        temperatures=(300.0, 450.0), ladders=8, frames=12, spacing_ps=0.04, equilibrate_ps=0.2
+    )
 
 
 @pytest.fixture(scope="session")

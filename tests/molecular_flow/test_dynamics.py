@@ -85,13 +85,13 @@ def test_mapped_swaps_find_the_populations_of_a_double_well():
         if not inverse:
             return x + 0.2 * torch.tanh(x), (1 + 0.2 / torch.cosh(x) ** 2).log()
         y = x.clone()
-        for _ in range(60):
+        for _ in range(25):
             y = x - 0.2 * torch.tanh(y)
         return y, -(1 + 0.2 / torch.cosh(y) ** 2).log()
 
-    toy = Toy(potential, bent, (1.0, 8.0), pairs=2000)
+    toy = Toy(potential, bent, (1.0, 8.0), pairs=1000)
     toy.x += 1.0  # all in the right-hand, higher well
-    for _ in range(400):
+    for _ in range(200):
         toy.swap()
         toy.walk(3, 0.4)
     grid = torch.linspace(-2.5, 2.5, 5001).double()
@@ -112,7 +112,7 @@ def test_rotation_turns_one_torsion_alone(dipeptide, noisy):
         moved = torch.zeros(len(noisy), 23, dtype=torch.bool)
         moved[:, tree.moved_by(torsion)] = True
         axis = torch.tensor([[torsion.grand, torsion.parent]]).expand(len(noisy), 2)
-        turned = rotate(noisy, axis, moved, torch.full((len(noisy),), 0.7).double())
+        turned = rotate(noisy, axis, moved, torch.full((len(noisy),), 0.7, dtype=noisy.dtype))
         change = wrap(coordinates.encode(turned)[0] - before)
         change[:, 56 + row] -= 0.7
         assert change.abs().max() < 1e-9
