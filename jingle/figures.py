@@ -39,7 +39,13 @@ def latents(pieces: dict[str, Tensor]) -> Figure:
     for axis, (name, piece) in zip(axes, pieces.items(), strict=True):
         extent = (0, piece.shape[1] / RATE, 0, len(piece))
         image = axis.imshow(
-            piece.cpu().numpy(), aspect="auto", extent=extent, vmin=-3, vmax=3, cmap="coolwarm"
+            piece.cpu().numpy(),
+            aspect="auto",
+            origin="lower",
+            extent=extent,
+            vmin=-3,
+            vmax=3,
+            cmap="coolwarm",
         )
         axis.set(title=name, ylabel="channel")
         axis.grid(False)
@@ -57,7 +63,9 @@ def spectrograms(pieces: dict[str, Tensor], rate: int) -> Figure:
         power = torch.stft(wave, 1024, 256, window=window, return_complex=True).abs().square()
         level = 10 * torch.log10(power / power.amax().clamp_min(1e-12) + 1e-8)
         extent = (0, len(wave) / rate, 0, rate / 2000)
-        image = axis.imshow(level.numpy(), aspect="auto", extent=extent, vmin=-80, vmax=0)
+        image = axis.imshow(
+            level.numpy(), aspect="auto", origin="lower", extent=extent, vmin=-80, vmax=0
+        )
         axis.set(title=name, ylabel="kHz")
         axis.grid(False)
     axes[-1].set_xlabel("seconds")
