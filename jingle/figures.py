@@ -21,6 +21,7 @@ def masks(m: Tensor, n: Tensor) -> Figure:
         image = axis.imshow(
             mask.cpu().numpy(),
             aspect="auto",
+            origin="lower",
             extent=extent,
             vmin=0,
             vmax=1,
