@@ -40,19 +40,27 @@ def psnr(made: Tensor, maps: Tensor) -> Tensor:
     return -10 * (made - maps).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
 
 
-def window(size: int = 11, sigma: float = 1.5) -> Tensor:
+def window(side: int, size: int = 11, sigma: float = 1.5) -> Tensor:
+    """(side - size + 1, side): a Gaussian window at each place, as a matrix to multiply by.
+
+    In double precision matrices are an order faster on a CPU than convolutions.
+    """
     x = torch.arange(size, dtype=torch.float64) - size // 2
     bell = (-x.square() / (2 * sigma**2)).exp()
-    return bell / bell.sum()
+    places = torch.arange(side - size + 1)[:, None]
+    matrix = torch.zeros(side - size + 1, side, dtype=torch.float64)
+    return matrix.scatter(
+        1, places + torch.arange(size), (bell / bell.sum()).expand(len(places), -1)
+    )
 
 
 def structure(made: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part; Gaussian window of 11, data range 1, no padding."""
     a, b = made.double(), maps.double()
-    bell = window().to(a.device)
+    down, across = (window(side).to(a.device) for side in a.shape[-2:])
 
     def blur(x: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(x, bell[None, None, None]), bell[None, None, :, None])
+        return down @ x @ across.T
 
     mean_a, mean_b = blur(a), blur(b)
     var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
