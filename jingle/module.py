@@ -248,10 +248,18 @@ class CreativeAgent(pl.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         every = self.hparams.heard_every
         due = bool(every) and self.validations % every == 0 and not self.trainer.sanity_checking
-        self.evaluate(batch, batch_idx, heard=self.hparams.heard if due else 0)
+        self.evaluate(batch, batch_idx, heard=self.to_hear() if due else 0)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self.evaluate(batch, batch_idx, heard=self.hparams.heard)
+        self.evaluate(batch, batch_idx, heard=self.to_hear())
+
+    def to_hear(self) -> int:
+        """How many pairs to decode: none where decoded audio means nothing, and then it says so."""
+        if self.hparams.heard and not self.trainer.datamodule.codec.meaningful:
+            if not self.mask_means:  # at the first batch
+                self.print("rhythm, harmony and mel distance not measured: the codec is untrained")
+            return 0
+        return self.hparams.heard
 
     def on_validation_epoch_end(self) -> None:
         self.validations += not self.trainer.sanity_checking

@@ -29,7 +29,7 @@ PUBLISHED = {
 class Humming:
     """A codec whose sound follows its latents, differentiably."""
 
-    meaningful, identity, note = False, "humming", ""
+    meaningful, identity, note = True, "humming", ""
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         loud = latents.mean(1, keepdim=True).repeat_interleave(320, -1)
@@ -255,6 +255,16 @@ def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
     sound, rate = module.audio()["output"]
     assert sound.shape == (1, 80 * 320)
     assert rate == 24_000
+
+
+def test_an_untrained_codec_is_not_listened_to(tmp_path, capsys):
+    module, pairs = agent(heard=3), Pairs()
+    pairs.codec.meaningful = False
+    trainer = fit(module, tmp_path, pairs=pairs)
+    (found,) = trainer.test(module, datamodule=pairs, verbose=False)
+    assert "test/rhythm_f1" not in found
+    assert "test/blend_distance" in found
+    assert capsys.readouterr().out.count("not measured: the codec is untrained") == 1
 
 
 def test_statistics_travel_with_the_checkpoint_and_the_codec_does_not(tmp_path):
