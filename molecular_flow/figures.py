@@ -129,7 +129,7 @@ def torsion_marginals(angles: dict[str, Tensor], names: list[str]) -> Figure:
     for k, (axis, name) in enumerate(zip(axes, names, strict=False)):
         for which, values in angles.items():
             degrees = ((torch.rad2deg(values[:, k]) + 180) % 360 - 180).tolist()
-            axis.hist(degrees, 60, (-180, 180), density=True, histtype="step",
+            axis.hist(degrees, 60, range=(-180, 180), density=True, histtype="step",
                       color=COLOURS[which], label=which)  # fmt: skip
         axis.set(title=name, xlabel="degrees", xticks=[-180, 0, 180])
     axes[0].legend()
@@ -147,7 +147,7 @@ def ramachandran(
               "target": f"simulated, {pair[1]:g} K"}  # fmt: skip
     for axis, (which, values) in zip(axes, angles.items(), strict=True):
         phi, psi = (((torch.rad2deg(values[:, k]) + 180) % 360 - 180).tolist() for k in plane)
-        axis.hist2d(phi, psi, 48, [[-180, 180], [-180, 180]], cmin=1, cmap="viridis")
+        axis.hist2d(phi, psi, 48, range=[[-180, 180], [-180, 180]], cmin=1, cmap="viridis")
         axis.set(title=titles[which], xlabel="phi of residue 2, degrees")
         axis.set_xticks([-180, -90, 0, 90, 180])
     axes[0].set_ylabel("psi of residue 1, degrees")
