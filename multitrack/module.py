@@ -197,6 +197,9 @@ class Multitrack(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self._log_scores("test")
+        if self.rows and self.trainer.is_global_zero:
+            task, rows = next(iter(self.rows.items()))
+            print(f"activity by track ({task}):\n{figures.table(rows, PREDICTORS)}", flush=True)
 
     def _log_scores(self, split: str) -> None:
         """Metrics of the headline task under their plain names, of the others under the task's."""
