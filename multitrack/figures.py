@@ -91,7 +91,7 @@ def canvas(
                         )
                     )
                     # Full-frame clips share a corner: labels stand side by side.
-                    step = size[0] * 0.085 * (track % 6)
+                    step = size[0] * 0.085 * (track % 6) if left < 1 else 8
                     axis.text(left + step, top + 8, f"V{track + 1}", fontsize=6, va="top")
     return figure
 
