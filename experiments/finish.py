@@ -20,6 +20,7 @@ from experiments.callbacks.guard import Diverged
 from experiments.callbacks.interrupt import Interrupted
 from experiments.callbacks.objective import Objective
 from experiments.callbacks.speed import Speed
+from experiments.shared import checkpoints
 
 PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "numpy")
 
@@ -61,9 +62,9 @@ def test(trainer: pl.Trainer, module, datamodule, config: DictConfig) -> dict[st
             enable_progress_bar=sys.stderr.isatty(),
             default_root_dir=config.trainer.default_root_dir,
         )
-    trainer.test(
-        module, datamodule=datamodule, ckpt_path=best or None, weights_only=True, verbose=False
-    )
+    if best:  # by hand: trainer.test(ckpt_path=...) would put the callbacks back to that step, too
+        module.load_state_dict(checkpoints.read(Path(best))["state_dict"])
+    trainer.test(module, datamodule=datamodule, verbose=False)
     return scalars(trainer.callback_metrics)
 
 
