@@ -62,7 +62,7 @@ def test_excess_is_zero_for_the_perfect_map_and_positive_otherwise():
         x = y * (-log_scale).exp()
         return BETAS[0] * x[:, 0] ** 2 / 2 + log_scale - BETAS[1] * y[:, 0] ** 2 / 2
 
-    best = torch.tensor(math.log(2) / 2).double()
+    best = torch.tensor(math.log(2) / 2, dtype=torch.float64)
     assert losses.excess(works(x, best), back(y, best)).abs() < 1e-12
     assert losses.variance(works(x, best), back(y, best)).abs() < 1e-12
     for off in (-0.3, 0.3):
