@@ -91,10 +91,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     options = vars(parser.parse_args())
-    out, begin = options.pop("out"), time.perf_counter()
+    out, begin, busy = options.pop("out"), time.perf_counter(), time.process_time()
     count = make(out, **options)
-    seconds = time.perf_counter() - begin
-    print(f"{count} radio maps in {out}, {seconds:.1f} s, {count / seconds:.1f} maps/s")
+    seconds, busy = time.perf_counter() - begin, time.process_time() - busy
+    print(f"{count} radio maps in {out}, {seconds:.1f} s, {count / seconds:.1f} maps/s", end="")
+    print(f" ({count / busy:.1f} a processor second)" if options["workers"] == 1 else "")
 
 
 if __name__ == "__main__":
