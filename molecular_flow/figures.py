@@ -11,8 +11,8 @@ from experiments.shared.plots import new_figure
 PANELS = (
     "total",
     "excess",
-    "forward",
-    "inverse",
+    "forward_work",
+    "inverse_work",
     "forward_energy",
     "inverse_energy",
     "forward_log_det",
@@ -24,19 +24,19 @@ COLOURS = {"source": "tab:blue", "moved": "tab:orange", "target": "tab:red", "fo
 
 def loss_panels(
     history: dict[str, list[float]],
-    floor: tuple[float, float] | None,
+    floor: tuple[float, float],
+    free_energy: float,
     pair: tuple[float, float],
 ) -> Figure:
     """Total; both directions; beta U of both; log |det J| of both, over epochs.
 
-    `floor`: the least that the forward and the inverse loss can be. Losses are drawn as height
-    above it on a symmetric logarithmic axis, epochs on a logarithmic one, and the two directions of
-    the lower panels on axes of their own, so that start and end both show.
+    `floor`: the least that the forward and the inverse loss can be; `free_energy`: the mean work of
+    a perfect map, kT. Losses are drawn as height above the floor, frame by frame (so that the noise
+    of the frames' own energies is out), on a symmetric logarithmic axis; epochs on a logarithmic
+    one, and the two directions' energies on axes of their own: start and end both show.
     """
     figure, axes = new_figure(2, 2, size=(5.6, 3.8))
     epochs = history.get("train/epoch", [])
-    floors = floor or (0.0, 0.0)
-    above = "above the floor" if floor else ""
     figure.suptitle(f"{pair[0]:g} K to {pair[1]:g} K, training batches")
 
     def draw(axis, name, label, shift=0.0, sign=1):
@@ -45,18 +45,19 @@ def loss_panels(
         axis.plot(epochs[: len(values)], values, lw=0.6, alpha=0.35, color=colour)
         axis.plot(epochs[: len(values)], smooth(values), lw=1.6, color=colour, label=label)
 
-    draw(axes[0], "total", "training", sum(floors))
+    draw(axes[0], "excess", "training")
     if history.get("val/epoch"):
         axes[0].plot(history["val/epoch"], history["val/excess"], color="tab:green", lw=1.6,
                      marker="o", ms=3, label="held-out ladder")  # fmt: skip
-    for name, least in zip(("forward", "inverse"), floors, strict=True):
-        draw(axes[1], name, f"{name}, floor {least:.1f}", least)
-    axes[0].set_title(f"total loss {above} of {sum(floors):.1f}" if floor else "total loss")
-    axes[1].set_title(f"losses of both directions {above}")
+    for name, least, work in zip(
+        ("forward", "inverse"), floor, (free_energy, -free_energy), strict=True
+    ):
+        draw(axes[1], f"{name}_work", f"{name}, floor {least:.1f}", work)
+    axes[0].set_title(f"total loss above its floor of {sum(floor):.1f}")
+    axes[1].set_title("losses of both directions above their floors")
     for axis in axes[:2]:
-        if floor:
-            axis.set_yscale("symlog", linthresh=0.3)
-            axis.axhline(0, color="black", lw=1, ls="--", label="floor: a perfect map")
+        axis.set_yscale("symlog", linthresh=0.3)
+        axis.axhline(0, color="black", lw=1, ls="--", label="floor: a perfect map")
         axis.set_ylabel("nats")
         axis.legend()
     draw(axes[3], "forward_log_det", "forward: log|det J|")

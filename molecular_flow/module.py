@@ -184,6 +184,8 @@ class MolecularFlow(L.LightningModule):
         values |= {
             "train/total": total.detach(),
             "train/excess": excess,
+            "train/forward_work": ahead["work"].detach().mean(),
+            "train/inverse_work": back["work"].detach().mean(),
             "train/forward_energy": ahead["energy"].detach().mean(),
             "train/inverse_energy": back["energy"].detach().mean(),
             "train/forward_log_det": ahead["log_det"].detach().mean(),
@@ -323,11 +325,11 @@ class MolecularFlow(L.LightningModule):
         """Loss panels, acceptance, energies and torsions of the last validation's first batch."""
         low, high = self.pair
         pair = f"{low:g}_{high:g}"
-        # A weighted total has no floor that means anything.
-        unweighted = self.weights["forward"] == self.weights["inverse"] == 1
-        plain = unweighted and not self.weights["variance"]
-        floor = self.trainer.datamodule.floor(self.betas) if plain else None
-        found = {f"loss_curves_{pair}": figures.loss_panels(self.history, floor, self.pair)}
+        data = self.trainer.datamodule
+        panels = figures.loss_panels(
+            self.history, data.floor(self.betas), data.free_energy, self.pair
+        )
+        found = {f"loss_curves_{pair}": panels}
         found[f"acceptance_{pair}"] = figures.acceptance_curve(self.history, self.baselines)
         if self._example:
             found[f"energies_{pair}"] = figures.energy_histograms(self._example, self.pair)
