@@ -6,34 +6,46 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.suite import EXPERIMENTS, command
+from experiments.run import build, settle
+from tests.suite import EXPERIMENTS, command, configuration
 
 SMOKE = ("+debug=smoke", "trainer.log_every_n_steps=1")
 
 
+def generator(state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """All of the generator's weights in one row."""
+    return torch.cat([v.flatten() for name, v in state.items() if name.startswith("generator")])
+
+
 @pytest.mark.slow
 def test_two_processes_equal_one_on_the_same_global_batch(tmp_path: Path):
-    """Noise is switched off: it is drawn per rank, so that ranks differ as they should.
+    """One update is the same but for rounding, which a gate at its threshold magnifies.
 
-    With plain gradient descent for the generator: Adam's first steps are the gradients' signs, which
-    rounding turns round wherever a gradient is nearly zero.
+    Noise is off: it is drawn per rank, so that ranks differ as they should. Plain gradient descent,
+    because Adam's first step is the gradients' signs, which rounding turns round near zero.
     """
     plain = ("model.optimizer._target_=torch.optim.SGD", "model.optimizer.lr=0.05")
-    words = ("+exp=creative_agent", *SMOKE, "model.noise=0", *plain)
-    halves = ("strategy=cpu_ddp2", "smoke.data.batch_size=1")
-    two = command(*words, *halves, f"hydra.run.dir={tmp_path}/two")
+    words = (
+        "+exp=creative_agent",
+        *SMOKE,
+        "model.noise=0",
+        "trainer.limit_train_batches=1",
+        *plain,
+    )
+    whole, halves = "smoke.data.batch_size=2", "smoke.data.batch_size=1"
+    two = command(*words, halves, "strategy=cpu_ddp2", f"hydra.run.dir={tmp_path}/two")
     assert two.returncode == 0, two.stderr
-    one = command(*words, "smoke.data.batch_size=2", f"hydra.run.dir={tmp_path}/one")
+    one = command(*words, whole, f"hydra.run.dir={tmp_path}/one")
     assert one.returncode == 0, one.stderr
 
-    weights = [
-        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for name in ("one", "two")
-    ]
-    for name, value in weights[0].items():
-        if name.startswith("adversary"):
-            continue
-        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=1e-4, msg=name)
+    config = configuration(*words, whole, folder=tmp_path)
+    before = generator(build(settle(config, tmp_path))[0].state_dict())
+    first, second = (
+        generator(torch.load(path, weights_only=True)["state_dict"]) - before
+        for path in (tmp_path / name / "checkpoints" / "last.ckpt" for name in ("one", "two"))
+    )
+    assert first.norm() > 0.01
+    assert (second - first).norm() < 0.02 * first.norm()
 
 
 @pytest.mark.slow
