@@ -79,6 +79,18 @@ def test_a_signal_saves_and_the_run_goes_on(whole, tmp_path: Path, step: int, si
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
 
 
+def test_a_checkpoint_by_steps_at_the_end_of_an_epoch_resumes(whole, tmp_path: Path):
+    words = ("+exp=creative_agent", "+debug=smoke", "test=false")
+    by_steps = (
+        "callbacks.last.every_n_epochs=null",
+        "+callbacks.last.every_n_train_steps=2",
+        "callbacks.last.save_on_train_epoch_end=false",
+    )
+    run(tmp_path, *words, *by_steps, "trainer.max_epochs=1")
+    run(tmp_path, *words, *by_steps, "trainer.max_epochs=2")
+    assert_equal_runs(whole, tmp_path)
+
+
 @pytest.mark.slow
 def test_kill_nine_loses_no_more_than_the_epoch(whole, tmp_path: Path):
     words = ["+exp=creative_agent", "+debug=smoke", *LONGER]
