@@ -12,10 +12,11 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.callbacks.figures import Figures
 from experiments.callbacks.guard import Diverged
 from experiments.callbacks.interrupt import Interrupted
 from experiments.callbacks.objective import Objective
@@ -56,7 +57,7 @@ def test(trainer: pl.Trainer, module, datamodule, config: DictConfig) -> dict[st
             inference_mode=config.trainer.inference_mode,
             limit_test_batches=config.trainer.limit_test_batches,
             logger=trainer.logger,
-            callbacks=[c for c in trainer.callbacks if type(c).__module__.endswith("progress")],
+            callbacks=[c for c in trainer.callbacks if isinstance(c, (Figures, ProgressBar))],
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),

@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class Figures(pl.Callback):
-    """Calls the module's `figures()` and `audio()` after validation 1, 2, 4, 8, ... and at the end.
+    """Calls the module's `figures()` and `audio()` after validation 1, 2, 4, 8, ..., fit and test.
 
     Drawing costs seconds and the early changes are the ones to see, hence the doubling. Also drawn
     when the run is stopped, by a signal or by divergence.
@@ -25,6 +25,9 @@ class Figures(pl.Callback):
             self.draw(trainer, pl_module)
 
     def on_fit_end(self, trainer, pl_module) -> None:
+        self.draw(trainer, pl_module)
+
+    def on_test_end(self, trainer, pl_module) -> None:
         self.draw(trainer, pl_module)
 
     def on_exception(self, trainer, pl_module, exception) -> None:
