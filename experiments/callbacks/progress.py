@@ -43,8 +43,8 @@ class Moment:
         return {name: float(seen[tag]) for name, tag in self.watch.items() if tag in seen}
 
     def line(self, trainer) -> str:
-        parts = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs or '-'}"]
-        parts.append(f"step {trainer.global_step}")
+        epoch, step = trainer.current_epoch + 1, trainer.global_step
+        parts = [f"epoch {of(epoch, trainer.max_epochs)}", f"step {of(step, trainer.max_steps)}"]
         for name, value in self.values(trainer).items():
             first = self.first.setdefault(name, value)
             change = (
@@ -59,6 +59,11 @@ class Moment:
         if self.start < done < 1:
             parts.append(f"{clock(spent * (1 - done) / (done - self.start))} left")
         return "  ".join(parts)
+
+
+def of(count: int, total: int | None) -> str:
+    """As 3/20, or 3 where no total is set (None or -1)."""
+    return f"{count}/{total}" if total and total > 0 else str(count)
 
 
 def share_done(trainer) -> float:
