@@ -105,7 +105,11 @@ def train(config: DictConfig, folder: Path) -> float | None:
         metrics = finish.scalars(trainer.callback_metrics)
     if not trainer.is_global_zero:
         # Lightning kills rank 0 if another rank ends with an error, before it could write all this.
-        os._exit(1 if finish.status_of(error) == "failed" else 0)
+        failed = finish.status_of(error) == "failed"
+        if failed:
+            traceback.print_exception(error)
+            sys.stderr.flush()
+        os._exit(1 if failed else 0)
     seconds = time.monotonic() - start
     objective = finish.summarise(
         trainer, module, datamodule, config, folder, metrics=metrics, seconds=seconds, error=error
