@@ -25,6 +25,7 @@ SILENCED = (
     ".*does not have many workers.*",
     ".*smaller than the logging interval.*",
     ".*callbacks used to create the checkpoint.*",
+    ".*sync_dist=True.*",  # torchmetrics has reduced what is logged
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*no pre-optimization state was saved.*",  # checkpoints by steps: of after the step, as meant
 )

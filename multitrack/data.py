@@ -170,8 +170,8 @@ class WholeEdits(Dataset):
     def __init__(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...], window: int):
         self.pairs = [
             (edit, heldout, number)
+            for number, task in enumerate(chosen)  # so that each rank has edits of every task
             for edit, heldout in edits
-            for number, task in enumerate(chosen)
             if edit.hearing is not None or not task.driven
         ]
         self.chosen, self.window = chosen, window

@@ -218,14 +218,10 @@ class Multitrack(pl.LightningModule):
                     if not np.isfinite(value):
                         continue
                     if predictor == "model":
-                        self.log(f"{split}/{prefix}{name}", value, rank_zero_only=True)
+                        self.log(f"{split}/{prefix}{name}", value)
                     else:
                         self.baselines.setdefault(predictor, {})[prefix + name] = value
-            self.log(
-                f"{split}/{prefix}excess",
-                excess(found["model"], found["persistence"]),
-                rank_zero_only=True,
-            )
+            self.log(f"{split}/{prefix}excess", excess(found["model"], found["persistence"]))
             self.baselines["persistence"][f"{prefix}excess"] = 1.0
             self.baselines["linear"][f"{prefix}excess"] = excess(
                 found["linear"], found["persistence"]
@@ -240,13 +236,13 @@ class Multitrack(pl.LightningModule):
         draws = metrics.bootstrap(rows)
         for name in COMPARED:
             low, high = np.nanpercentile(draws[name][:, 0], (2.5, 97.5))
-            self.log(f"test/{prefix}{name}_low", float(low), rank_zero_only=True)
-            self.log(f"test/{prefix}{name}_high", float(high), rank_zero_only=True)
+            self.log(f"test/{prefix}{name}_low", float(low))
+            self.log(f"test/{prefix}{name}_high", float(high))
             sign = 1 if name.startswith(metrics.HIGHER) else -1
             for number, baseline in ((1, "persistence"), (2, "linear")):
                 lead = sign * (draws[name][:, 0] - draws[name][:, number])
                 low = float(np.nanpercentile(lead, 2.5))
-                self.log(f"test/{prefix}{name}_lead_{baseline}_low", low, rank_zero_only=True)
+                self.log(f"test/{prefix}{name}_lead_{baseline}_low", low)
 
     def configure_optimizers(self) -> dict | torch.optim.Optimizer:
         optimizer = self.optimizer(self.parameters())
