@@ -33,6 +33,11 @@ def prior(example: dict[str, Tensor], typical: Tensor) -> Tensor:
     return typical.expand_as(example["past"])
 
 
+def previous(true: Tensor, first: Tensor) -> Tensor:
+    """The frame before, of (T, K, 9); the very first frame is `first`'s."""
+    return torch.cat([first[:1], true[:-1]])
+
+
 def typical(values: np.ndarray) -> np.ndarray:
     """(K, 9) from training frames (T, K, 9): activity's rate, asset's mode, geometry's medians."""
     out = np.zeros(values.shape[1:], np.float32)

@@ -89,6 +89,11 @@ def _mean(value: Tensor, score: Tensor) -> Tensor:
 
 
 def column_statistics(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (K, 7) over frames (T, K, 9), inactive ones included, as published."""
+    """Mean and deviation (K, 7) over frames (T, K, 9), inactive ones included, as published.
+
+    A column that never changes has deviation 1 (as scikit-learn's StandardScaler has it).
+    """
     columns = values[..., 2:].to(torch.float64)
-    return columns.mean(0).float(), columns.std(0, unbiased=False).clamp_min(1e-6).float()
+    deviation = columns.std(0, unbiased=False)
+    deviation = torch.where(deviation > 1e-6, deviation, 1.0)
+    return columns.mean(0).float(), deviation.float()
