@@ -258,7 +258,7 @@ class MultitrackData(pl.LightningDataModule):
             return folder
         settings = {
             "timelines": {split: self.timelines.get(split, 0) for split in SPLITS},
-            "styles": self.styles, "seconds": list(self.seconds), "seed": 0, "version": 1,
+            "styles": self.styles, "seconds": list(self.seconds), "seed": 0, "version": 2,
         }  # fmt: skip
         make = partial(
             corpus.write, counts=settings["timelines"], styles=self.styles, seconds=self.seconds

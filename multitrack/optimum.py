@@ -61,7 +61,7 @@ def least_entropy(kind: np.ndarray, classes: int, weight: np.ndarray) -> float:
     many tracks are of each class, so frames alike in that share one g. What is found is the lowest
     point to about 1e-5: where a class is certain, the lowest lies at infinity.
     """
-    frames, tracks = kind.shape
+    tracks = kind.shape[1]
     chosen = np.eye(classes)[kind]  # (F, K, J)
     counts, group = np.unique(chosen.sum(1), axis=0, return_inverse=True)
     mass = np.bincount(group.ravel(), weight)  # of each group of frames

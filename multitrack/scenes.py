@@ -136,7 +136,8 @@ def cameras(edit: Edit, world: World, speakers: int) -> None:
     style, rng = edit.style, edit.rng
     mics = [edit.source(f"{NAMES[i % 2]} {i}", *_camera(edit, i)) for i in range(speakers)]
     wide = edit.source(NAMES[3], 3840, 2160)
-    cuts: list[tuple[int, int, int]] = []  # tick, what is shown (-1: wide), tick when decided
+    # Tick, what is shown (-1: wide), tick when decided (None: by chance, when it happens).
+    cuts: list[tuple[int, int, int | None]] = []
     for turn in world.turns:
         at = max(turn.start + style.lag, (cuts[-1][0] + style.min_shot) if cuts else 0)
         if not cuts:
@@ -146,14 +147,14 @@ def cameras(edit: Edit, world: World, speakers: int) -> None:
         cuts.append((at, turn.speaker, turn.start))
         if rng.random() < style.wide_share and turn.end - at > style.wide_length + style.min_shot:
             into = at + style.min_shot
-            cuts.append((into, -1, into))
+            cuts.append((into, -1, None))
             cuts.append((into + style.wide_length, turn.speaker, into))
     cuts.append((edit.ticks, -2, edit.ticks))
     first = _Shot()
     for (at, who, decided), (until, _, ended) in itertools.pairwise(cuts):
         returns = who == -1  # the end of a wide shot is known when it begins
-        known = (decided if decided < at and not _from_turn(world, decided) else None, decided,
-                 at if returns else None, ended)  # fmt: skip
+        early = decided is not None and decided < at and not _from_turn(world, decided)
+        known = (decided if early else None, decided, at if returns else None, ended)
         if who == 0 or not style.cover:
             first.close(edit, mics[0], at)
         if who == 0 or (style.cover and first.start is None):
@@ -249,7 +250,8 @@ def stickers(edit: Edit, world: World) -> None:
                 "x": round(0.5 * ((track % 3) - 1), 3),
                 "y": round(0.35 * ((track % 4) / 1.5 - 1), 3),
             }
-            if not edit.put(track, at, end, media, kind, motion, (before, before, at, at), "R8"):
+            # No signal tells of stickers: only those below do.
+            if not edit.put(track, at, end, media, kind, motion, (before, None, at, None), "R8"):
                 break
             if rng.random() > style.chain:
                 break
@@ -343,7 +345,7 @@ def bug(edit: Edit, world: World) -> None:
     for start in range(0, edit.ticks, period):
         media = edit.source("logo", 300, 300, "still")
         before = max(0, start - period)
-        known = (before if start else None, before, start, start)
+        known = (before if start else None, None, start, None)
         shape: dict[str, Ramp] = {"scale": 40.0, "x": 0.42 * edit.width / 300, "y": -1.5}
         edit.put(13, start, start + period * 3 // 5, media, "still", shape, known, "R7")
 
