@@ -22,7 +22,7 @@ from tqdm import tqdm
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
-from multitrack import baselines, corpus, losses, tasks, xmeml
+from multitrack import baselines, corpus, losses, metrics, tasks, xmeml
 from multitrack.augment import augment
 from multitrack.drivers import Hearing, listen, read_signals
 from multitrack.state import States, states
@@ -130,7 +130,8 @@ class Windows(Dataset):
             values, mirrored = augment(values[first : start + self.window + 1], rng)
             base = start - first
             if hearing is not None:
-                hearing = hearing[first:].mirrored() if mirrored else hearing[first:]
+                hearing = hearing.since(first)
+                hearing = hearing.mirrored() if mirrored else hearing
             known = states(values, None if hearing is None else hearing.ago)
         hidden = None
         if task.kind == "infill":
@@ -164,7 +165,7 @@ class WholeEdits(Dataset):
     """Validation examples: one edit and one task each: windows (N, S, ...) and `keep` (N, S).
 
     Beside the keys of `tasks.example`: sizes (T, K, 2), canvas (2,), task and heldout (numbers),
-    reference (T, K, 9; all 0 where the corpus does not tell).
+    reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell).
     """
 
     def __init__(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...], window: int):
@@ -191,9 +192,22 @@ class WholeEdits(Dataset):
             "sizes": torch.from_numpy(edit.sizes),
             "canvas": torch.tensor(edit.canvas, dtype=torch.float32),
             "reference": torch.from_numpy(best),
+            "rules": torch.from_numpy(ruled(edit)),
             "task": torch.tensor(number),
             "heldout": torch.tensor(int(heldout)),
         }
+
+
+def ruled(edit: Edit) -> np.ndarray:
+    """Which rule, counted from 1, made the onset and the offset at each cell: (T, K, 2), 0 none."""
+    out = np.zeros((*edit.values.shape[:2], 2), np.int8)
+    for clip in edit.rules:
+        if clip["rule"] in metrics.RULES:
+            number = metrics.RULES.index(clip["rule"]) + 1
+            out[clip["from"], clip["track"], 0] = number
+            if clip["to"] < len(out):
+                out[clip["to"], clip["track"], 1] = number
+    return out
 
 
 def only(batch: list[dict[str, Tensor]]) -> dict[str, Tensor]:

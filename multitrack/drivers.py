@@ -3,11 +3,12 @@
 A recording is known before it is edited, so these signals may be given to the model as drivers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from scipy.signal import lfilter
 
 from experiments.shared.errors import InputError
 
@@ -99,6 +100,8 @@ def world(rng: np.random.Generator, ticks: int, speakers: int) -> World:
 EVENTS = ("turn", "topic", "slide", "beat")
 HEARD = len(DRIVERS) + 4 + 2 * len(EVENTS)  # columns of `Hearing`
 LONG = 600  # ticks; longer ago is all "long ago"
+FACE = slice(9, 11)  # columns of the signals: face x, face y
+SMOOTH = (0.05, 0.1, 0.2)  # shares of the way to the face, a tick: how a camera may follow it
 
 
 def events(signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,19 +135,28 @@ class Hearing:
     """A recording as the model hears it, told from the past alone.
 
     columns: (T, HEARD) the signals, who has the floor and how long ago each event was, about 0..1;
-    ago: (T, E) ticks since the latest of each event.
+    ago: (T, E) ticks since the latest of each event; holder: (T,) who has the floor, -1 nobody;
+    ended: (T, 4) the last tick of each speaker's latest finished turn, -1 none; face: (T, 2, R)
+    the face's place, smoothed at the rates of SMOOTH.
     """
 
     columns: np.ndarray
     ago: np.ndarray
+    holder: np.ndarray
+    ended: np.ndarray
+    face: np.ndarray
 
-    def __getitem__(self, part: slice) -> "Hearing":
-        return Hearing(self.columns[part], self.ago[part])
+    def since(self, first: int) -> "Hearing":
+        """The recording from tick `first` on."""
+        ended = np.maximum(self.ended[first:] - first, -1)
+        rest = (self.columns, self.ago, self.holder)
+        return Hearing(*(part[first:] for part in rest), ended, self.face[first:])
 
     def mirrored(self) -> "Hearing":
-        columns = self.columns.copy()
-        columns[:, DRIVERS.index("face x")] *= -1
-        return Hearing(columns, self.ago)
+        columns, face = self.columns.copy(), self.face.copy()
+        columns[:, FACE.start] *= -1
+        face[:, 0] *= -1
+        return replace(self, columns=columns, face=face)
 
 
 def listen(signals: np.ndarray) -> Hearing:
@@ -152,7 +164,15 @@ def listen(signals: np.ndarray) -> Hearing:
     found, floor = events(signals)
     ago = since(found)
     columns = [signals, floor, np.tanh(ago / 10), np.log1p(ago) / 6]
-    return Hearing(np.concatenate(columns, 1).astype(np.float32), ago)
+    holder = np.where(floor.any(1), floor.argmax(1), -1)
+    before = np.roll(floor, 1, 0)
+    before[:1] = 0
+    at = np.arange(len(signals))[:, None]
+    ended = np.maximum.accumulate(np.where(before > floor, at - 1, -1), 0)
+    face = [lfilter([rate], [1, rate - 1], signals[:, FACE], axis=0) for rate in SMOOTH]
+    return Hearing(
+        np.concatenate(columns, 1).astype(np.float32), ago, holder, ended, np.stack(face, -1)
+    )
 
 
 def read_signals(file: Path) -> np.ndarray:

@@ -15,14 +15,19 @@ from multitrack.timeline import SAMPLES_PER_SECOND, TRACKS
 TOLERANCES = (0, 1, 2, 5)
 BINS = 10
 RARE = 0.05  # a track that is on in less than this share of the frames
+RULES = ("R1", "R3", "R5", "R6", "R7", "R8", "R10")  # of the embedded corpus, that make edges
+NEAR = TOLERANCES.index(2)  # the tolerance of the headline
 LAYOUT = {
     "tp": TRACKS, "fp": TRACKS, "fn": TRACKS, "clips": TRACKS, "frames": 1,
     "asset_right": 1, "on": 1,
     "scale": 1, "position": 1, "crop": 1,
-    "scale_moving": 1, "moving": 1, "position_panning": 1, "panning": 1,
+    **{f"{kind}_{what}{cells}": 1 for kind in ("moving", "running")
+       for what in ("scale", "position") for cells in ("", "_cells")},
     "iou": 1, "shown": 1,
     **{f"{kind}_{what}": len(TOLERANCES) if what == "hit" else 1
        for kind in ("onset", "offset") for what in ("hit", "said", "true")},
+    **{f"{kind}_{what}_ruled": len(RULES) for kind in ("onset", "offset")
+       for what in ("hit", "true")},
     "jitter": 1, "still": 1, "flips_said": 1, "flips_true": 1, "minutes": 1,
     "brier": 1, "cells": 1,
     "bin_count": BINS, "bin_sure": BINS, "bin_right": BINS,
@@ -42,14 +47,15 @@ HIGHER = (
 )
 
 
-def matches(said: Tensor, true: Tensor, tolerance: int) -> int:
-    """One-to-one matches of sorted times within `tolerance` (greedy is optimal here)."""
-    hits = i = j = 0
+def matches(said: Tensor, true: Tensor, tolerance: int) -> list[int]:
+    """The true times that are met, one to one, within `tolerance` (greedy is optimal here)."""
+    hits, i, j = [], 0, 0
     said, true = said.tolist(), true.tolist()
     while i < len(said) and j < len(true):
         gap = said[i] - true[j]
         if abs(gap) <= tolerance:
-            hits, i, j = hits + 1, i + 1, j + 1
+            hits.append(true[j])
+            i, j = i + 1, j + 1
         elif gap < 0:
             i += 1
         else:
@@ -69,12 +75,21 @@ def edges(active: Tensor, score: Tensor) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def row(
-    said: Tensor, true: Tensor, score: Tensor, sizes: Tensor, canvas: Tensor, sure: Tensor
+    said: Tensor,
+    sure: Tensor,
+    true: Tensor,
+    score: Tensor,
+    sizes: Tensor,
+    canvas: Tensor,
+    age: Tensor,
+    rules: Tensor,
 ) -> Tensor:
     """The sums of one edit: (R,).
 
-    said, true: (T, K, 9) with 0/1 activity; score: (T, K) which cells count; sizes: (T, K, 2) of
-    the true sources; canvas: (2,) pixels; sure: (T, K) probability of being active.
+    said, true: (T, K, 9) with 0/1 activity; sure: (T, K) probability of being active; score: (T, K)
+    which cells count; sizes: (T, K, 2) of the true sources; canvas: (2,) pixels; age: (T, K) frames
+    since what a cell is told from; rules: (T, K, 2) the rule, counted from 1 in RULES, of the onset
+    and of the offset at each cell, 0 where none is known.
     """
     sums = {key: torch.zeros(size, dtype=torch.float64) for key, size in LAYOUT.items()}
     on, yes = true[..., 0] > 0.5, said[..., 0] > 0.5
@@ -95,12 +110,14 @@ def row(
     alive = on.clone()
     alive[1:] &= true[:-1, :, 0] > 0.5
     alive[0] = False
-    for key, count, moves, value in (
-        ("scale_moving", "moving", drift[..., 2].abs() > 1e-3, error[..., 2]),
-        ("position_panning", "panning", (drift[..., 3:5].abs() > 1e-5).any(-1), pixels),
+    running = alive & (clip_age(true) > age)  # seen for two frames at least
+    for what, moves, value in (
+        ("scale", drift[..., 2].abs() > 1e-3, error[..., 2]),
+        ("position", (drift[..., 3:5].abs() > 1e-5).any(-1), pixels),
     ):
-        sums[key] += value[alive & moves].sum()
-        sums[count] += (alive & moves).sum()
+        for kind, cells in (("moving", alive & moves), ("running", running & moves)):
+            sums[f"{kind}_{what}"] += value[cells].sum()
+            sums[f"{kind}_{what}_cells"] += cells.sum()
 
     source = torch.where(sizes > 0, sizes, canvas.expand_as(sizes))
     boxes = [rectangles(e[..., 2], e[..., 3:5], e[..., 5:], source, canvas) for e in (said, true)]
@@ -108,18 +125,20 @@ def row(
     sums["iou"] += iou(*boxes)[on & yes].sum()
     sums["shown"] += shown.sum()
 
-    for kind, told, fact in zip(
-        ("onset", "offset"), edges(yes, score), edges(true[..., 0] > 0.5, score), strict=True
-    ):
+    for kind, told, fact, rule in zip(
+        ("onset", "offset"), edges(yes, score), edges(true[..., 0] > 0.5, score),
+        rules.unbind(-1), strict=True,
+    ):  # fmt: skip
         for k in range(tracks):
             sums[f"{kind}_said"] += len(told[k])
             sums[f"{kind}_true"] += len(fact[k])
             if kind == "onset":
                 sums["clips"][k] = len(fact[k])
-            if len(told[k]) and len(fact[k]):
-                sums[f"{kind}_hit"] += torch.tensor(
-                    [matches(told[k], fact[k], t) for t in TOLERANCES]
-                )
+            met = [matches(told[k], fact[k], tolerance) for tolerance in TOLERANCES]
+            sums[f"{kind}_hit"] += torch.tensor([len(times) for times in met])
+            for what, times in (("hit", met[NEAR]), ("true", fact[k])):
+                ruled = rule[times, k].long()
+                sums[f"{kind}_{what}_ruled"] += torch.bincount(ruled, minlength=len(RULES) + 1)[1:]
     sums["flips_said"] = sums["onset_said"] + sums["offset_said"]
     sums["flips_true"] = sums["onset_true"] + sums["offset_true"]
     sums["minutes"] += score.any(1).sum() / SAMPLES_PER_SECOND / 60
@@ -142,6 +161,14 @@ def row(
     sums["bin_sure"].index_add_(0, index, confident.to(torch.float64))
     sums["bin_right"].index_add_(0, index, right.to(torch.float64))
     return torch.cat(list(sums.values()))
+
+
+def clip_age(true: Tensor) -> Tensor:
+    """Frames since each cell's clip came on, or took over from another one: (T, K)."""
+    at = torch.arange(len(true))[:, None]
+    begins = torch.ones(true.shape[:2], dtype=torch.bool)
+    begins[1:] = (true[1:, :, :2] != true[:-1, :, :2]).any(-1)
+    return at - torch.where(begins, at, 0).cummax(0).values
 
 
 def pick(rows: np.ndarray, key: str) -> np.ndarray:
@@ -180,14 +207,20 @@ def metrics(rows: np.ndarray) -> dict[str, np.ndarray]:
         "scale_mae": ratio(get("scale"), get("on")),
         "position_mae": ratio(get("position"), get("on")),
         "crop_mae": ratio(get("crop"), get("on")),
-        "scale_moving_mae": ratio(get("scale_moving"), get("moving")),
-        "position_panning_mae": ratio(get("position_panning"), get("panning")),
+        "scale_moving_mae": ratio(get("moving_scale"), get("moving_scale_cells")),
+        "position_panning_mae": ratio(get("moving_position"), get("moving_position_cells")),
+        "scale_running_mae": ratio(get("running_scale"), get("running_scale_cells")),
+        "position_running_mae": ratio(get("running_position"), get("running_position_cells")),
         "iou": ratio(get("iou"), get("shown")),
         "jitter": ratio(get("jitter"), get("still")),
         "flips_excess": ratio(get("flips_said") - get("flips_true"), get("minutes")),
         "brier": ratio(get("brier"), get("cells")),
         "ece": ratio(np.abs(get("bin_sure") - get("bin_right")).sum(-1), get("cells")),
     }
+    for kind in ("onset", "offset"):
+        caught = ratio(get(f"{kind}_hit_ruled"), get(f"{kind}_true_ruled"))
+        for number, rule in enumerate(RULES):
+            found[f"{kind}_recall_{rule}"] = caught[..., number]
     for kinds, name in (
         (("onset", "offset"), "boundary"),
         (("onset",), "onset"),

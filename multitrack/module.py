@@ -18,6 +18,7 @@ from multitrack.tasks import Task
 from multitrack.timeline import TRACKS
 
 PREDICTORS = ("model", *baselines.NAMES, "reference")
+MARGIN = 0.05  # of P(active) from a half; less is no change
 COMPARE_EVERY = 10  # steps between those that also compute the published terms
 # What the objective averages: each a mean error relative to persistence's.
 COMPARED = ("active_f1", "boundary_f1_2", "scale_mae", "position_mae", "crop_mae", "iou")
@@ -148,14 +149,12 @@ class Multitrack(pl.LightningModule):
         }
         if self.terms == "published":
             self._compare(split, output, batch, predictions, (kept["target"], score))
-        rows = []
-        for name, prediction in predictions.items():
-            certain = sure if name == "model" else prediction[..., 0]
-            rows.append(
-                metrics.row(
-                    prediction, kept["target"], score, batch["sizes"], batch["canvas"], certain
-                )
-            )
+        truth = (kept["target"], score, batch["sizes"], batch["canvas"])
+        told = (kept["age"], batch["rules"])
+        rows = [
+            metrics.row(prediction, sure if name == "model" else prediction[..., 0], *truth, *told)
+            for name, prediction in predictions.items()
+        ]
         key = (chosen.name, bool(batch["heldout"]))
         if key not in self.scores:
             self.scores[key] = metrics.EditScores(PREDICTORS).to(self.device)
@@ -290,16 +289,20 @@ class Multitrack(pl.LightningModule):
 
 def stitch(output: dict[str, Tensor], keep: Tensor) -> tuple[Tensor, Tensor]:
     """Windows (N, S, K, .) as one edit: values (T, K, 9) with 0/1 activity, P(active) (T, K)."""
-    sure = output["active"].softmax(-1)[..., 1]
-    values = torch.cat(
-        [
-            (output["active"].argmax(-1) > 0)[..., None].to(sure.dtype),
-            output["asset"].argmax(-1)[..., None].to(sure.dtype),
-            output["values"],
-        ],
-        -1,
-    )
-    return values[keep], sure[keep]
+    sure = output["active"].softmax(-1)[..., 1][keep]
+    asset = output["asset"].argmax(-1)[keep]
+    cells = [latched(sure)[..., None], asset[..., None], output["values"][keep]]
+    return torch.cat([cell.to(sure.dtype) for cell in cells], -1), sure
+
+
+def latched(sure: Tensor) -> Tensor:
+    """On or off from P(active) (T, K), changing only where it is MARGIN away from a half.
+
+    Told from the past alone; the first frame by the half itself.
+    """
+    at = torch.arange(len(sure), device=sure.device)[:, None]
+    latest = torch.where((sure - 0.5).abs() > MARGIN, at, 0).cummax(0).values
+    return sure.gather(0, latest) > 0.5
 
 
 def excess(model: dict[str, float], persistence: dict[str, float]) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multitrack.drivers import EVENTS, HEARD
+from multitrack.drivers import EVENTS, HEARD, SMOOTH
 from multitrack.state import CAP, COUNTERS
 from multitrack.timeline import ASSETS, TRACKS
 
@@ -23,7 +23,9 @@ PRESETS = {
     "large": {"width": 512, "layers": 6, "heads": 8, "feedforward": 1024, "cell": 64},
 }
 TIMES = 21  # features of `remaining`
-PENDING = 10 * len(EVENTS)  # of `pending`
+PENDING = 15 * len(EVENTS)  # of `pending`
+OFFERS = 3  # of `offers`
+ONSETS = COUNTERS.index("onsets")
 
 
 class Block(nn.Module):
@@ -77,9 +79,14 @@ class TrackTransformer(nn.Module):
         self.own = nn.Linear(channels, cell)
         self.deepen = nn.Linear(cell, cell)
         self.mix = nn.Linear(cell, cell)
-        self.head = nn.Linear(cell, 2 + len(ASSETS) + 3 * len(UNITS))
+        many = len(UNITS)
+        self.parts = [2, len(ASSETS), many, many, OFFERS * many, 2 * len(SMOOTH), 1]
+        self.head = nn.Linear(cell, sum(self.parts))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        # Where and what a clip on a track is that has held none before.
+        self.place = nn.Parameter(torch.zeros(tracks, many))
+        self.kind = nn.Parameter(torch.zeros(tracks, len(ASSETS)))
         # How sure persistence is, in logits.
         self.trust = nn.Parameter(torch.tensor([3.0, 3.0]))
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
@@ -98,19 +105,43 @@ class TrackTransformer(nn.Module):
         own = F.gelu(self.own(cells) + self.track)
         hidden = F.gelu(seen + own + self.deepen(own))
         hidden = hidden + F.gelu(self.mix(hidden))
-        active, asset, change, gate, lead = self.head(hidden).split(
-            [2, len(ASSETS), len(UNITS), len(UNITS), len(UNITS)], -1
-        )
+        active, asset, change, gate, taken, follow, turn = self.head(hidden).split(self.parts, -1)
         on = torch.stack([1 - past[..., 0], past[..., 0]], -1) * known[..., None]
         kind = F.one_hot(past[..., 1].long(), len(ASSETS)) * known[..., None]
-        ahead = (batch["velocity"] * batch["age"][..., None]).clamp(-self.reach, self.reach)
-        # Copy gate: at first `change` and `lead` are 0 and the past is copied, whatever the gate.
-        values = past[..., 2:] + torch.sigmoid(gate) * change * self.units + lead * ahead
+        # At first the head says 0 to everything: the past is copied.
+        swing = turn * (reacted(batch) * (batch["recalled"][..., 0] - past[..., 0]))[..., None]
+        active = active + torch.cat([-swing, swing], -1)
+        values = past[..., 2:] + torch.sigmoid(gate) * change * self.units
+        values = values + (taken.unflatten(-1, (OFFERS, -1)) * offers(batch, self.reach)).sum(-2)
+        followed = (follow.unflatten(-1, (2, -1)) * batch["moved"]).sum(-1)
+        values = values + F.pad(followed, (1, len(UNITS) - 3))
+        empty = (batch["counters"][..., ONSETS] == 0)[..., None]
+        values, asset = values + empty * self.place * self.units, asset + empty * self.kind
         return {
             "active": on * self.trust[0] + active,
             "asset": kind * self.trust[1] + asset,
             "values": values,
         }
+
+
+def offers(batch: dict[str, Tensor], reach: Tensor) -> Tensor:
+    """Changes to the past that could be taken over: (B, S, K, OFFERS, 7), of the raw values.
+
+    To go on at the last speed; to what the track held when this speaker last ended a turn; to the
+    geometry in which its last clip ended.
+    """
+    past, recalled, settled = batch["past"][..., 2:], batch["recalled"], batch["settled"]
+    ahead = (batch["velocity"] * batch["age"][..., None]).clamp(-reach, reach)
+    turn = (recalled[..., 2:9] - past) * recalled[..., 9:]
+    rest = (settled[..., :7] - past) * settled[..., 7:]
+    return torch.stack([ahead, turn, rest], -2)
+
+
+def reacted(batch: dict[str, Tensor]) -> Tensor:
+    """1 where the change of speaker is old enough for the track, as far as is known: (B, S, K)."""
+    least = batch["lags"][..., 2:, EVENTS.index("turn")].amin(-1)
+    late = batch["ago"][:, :, None, EVENTS.index("turn")] >= least
+    return late * batch["recalled"][..., 9]
 
 
 def remaining(counters: Tensor, age: Tensor, on: Tensor) -> Tensor:
@@ -144,10 +175,12 @@ def due(left: Tensor, age: Tensor) -> Tensor:
 def pending(lags: Tensor, ago: Tensor, age: Tensor, on: Tensor) -> Tensor:
     """Frames until the track reacts to each event as it did before: (B, S, K, PENDING), squashed.
 
-    An empty track's reaction is to come on, a full one's to go off. Both the last reaction's lag
-    and the least one are taken; also whether the reaction falls after what is seen of the edit.
+    An empty track's reaction is to come on, a full one's to go off. The last reaction's lag, the
+    least one and the least of both kinds are taken; also whether the reaction falls after what is
+    seen of the edit.
     """
     lag = torch.where(on[..., None, None] > 0.5, lags[..., 1::2, :], lags[..., 0::2, :])
+    lag = torch.cat([lag, lags[..., 2:, :].amin(-2, keepdim=True)], -2)
     left = lag - ago[:, :, None, None]  # (B, S, K, 2, E)
     known = ((lag < CAP) & (ago < CAP)[:, :, None, None]).to(left.dtype)
     later = left + age[..., None, None]
@@ -160,6 +193,7 @@ def pending(lags: Tensor, ago: Tensor, age: Tensor, on: Tensor) -> Tensor:
 def features(batch: dict[str, Tensor], units: Tensor) -> Tensor:
     """The cells' features, about -3..3: (B, S, K, C)."""
     past, after, age = batch["past"], batch["after"], batch["age"]
+    recalled, settled = batch["recalled"], batch["settled"]
     rest = torch.zeros_like(past[..., 2:])
     rest[..., 0] = 100.0
     given = (after[..., 9:] > 0).to(past.dtype)
@@ -181,6 +215,12 @@ def features(batch: dict[str, Tensor], units: Tensor) -> Tensor:
             after[..., :1],
             torch.log1p(after[..., 9:]) / 3,
             ((after[..., 2:9] - past[..., 2:]) / units).clamp(-4, 4) * given,
+            settled[..., 7:],
+            ((settled[..., :7] - past[..., 2:]) / units).clamp(-4, 4) * settled[..., 7:],
+            recalled[..., 9:],
+            recalled[..., :1],
+            (reacted(batch) * (recalled[..., 0] - past[..., 0]))[..., None],
+            ((recalled[..., 2:9] - past[..., 2:]) / units).clamp(-4, 4) * recalled[..., 9:],
         ],
         -1,
     )
@@ -193,7 +233,20 @@ def _ageing(counters: Tensor) -> Tensor:
 
 
 def features_size() -> int:
-    return 1 + 1 + len(ASSETS) + 7 + 7 + 2 + len(COUNTERS) + TIMES + PENDING + 1 + 1 + 1 + 7
+    return (
+        1
+        + 1
+        + len(ASSETS)
+        + 7
+        + 7
+        + 2
+        + len(COUNTERS)
+        + TIMES
+        + PENDING
+        + (1 + 1 + 1 + 7)
+        + (1 + 7)
+        + 10
+    )
 
 
 def positions(frames: int, width: int) -> Tensor:

@@ -33,6 +33,7 @@ class States:
     """carried: (T, K, 9), active as it is, the rest held through gaps. counters: (T, K, 13) frames.
 
     velocity: (T, K, 7) change a frame of the geometric parameters, 0 at and outside a clip's start.
+    settled: (T, K, 8) the geometry in which the track's latest finished clip ended, and 1 (else 0).
     lags: (T, K, 4, E) or None: how long after the latest of each of the recording's events the
         track last came on, last went off, and the least of each so far; frames, CAP if never.
     """
@@ -40,6 +41,7 @@ class States:
     carried: np.ndarray
     counters: np.ndarray
     velocity: np.ndarray
+    settled: np.ndarray
     lags: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -99,8 +101,13 @@ def states(values: np.ndarray, ago: np.ndarray | None = None) -> States:
     at = began.clip(0), np.arange(tracks)[None]
     counters[..., 11] = np.where(began < 0, CAP, below[at])
     counters[..., 12] = np.minimum.accumulate(np.where(onset, below, CAP), 0)
+    ended = last_true((toggle & ~active) | changed) - 1
+    seen = (ended >= 0) & active[ended.clip(0), rows]
+    settled = np.zeros((frames, tracks, 8), np.float32)
+    settled[..., :7] = np.where(seen[..., None], carried[ended.clip(0), rows][..., 2:], 0)
+    settled[..., 7] = seen
     lags = None if ago is None else reactions(toggle, active, ago[:frames])
-    return States(carried.astype(np.float32), counters, velocity.astype(np.float32), lags)
+    return States(carried.astype(np.float32), counters, velocity.astype(np.float32), settled, lags)
 
 
 def reactions(toggle: np.ndarray, active: np.ndarray, ago: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multitrack.drivers import EVENTS, HEARD, Hearing
+from multitrack.drivers import EVENTS, HEARD, SMOOTH, Hearing
 from multitrack.state import CAP, States, states
 from multitrack.timeline import REST
 
@@ -93,10 +93,9 @@ def example(
     """One window of `frames` from `start`, which may reach beyond the edit's end.
 
     past (S, K, 9): the carried values; known (S, K): 0 where there is no past; age (S, K): frames
-    since the past; velocity (S, K, 7); counters (S, K, 13); lags (S, K, 4, E) of `state.States`
-    and ago (S, E), frames since each event now; after (S, K, 10): the next seen values and their
-    distance (0 = not given); drivers (S, HEARD + 1), the last column 1 if they are given;
-    target (S, K, 9); score (S, K): which cells count.
+    since the past; velocity (S, K, 7), counters (S, K, 13), settled (S, K, 8) of `state.States`;
+    after (S, K, 10): the next seen values and their distance (0 = not given); target (S, K, 9);
+    score (S, K): which cells count. What `heard` adds is empty where no signals are given.
     """
     total, tracks = len(values), values.shape[1]
     now = np.arange(start, start + frames)
@@ -127,16 +126,6 @@ def example(
         state = states(masked, None if ago is None else ago[first:])
     at = (source - first).clip(0), np.arange(tracks)[None]
     past = np.where(known[..., None], state.carried[at], np.float32(REST))
-    lags = np.full((frames, tracks, 4, len(EVENTS)), CAP, np.float32)
-    clock = np.full((frames, len(EVENTS)), CAP, np.float32)
-    signals = np.zeros((frames, HEARD + 1), np.float32)
-    if ago is not None:
-        there = now < len(ago)
-        signals[there, :-1] = hearing.columns[now[there]]
-        signals[there, -1] = 1
-        clock[there] = ago[now[there]]
-        if state.lags is not None:
-            lags = np.where(known[..., None, None], state.lags[at], CAP).astype(np.float32)
     inside = now < total
     target = np.empty((frames, tracks, 9), np.float32)
     target[:] = REST
@@ -150,10 +139,47 @@ def example(
         "age": np.where(known, now[:, None] - source, CAP).astype(np.float32),
         "velocity": np.where(known[..., None], state.velocity[at], 0),
         "counters": np.where(known[..., None], state.counters[at], 0).astype(np.float32),
-        "lags": lags,
-        "ago": clock,
+        "settled": np.where(known[..., None], state.settled[at], 0),
         "after": after,
-        "drivers": signals,
         "target": target,
         "score": score,
+        **heard(state, hearing if task.driven else None, now, source, first),
     }
+
+
+def heard(
+    state: States, hearing: Hearing | None, now: np.ndarray, source: np.ndarray, first: int
+) -> dict[str, np.ndarray]:
+    """What the signals add to the frames `now` (S,) told from `source` (S, K); `first`: state's 0.
+
+    drivers (S, HEARD + 1), the last column 1 if they are given; ago (S, E): frames since each event
+    now; lags (S, K, 4, E) of `state.States`; recalled (S, K, 10): the track's values when whoever
+    has the floor now ended the turn before, and 1; moved (S, K, 2, R): how far the smoothed face
+    has come since the source.
+    """
+    frames, tracks = source.shape
+    lags = np.full((frames, tracks, 4, len(EVENTS)), CAP, np.float32)
+    ago = np.full((frames, len(EVENTS)), CAP, np.float32)
+    drivers = np.zeros((frames, HEARD + 1), np.float32)
+    recalled = np.zeros((frames, tracks, 10), np.float32)
+    moved = np.zeros((frames, tracks, 2, len(SMOOTH)), np.float32)
+    if hearing is not None:
+        there = now < len(hearing.ago)
+        last = len(hearing.ago) - 1
+        then, seen = now.clip(max=last), source.clip(0, last)
+        drivers[there, :-1] = hearing.columns[now[there]]
+        drivers[there, -1] = 1
+        ago[there] = hearing.ago[now[there]]
+        known, at, rows = source >= 0, (source - first).clip(0), np.arange(tracks)
+        if state.lags is not None:
+            lags = np.where(known[..., None, None], state.lags[at, rows], CAP).astype(np.float32)
+        known = known & there[:, None]
+        holder = hearing.holder[then][:, None]
+        turn = hearing.ended[seen, holder.clip(0)] - first
+        found = known & (holder >= 0) & (turn >= 0)
+        recalled[..., :9] = np.where(found[..., None], state.carried[turn.clip(0), rows], 0)
+        recalled[..., 9] = found
+        moved[:] = np.where(
+            known[..., None, None], hearing.face[then][:, None] - hearing.face[seen], 0
+        )
+    return {"drivers": drivers, "ago": ago, "lags": lags, "recalled": recalled, "moved": moved}

@@ -9,13 +9,17 @@ from multitrack.state import states
 from multitrack.timeline import sample
 
 
-def row_of(said: np.ndarray, true: np.ndarray, sizes=None, score=None) -> np.ndarray:
+def row_of(
+    said: np.ndarray, true: np.ndarray, sizes=None, score=None, horizon: int = 0, rules=None
+) -> np.ndarray:
     true = torch.from_numpy(true)
     said = torch.from_numpy(np.ascontiguousarray(said))
     sizes = torch.from_numpy(sizes) if sizes is not None else torch.zeros(*true.shape[:2], 2)
     score = score if score is not None else torch.ones(true.shape[:2], dtype=torch.bool)
     canvas = torch.tensor([1920.0, 1080.0])
-    return metrics.row(said, true, score, sizes, canvas, said[..., 0]).numpy()
+    age = torch.full(true.shape[:2], horizon)
+    rules = torch.zeros(*true.shape[:2], 2) if rules is None else torch.from_numpy(rules)
+    return metrics.row(said, said[..., 0], true, score, sizes, canvas, age, rules).numpy()
 
 
 def test_the_truth_scores_perfectly(edit):
@@ -50,8 +54,37 @@ def test_persistence_scores_what_a_brute_force_count_says(edit):
 )
 def test_boundaries_match_one_to_one_within_the_tolerance(delay, tolerance, right):
     said, true = torch.tensor([10 + delay, 50 + delay]), torch.tensor([10, 50])
-    assert metrics.matches(said, true, tolerance) == 2 * right
-    assert metrics.matches(torch.tensor([9, 10, 11]), torch.tensor([10]), 2) == 1
+    assert metrics.matches(said, true, tolerance) == [10, 50] * right
+    assert metrics.matches(torch.tensor([9, 10, 11]), torch.tensor([10]), 2) == [10]
+
+
+def test_running_clips_alone_count_as_running():
+    """One clip of frames 5 to 20 that grows by 1 % a frame, told from 4 frames ago."""
+    true = np.zeros((25, 20, 9), np.float32)
+    true[5:20, 3, 0], true[5:20, 3, 2] = 1, np.arange(15)
+    said = true.copy()
+    said[5:9, 3, 2] += 7  # while it is too young to have been seen
+    said[9:20, 3, 2] += 2
+    found = metrics.metrics(row_of(said, true, horizon=4))
+    assert found["scale_running_mae"] == pytest.approx(2)
+    assert found["scale_moving_mae"] == pytest.approx((7 * 3 + 2 * 11) / 14)
+    assert np.isnan(found["position_running_mae"])
+
+
+def test_recall_is_told_by_rule(edit):
+    timeline, _, about = edit
+    values = sample(timeline).values
+    rules = np.zeros((*values.shape[:2], 2), np.int8)
+    clips = [clip for clip in about["rules"] if clip["rule"] == "R8" and clip["from"] > 0]
+    for clip in clips:
+        rules[clip["from"], clip["track"], 0] = metrics.RULES.index("R8") + 1
+    said = values.copy()
+    said[:, clips[0]["track"], 0] = 0
+    lost = sum(clip["track"] == clips[0]["track"] for clip in clips)
+    found = metrics.metrics(row_of(said, values, rules=rules))
+    assert found["onset_recall_R8"] == pytest.approx(1 - lost / len(clips))
+    assert np.isnan(found["offset_recall_R8"])
+    assert np.isnan(found["onset_recall_R3"])
 
 
 def test_only_scored_cells_count(edit):

@@ -12,7 +12,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
 from multitrack import losses, tasks
 from multitrack.data import MultitrackData, Windows, edit_batch
-from multitrack.module import Multitrack, excess, stitch
+from multitrack.module import Multitrack, excess, latched, stitch
 from multitrack.tasks import Task
 
 SIZES = {"width": 32, "layers": 1, "heads": 2, "feedforward": 32, "cell": 16}
@@ -219,6 +219,12 @@ def test_faults_of_configuration_and_data_have_messages(tmp_path, small_corpus):
         (folder / "manifest.json").write_text(manifest)
         with pytest.raises(InputError, match="manifest"):
             data(folder, tmp_path / "cache").setup()
+
+
+def test_a_track_changes_only_where_it_is_surer_than_the_margin():
+    sure = torch.tensor([0.51, 0.47, 0.4, 0.53, 0.46, 0.56, 0.47, 0.52, 0.44])[:, None]
+    assert latched(sure)[:, 0].tolist() == [1, 1, 0, 0, 0, 1, 1, 1, 0]
+    assert torch.equal(latched(sure[:5]), latched(sure)[:5])
 
 
 def test_excess_is_1_for_persistence_and_0_for_the_truth():

@@ -31,7 +31,14 @@ def trained_like(network: torch.nn.Module) -> torch.nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("task", [Task("forecast", h) for h in (1, 5, 10, 30)] + [Task("identity")])
+@pytest.mark.parametrize(
+    "task",
+    [
+        *(Task("forecast", horizon, driven) for horizon in (1, 10, 30) for driven in (False, True)),
+        Task("generate", 0, True),
+        Task("identity"),
+    ],
+)
 def test_untrained_the_model_is_persistence_exactly(edit, task):
     batch = batch_of(edit, task)
     with torch.no_grad():
@@ -49,7 +56,7 @@ def test_a_later_frame_changes_nothing_before_it(edit):
         before = network(batch)
         for at in (1, 50, 99):
             other = {key: value.clone() for key, value in batch.items()}
-            for key in ("past", "velocity", "counters", "lags", "drivers"):
+            for key in ("past", "velocity", "counters", "lags", "drivers", "settled", "recalled"):
                 other[key][:, at] = other[key][:, at].flip(-1) * 0 + 1
             after = network(other)
             for key in before:
@@ -61,8 +68,22 @@ def test_states_know_nothing_of_later_frames(edit):
     values = sample(edit[0]).values
     ago = listen(edit[1]).ago
     whole, part = states(values, ago), states(values[:200], ago[:200])
-    for name in ("carried", "counters", "velocity", "lags"):
+    for name in ("carried", "counters", "velocity", "settled", "lags"):
         np.testing.assert_array_equal(getattr(whole, name)[:200], getattr(part, name))
+
+
+@pytest.mark.parametrize("horizon", [1, 10])
+def test_what_a_frame_is_told_from_knows_nothing_later(edit, horizon):
+    """Neither of the edit after `horizon` frames ago, nor of the recording after now."""
+    now, task = 150, Task("forecast", horizon, True)
+    whole = batch_of(edit, task, now - 99)
+    values, drivers = sample(edit[0]).values.copy(), edit[1].copy()
+    values[now + 1 - horizon :] = np.roll(values, 7, 1)[now + 1 - horizon :]
+    drivers[now + 1 :] = 1 - drivers[now + 1 :]
+    hearing = listen(drivers)
+    made = tasks.example(states(values, hearing.ago), values, hearing, task, now - 99, 100)
+    for key in set(made) - {"target", "score"}:
+        np.testing.assert_array_equal(whole[key][0], made[key], err_msg=key)
 
 
 def test_tracks_have_lives_of_their_own_unlike_in_the_published_wiring(edit):
@@ -105,7 +126,8 @@ def test_steps_are_no_slower_than_the_published_model():
         "age": torch.ones(16, 100, 20), "velocity": torch.rand(16, 100, 20, 7),
         "counters": torch.rand(16, 100, 20, 13), "after": torch.zeros(16, 100, 20, 10),
         "drivers": torch.zeros(16, 100, HEARD + 1), "lags": torch.ones(16, 100, 20, 4, 4),
-        "ago": torch.ones(16, 100, 4),
+        "ago": torch.ones(16, 100, 4), "settled": torch.rand(16, 100, 20, 8),
+        "recalled": torch.rand(16, 100, 20, 10), "moved": torch.rand(16, 100, 20, 2, 3),
     }  # fmt: skip
     best = {}
     for network in (TrackTransformer(), AdditiveTransformer()):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitrack import augment, tasks
-from multitrack.drivers import listen
+from multitrack.drivers import SMOOTH, listen
 from multitrack.state import lengths, since, states
 from multitrack.tasks import Task
 from multitrack.timeline import REST, sample
@@ -83,6 +83,42 @@ def test_counted_times_are_counted():
     assert one[:, 0].tolist() == [0] * 8 + [5] * 4
     assert not two.any()
     assert since(starts)[:, 0].tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3]
+
+
+def test_a_track_settles_where_its_last_clip_ended():
+    values = np.broadcast_to(np.float32(REST), (30, 2, 9)).copy()
+    values[4:10, 0, 0], values[4:10, 0, 2] = 1, np.arange(50, 56)
+    values[20:25, 0, 0], values[20:25, 0, 2] = 1, 70
+    settled = states(values).settled
+    assert not settled[:10].any()
+    assert (settled[10:25, 0, 0] == 55).all()
+    assert (settled[25:, 0, 0] == 70).all()
+    assert (settled[10:, 0, 7] == 1).all()
+    assert not settled[:, 1].any()
+
+
+def test_a_new_turn_recalls_what_its_speaker_had_before():
+    """Speaker 0 has the floor in [0, 20) and [40, 60), speaker 1 between; the track shows who."""
+    signals = np.zeros((60, 11), np.float32)
+    signals[:20, 0] = signals[40:, 0] = signals[20:40, 1] = 1
+    values = random_values(5)
+    hearing = listen(signals)
+    made = tasks.example(states(values), values, hearing, Task("forecast", 5, True), 0, 60)
+    known = made["recalled"][..., 9].all(1)
+    assert not known[:40].any()  # nobody has had a turn before this one
+    assert known[40:].all()
+    np.testing.assert_array_equal(made["recalled"][50, :, :9], states(values).carried[19])
+
+
+def test_the_face_has_moved_as_its_smoothed_path_has():
+    signals = np.zeros((40, 11), np.float32)
+    signals[10:, 9] = 1
+    values = random_values(6)[:40]
+    made = tasks.example(states(values), values, listen(signals), Task("forecast", 5, True), 0, 40)
+    moved = made["moved"][:, 0, 0]  # (S, R) of x
+    assert not moved[:10].any()
+    np.testing.assert_allclose(moved[12], 1 - (1 - np.array(SMOOTH)) ** 3, rtol=1e-5)
+    assert (made["moved"][:, 0, 1] == 0).all()
 
 
 @given(st.integers(0, 1000), st.integers(-5, 5))
