@@ -22,7 +22,7 @@ PRESETS = {
     "base": {"width": 384, "layers": 5, "heads": 8, "feedforward": 1024, "cell": 64},
     "large": {"width": 512, "layers": 6, "heads": 8, "feedforward": 1024, "cell": 64},
 }
-TIMES = 21  # features of `remaining`
+TIMES = 25  # features of `remaining`
 PENDING = 15 * len(EVENTS)  # of `pending`
 OFFERS = 3  # of `offers`
 ONSETS = COUNTERS.index("onsets")
@@ -147,20 +147,29 @@ def reacted(batch: dict[str, Tensor]) -> Tensor:
 def remaining(counters: Tensor, age: Tensor, on: Tensor) -> Tensor:
     """Frames left if a run lasts as long as the ones before it: (B, S, K, TIMES), squashed.
 
-    Each of the earlier lengths that may apply (on- or off-runs, intervals between events) gives the
-    time left on a fine and on a coarse scale, and whether the length is known.
+    Each of the earlier lengths that may apply (on- or off-runs, intervals between events, those of
+    the track below) gives the time left on a fine and on a coarse scale, and whether the length is
+    known.
     """
     run, event = counters[..., 0] + age, counters[..., 5] + age
     lengths = torch.where(on[..., None] > 0.5, counters[..., 1:3], counters[..., 3:5])
-    left = torch.cat(
-        [lengths - run[..., None], counters[..., 6:8] - event[..., None]], -1
-    )  # (B, S, K, 4)
-    heard = torch.cat([lengths, counters[..., 6:8]], -1) > 0
-    # An empty track may follow the one below it as it did before.
+    # An empty track may follow the one below it as it did before; a full one last as long as that.
     lag, since = counters[..., 11:13], counters[..., 10:11]
-    left = torch.cat([left, lag - since - age[..., None]], -1)
+    below = F.pad(counters, (0, 0, 1, 0))[..., :-1, :]
+    wait = torch.where(on > 0.5, below[..., 1] - run, below[..., 11] - since[..., 0] - age)
+    left = torch.cat(
+        [
+            lengths - run[..., None],
+            counters[..., 6:8] - event[..., None],
+            lag - since - age[..., None],
+            wait[..., None],
+        ],
+        -1,
+    )  # (B, S, K, 7)
     empty = (on[..., None] < 0.5) & (lag < CAP) & (since < CAP)
-    heard = torch.cat([heard, empty], -1)  # (B, S, K, 6)
+    full = (on > 0.5) & (below[..., 1] > 0)
+    chain = (on < 0.5) & (below[..., 11] < CAP) & (since[..., 0] < CAP) & (below[..., 9] > 0)
+    heard = torch.cat([lengths > 0, counters[..., 6:8] > 0, empty, (full | chain)[..., None]], -1)
     fine, coarse = torch.tanh(left / 3), torch.tanh(left / 25)
     both = torch.cat([fine, coarse], -1) * torch.cat([heard, heard], -1)
     past = due(left, age[..., None]) * heard
