@@ -6,28 +6,22 @@ file), or nothing: then the embedded corpus is made under `cache`.
 
 import hashlib
 import json
-import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
-from tqdm import tqdm
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
-from multitrack import baselines, corpus, losses, metrics, tasks, xmeml
-from multitrack.augment import augment
-from multitrack.drivers import Hearing, listen, read_signals
-from multitrack.state import States, states
+from multitrack import baselines, corpus, losses
+from multitrack.edits import Edit, load, prepare
 from multitrack.tasks import Task
-from multitrack.timeline import sample
+from multitrack.windows import HISTORY, WholeEdits, Windows, only
 
 SPLITS = ("train", "val", "test", "heldout")
 VAL_TASKS = (Task("forecast", 10), Task("forecast", 10, True))
@@ -38,181 +32,7 @@ TEST_TASKS = (
     Task("generate", 0, True),
     Task("identity"),
 )
-HISTORY = 20  # frames of a window that only lead up to the scored ones
 FORMAT = 1  # of the prepared arrays
-
-
-@dataclass
-class Edit:
-    """One file, sampled. values (T, K, 9), sizes (T, K, 2) pixels, the recording if given."""
-
-    name: str
-    values: np.ndarray
-    sizes: np.ndarray
-    canvas: tuple[int, int]
-    hearing: Hearing | None
-    rules: list[dict]
-    states: States
-
-
-def prepare(files: list[Path], out: Path, rule: str) -> None:
-    """Sample every XML into out/NNNN.npz; what cannot be read goes to out/index.json as skipped."""
-    index, started, minutes = {"files": {}, "skipped": {}, "notes": 0}, time.perf_counter(), 0.0
-    for number, file in enumerate(tqdm(files, desc="reading edits", unit="xml", mininterval=2)):
-        try:
-            timeline = xmeml.read(file)
-            frames = sample(timeline, rule=rule)
-            if not frames.values[..., 0].any():
-                raise InputError(f"{file}: expected video clips that show, got none")
-        except InputError as error:
-            index["skipped"][str(file)] = str(error)
-            continue
-        minutes += timeline.seconds / 60
-        index["notes"] += len(timeline.notes) + len(frames.notes)
-        index["files"][str(file)] = f"{number:05d}.npz"
-        with (out / f"{number:05d}.npz").open("wb") as stream:
-            np.savez(stream, values=frames.values, sizes=frames.sizes, canvas=frames.canvas)
-    index["minutes"], index["seconds"] = minutes, time.perf_counter() - started
-    (out / "index.json").write_text(json.dumps(index, indent=1))
-    rate = minutes / max(1e-9, index["seconds"]) * 60
-    print(f"prepared {minutes:.0f} minutes of edits ({rate:.0f} timeline-minutes a minute)")
-
-
-def load(file: Path, arrays: Path) -> Edit:
-    """One prepared edit, with what lies beside its XML (signals, truth)."""
-    with np.load(arrays) as stored:
-        values, sizes = stored["values"], stored["sizes"]
-        canvas = tuple(int(side) for side in stored["canvas"])
-    signals = file.with_name(f"{file.stem}.drivers.npz")
-    hearing, rules = None, []
-    if signals.is_file():
-        hearing = listen(read_signals(signals))
-    truth = file.with_name(f"{file.stem}.truth.json")
-    if truth.is_file():
-        rules = json.loads(truth.read_text())["rules"]
-    ago = None if hearing is None else hearing.ago
-    return Edit(file.stem, values, sizes, canvas, hearing, rules, states(values, ago))
-
-
-class Windows(Dataset):
-    """Training examples: `[(epoch, index)]` -> the dict of `tasks.example`, shapes there."""
-
-    def __init__(
-        self, edits: list[Edit], *, window: int, overlap: int, seed: int, augmented: bool, task: str
-    ):
-        self.edits, self.window, self.seed = edits, window, seed
-        self.augmented, self.task = augmented, task
-        step = window - overlap
-        self.index = [
-            (number, start)
-            for number, edit in enumerate(edits)
-            for start in range(0, max(1, len(edit.values) - overlap), step)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        epoch, index = key
-        rng = np.random.default_rng((self.seed, epoch, index))
-        number, start = self.index[index]
-        edit = self.edits[number]
-        if self.augmented:  # the sequence crop: a window begins anywhere
-            highest = max(0, len(edit.values) - self.window // 2)
-            start = int(np.clip(start + rng.integers(-40, 41), 0, highest))
-        if self.task == "identity":
-            task = Task("identity")
-        else:
-            task = tasks.draw(rng, edit.hearing is not None)
-        values, known, hearing, base = edit.values, edit.states, edit.hearing, start
-        if self.augmented and rng.random() < 0.5:
-            first = max(0, start - 250)
-            values, mirrored = augment(values[first : start + self.window + 1], rng)
-            base = start - first
-            if hearing is not None:
-                hearing = hearing.since(first)
-                hearing = hearing.mirrored() if mirrored else hearing
-            known = states(values, None if hearing is None else hearing.ago)
-        hidden = None
-        if task.kind == "infill":
-            hidden = tasks.blocks(rng, self.window, values.shape[1])
-        made = tasks.example(known, values, hearing, task, base, self.window, hidden)
-        return {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in made.items()}
-
-
-def edit_batch(edit: Edit, task: Task, window: int, seed: int = 0) -> dict[str, Tensor]:
-    """A whole edit as overlapping windows (N, S, ...), of each only the frames in `keep` (N, S).
-
-    The frames before them lead up; every frame of the edit is kept exactly once.
-    """
-    total = len(edit.values)
-    step = window - HISTORY
-    starts = range(0, max(1, total - HISTORY), step)
-    rng = np.random.default_rng((seed, 7, total))
-    made = []
-    for start in starts:
-        hidden = None
-        if task.kind == "infill":
-            hidden = tasks.blocks(rng, window, edit.values.shape[1])
-        example = tasks.example(edit.states, edit.values, edit.hearing, task, start, window, hidden)
-        keep = np.arange(window) >= (HISTORY if start else 0)
-        example["keep"] = keep & (np.arange(start, start + window) < total)
-        made.append(example)
-    return {key: torch.from_numpy(np.stack([example[key] for example in made])) for key in made[0]}
-
-
-class WholeEdits(Dataset):
-    """Validation examples: one edit and one task each: windows (N, S, ...) and `keep` (N, S).
-
-    Beside the keys of `tasks.example`: sizes (T, K, 2), canvas (2,), task and heldout (numbers),
-    reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell).
-    """
-
-    def __init__(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...], window: int):
-        self.pairs = [
-            (edit, heldout, number)
-            for number, task in enumerate(chosen)  # so that each rank has edits of every task
-            for edit, heldout in edits
-            if edit.hearing is not None or not task.driven
-        ]
-        self.chosen, self.window = chosen, window
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        edit, heldout, number = self.pairs[index]
-        task = self.chosen[number]
-        batch = edit_batch(edit, task, self.window)
-        best = np.zeros_like(edit.values)
-        if edit.rules and task.kind == "forecast":
-            best = baselines.reference(edit.values, edit.rules, task.horizon, task.driven)
-        return {
-            **batch,
-            "sizes": torch.from_numpy(edit.sizes),
-            "canvas": torch.tensor(edit.canvas, dtype=torch.float32),
-            "reference": torch.from_numpy(best),
-            "rules": torch.from_numpy(ruled(edit)),
-            "task": torch.tensor(number),
-            "heldout": torch.tensor(int(heldout)),
-        }
-
-
-def ruled(edit: Edit) -> np.ndarray:
-    """Which rule, counted from 1, made the onset and the offset at each cell: (T, K, 2), 0 none."""
-    out = np.zeros((*edit.values.shape[:2], 2), np.int8)
-    for clip in edit.rules:
-        if clip["rule"] in metrics.RULES:
-            number = metrics.RULES.index(clip["rule"]) + 1
-            out[clip["from"], clip["track"], 0] = number
-            if clip["to"] < len(out):
-                out[clip["to"], clip["track"], 1] = number
-    return out
-
-
-def only(batch: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """A batch of one edit is the edit."""
-    return batch[0]
 
 
 class MultitrackData(pl.LightningDataModule):

@@ -11,9 +11,10 @@ import torch
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
 from multitrack import losses, tasks
-from multitrack.data import MultitrackData, Windows, edit_batch
+from multitrack.data import MultitrackData
 from multitrack.module import Multitrack, excess, latched, stitch
 from multitrack.tasks import Task
+from multitrack.windows import Windows, edit_batch
 
 SIZES = {"width": 32, "layers": 1, "heads": 2, "feedforward": 32, "cell": 16}
 WEIGHTS = dict.fromkeys(losses.TERMS, 1.0)

@@ -1,0 +1,123 @@
+"""Edits as examples: windows of 100 frames to train on, whole edits to be scored."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from multitrack import baselines, tasks
+from multitrack.augment import augment
+from multitrack.edits import Edit, ruled
+from multitrack.state import states
+from multitrack.tasks import Task
+
+HISTORY = 20  # frames of a window that only lead up to the scored ones
+
+
+class Windows(Dataset):
+    """Training examples: `[(epoch, index)]` -> the dict of `tasks.example`, shapes there."""
+
+    def __init__(
+        self, edits: list[Edit], *, window: int, overlap: int, seed: int, augmented: bool, task: str
+    ):
+        self.edits, self.window, self.seed = edits, window, seed
+        self.augmented, self.task = augmented, task
+        step = window - overlap
+        self.index = [
+            (number, start)
+            for number, edit in enumerate(edits)
+            for start in range(0, max(1, len(edit.values) - overlap), step)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        number, start = self.index[index]
+        edit = self.edits[number]
+        if self.augmented:  # the sequence crop: a window begins anywhere
+            highest = max(0, len(edit.values) - self.window // 2)
+            start = int(np.clip(start + rng.integers(-40, 41), 0, highest))
+        if self.task == "identity":
+            task = Task("identity")
+        else:
+            task = tasks.draw(rng, edit.hearing is not None)
+        values, known, hearing, base = edit.values, edit.states, edit.hearing, start
+        if self.augmented and rng.random() < 0.5:
+            first = max(0, start - 250)
+            values, mirrored = augment(values[first : start + self.window + 1], rng)
+            base = start - first
+            if hearing is not None:
+                hearing = hearing.since(first)
+                hearing = hearing.mirrored() if mirrored else hearing
+            known = states(values, None if hearing is None else hearing.ago)
+        hidden = None
+        if task.kind == "infill":
+            hidden = tasks.blocks(rng, self.window, values.shape[1])
+        made = tasks.example(known, values, hearing, task, base, self.window, hidden)
+        return {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in made.items()}
+
+
+def edit_batch(edit: Edit, task: Task, window: int, seed: int = 0) -> dict[str, Tensor]:
+    """A whole edit as overlapping windows (N, S, ...), of each only the frames in `keep` (N, S).
+
+    The frames before them lead up; every frame of the edit is kept exactly once.
+    """
+    total = len(edit.values)
+    step = window - HISTORY
+    starts = range(0, max(1, total - HISTORY), step)
+    rng = np.random.default_rng((seed, 7, total))
+    made = []
+    for start in starts:
+        hidden = None
+        if task.kind == "infill":
+            hidden = tasks.blocks(rng, window, edit.values.shape[1])
+        example = tasks.example(edit.states, edit.values, edit.hearing, task, start, window, hidden)
+        keep = np.arange(window) >= (HISTORY if start else 0)
+        example["keep"] = keep & (np.arange(start, start + window) < total)
+        made.append(example)
+    return {key: torch.from_numpy(np.stack([example[key] for example in made])) for key in made[0]}
+
+
+class WholeEdits(Dataset):
+    """Validation examples: one edit and one task each: windows (N, S, ...) and `keep` (N, S).
+
+    Beside the keys of `tasks.example`: sizes (T, K, 2), canvas (2,), task and heldout (numbers),
+    reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell).
+    """
+
+    def __init__(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...], window: int):
+        self.pairs = [
+            (edit, heldout, number)
+            for number, task in enumerate(chosen)  # so that each rank has edits of every task
+            for edit, heldout in edits
+            if edit.hearing is not None or not task.driven
+        ]
+        self.chosen, self.window = chosen, window
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        edit, heldout, number = self.pairs[index]
+        task = self.chosen[number]
+        batch = edit_batch(edit, task, self.window)
+        best = np.zeros_like(edit.values)
+        if edit.rules and task.kind == "forecast":
+            best = baselines.reference(edit.values, edit.rules, task.horizon, task.driven)
+        return {
+            **batch,
+            "sizes": torch.from_numpy(edit.sizes),
+            "canvas": torch.tensor(edit.canvas, dtype=torch.float32),
+            "reference": torch.from_numpy(best),
+            "rules": torch.from_numpy(ruled(edit)),
+            "task": torch.tensor(number),
+            "heldout": torch.tensor(int(heldout)),
+        }
+
+
+def only(batch: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """A batch of one edit is the edit."""
+    return batch[0]
