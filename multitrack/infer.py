@@ -16,8 +16,9 @@ from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from multitrack import figures, tasks, xmeml
 from multitrack.compose import Composer
+from multitrack.decode import stitch
 from multitrack.drivers import Hearing, listen, read_signals
-from multitrack.module import Multitrack, stitch
+from multitrack.module import Multitrack
 from multitrack.state import states
 from multitrack.tasks import Task
 from multitrack.timeline import SAMPLES_PER_SECOND, Timeline, sample

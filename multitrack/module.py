@@ -12,13 +12,13 @@ from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
 from multitrack import baselines, figures, losses, metrics
 from multitrack.additive import AdditiveTransformer
+from multitrack.decode import stitch
 from multitrack.network import PRESETS, TrackTransformer
 from multitrack.optimum import additive_optimum
 from multitrack.tasks import Task
 from multitrack.timeline import TRACKS
 
 PREDICTORS = ("model", *baselines.NAMES, "reference")
-MARGIN = 0.05  # of P(active) from a half; less is no change
 COMPARE_EVERY = 10  # steps between those that also compute the published terms
 # What the objective averages: each a mean error relative to persistence's.
 COMPARED = ("active_f1", "boundary_f1_2", "scale_mae", "position_mae", "crop_mae", "iou")
@@ -285,24 +285,6 @@ class Multitrack(pl.LightningModule):
             made["tracks"] = figures.tracks(rows, PREDICTORS, task)
             made["horizons"] = figures.horizons(self.rows, PREDICTORS)
         return {name: figure for name, figure in made.items() if figure is not None}
-
-
-def stitch(output: dict[str, Tensor], keep: Tensor) -> tuple[Tensor, Tensor]:
-    """Windows (N, S, K, .) as one edit: values (T, K, 9) with 0/1 activity, P(active) (T, K)."""
-    sure = output["active"].softmax(-1)[..., 1][keep]
-    asset = output["asset"].argmax(-1)[keep]
-    cells = [latched(sure)[..., None], asset[..., None], output["values"][keep]]
-    return torch.cat([cell.to(sure.dtype) for cell in cells], -1), sure
-
-
-def latched(sure: Tensor) -> Tensor:
-    """On or off from P(active) (T, K), changing only where it is MARGIN away from a half.
-
-    Told from the past alone; the first frame by the half itself.
-    """
-    at = torch.arange(len(sure), device=sure.device)[:, None]
-    latest = torch.where((sure - 0.5).abs() > MARGIN, at, 0).cummax(0).values
-    return sure.gather(0, latest) > 0.5
 
 
 def excess(model: dict[str, float], persistence: dict[str, float]) -> float:

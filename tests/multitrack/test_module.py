@@ -12,7 +12,8 @@ from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
 from multitrack import losses, tasks
 from multitrack.data import MultitrackData
-from multitrack.module import Multitrack, excess, latched, stitch
+from multitrack.decode import latched, stitch
+from multitrack.module import Multitrack, excess
 from multitrack.tasks import Task
 from multitrack.windows import Windows, edit_batch
 
