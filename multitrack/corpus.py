@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
 from multitrack import scenes, xmeml
+from multitrack.draft import Draft
 from multitrack.drivers import DRIVERS, world
 from multitrack.styles import style
 from multitrack.timeline import Clip, Media, Timeline, Track, Transition
@@ -37,7 +38,7 @@ def make(
     rate = scenes.choose_rate(rng)
     speakers = 1 if scene in ("vertical", "screencast") else int(rng.integers(2, 5))
     recording = world(rng, ticks, speakers)
-    edit = scenes.Edit(rate, *size, ticks, rng, style(seed, editor))
+    edit = Draft(rate, *size, ticks, rng, style(seed, editor))
     for rule in scenes.SCENES[scene]:
         if rule is scenes.cameras:
             rule(edit, recording, speakers)
@@ -61,7 +62,7 @@ def _described(clip: Clip, track: int) -> dict:
     }  # fmt: skip
 
 
-def _garnish(edit: scenes.Edit) -> None:
+def _garnish(edit: Draft) -> None:
     """What real files also hold: dissolves, a nested title, generators, off and empty tracks."""
     rng, rate = edit.rng, edit.rate
     for track in edit.tracks[:2]:

@@ -1,133 +1,22 @@
 """Editors at work: rules that turn a recording and a style into clips, with some noise.
 
-Every clip also says when its edges could be known: from the edit so far (`history`), or with the
-recording's signals as well (`drivers`). Times are ticks of 0.1 s.
+Times are ticks of 0.1 s.
 """
 
 import itertools
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
+from multitrack.draft import Draft, Ramp
 from multitrack.drivers import World
-from multitrack.styles import Style
-from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track
+from multitrack.timeline import Media, Rate
 
-Ramp = float | list[tuple[int, float]]
 NAMES = ("Kamera Ä", "カメラ B", 'take "3" & <more>', "широкий план", "slide – wide")
 KEN_BURNS = ("still", "video")
 
 
-@dataclass
-class Edit:
-    """A timeline in the making. Everything in ticks; frames are exact when it is written down."""
-
-    rate: Rate
-    width: int
-    height: int
-    ticks: int
-    rng: np.random.Generator
-    style: Style
-    tracks: list[Track] = field(default_factory=lambda: [Track() for _ in range(14)])
-    taken: list[list[tuple[int, int]]] = field(default_factory=lambda: [[] for _ in range(14)])
-    media: dict[str, Media] = field(default_factory=dict)
-    truth: list[dict] = field(default_factory=list)
-
-    def frame(self, tick: int) -> int:
-        """The sequence frame that shows at `tick`."""
-        step = self.rate.fps / 10
-        return int(tick * step.numerator // step.denominator)
-
-    def source(
-        self, name: str, width: int = 1920, height: int = 1080, kind: str = "video"
-    ) -> Media:
-        """The media called `name`, made at its first use."""
-        if name not in self.media:
-            suffix = {"still": "png", "video": "mov"}.get(kind, "mov")
-            path = f"file://localhost/D%3a/media/{len(self.media):03d}.{suffix}"
-            self.media[name] = Media(
-                f"file-{len(self.media) + 1}", name, width, height, self.frame(self.ticks) * 2,
-                self.rate, path,
-            )  # fmt: skip
-        return self.media[name]
-
-    def put(
-        self,
-        track: int,
-        start: int,
-        end: int,
-        media: Media | None,
-        kind: str = "video",
-        motion: dict[str, Ramp] | None = None,
-        known: tuple[int | None, ...] = (None, None, None, None),
-        rule: str = "N",
-        enabled: bool = True,
-        name: str = "",
-    ) -> bool:
-        """Lay a clip on `track` in [start, end) unless something lies there already.
-
-        `known`: tick at which its start was decided by history, by drivers, its end by history, by
-        drivers (None: not before it happens).
-        """
-        start, end = max(start, 0), min(end, self.ticks)
-        if end - start < 2 or not self.is_free(track, start, end):
-            return False
-        self.taken[track].append((start, end))
-        begin, stop = self.frame(start), self.frame(end)
-        # A still's media time starts at one hour, as Premiere writes it.
-        first = self.frame(36000) if kind == "still" else begin + 7 * track
-        curves = {
-            key: Curve(float(ramp))
-            if isinstance(ramp, (int, float))
-            else Curve(
-                float(ramp[0][1]),
-                tuple((float(first + self.frame(tick) - begin), float(v)) for tick, v in ramp),
-            )
-            for key, ramp in (motion or {}).items()
-        }
-        crops = {k: v for k, v in curves.items() if k in ("left", "right", "top", "bottom")}
-        moves = {k: v for k, v in curves.items() if k not in crops}
-        if self.style.crop_in_motion:
-            moves, crops = curves, {}
-        number = sum(len(t.clips) for t in self.tracks) + 1
-        self.tracks[track].clips.append(
-            Clip(
-                f"clipitem-{number}",
-                name or (media.name if media else kind),
-                begin,
-                stop,
-                first,
-                first + stop - begin,
-                self.rate,
-                media,
-                kind,
-                enabled,
-                moves,
-                crops,
-            )
-        )
-        if enabled:
-            times = dict(zip(("start", "start_driven", "end", "end_driven"), known, strict=True))
-            self.truth.append({"track": track, "from": start, "to": end, "rule": rule, **times})
-        return True
-
-    def is_free(self, track: int, start: int, end: int) -> bool:
-        return all(end <= a or b <= start for a, b in self.taken[track])
-
-    def timeline(self, name: str) -> Timeline:
-        for track in self.tracks:
-            track.clips.sort(key=lambda clip: clip.start)
-        return Timeline(
-            name, self.rate, self.width, self.height, self.tracks, self.frame(self.ticks)
-        )
-
-    def fit(self, media: Media) -> float:
-        """The scale (percent) at which the source fills the canvas."""
-        return 100.0 * max(self.width / media.width, self.height / media.height)
-
-
-def cameras(edit: Edit, world: World, speakers: int) -> None:
+def cameras(edit: Draft, world: World, speakers: int) -> None:
     """Multicam: V1 the first camera, V2 the others, V3 the wide shot; cuts follow the speaker.
 
     R1: the cut comes `lag` after the change, not before `min_shot`. R2: under another camera the
@@ -180,18 +69,18 @@ class _Shot:
     start: int | None = None
     known: tuple = (None, None, None, None)
 
-    def close(self, edit: Edit, media: Media, at: int) -> None:
+    def close(self, edit: Draft, media: Media, at: int) -> None:
         if self.start is not None and at > self.start:
             motion = _creep(edit, edit.fit(media), self.start, at)
             edit.put(0, self.start, at, media, motion=motion, known=self.known, rule="R1")
         self.start = None
 
 
-def _camera(edit: Edit, number: int) -> tuple[int, int]:
+def _camera(edit: Draft, number: int) -> tuple[int, int]:
     return (3840, 2160) if number % 2 else (1920, 1080)
 
 
-def _creep(edit: Edit, scale: float, start: int, end: int) -> dict[str, Ramp]:
+def _creep(edit: Draft, scale: float, start: int, end: int) -> dict[str, Ramp]:
     """R4: half of an editor's shots grow by `zoom` percent a second."""
     if edit.rng.random() < 0.5:
         return {"scale": round(scale, 4)}
@@ -199,7 +88,7 @@ def _creep(edit: Edit, scale: float, start: int, end: int) -> dict[str, Ramp]:
     return {"scale": [(start, round(scale, 4)), (end, round(grown, 4))]}
 
 
-def broll(edit: Edit, world: World) -> None:
+def broll(edit: Draft, world: World) -> None:
     """R5: in long turns, `broll_delay` in, `broll_length` long, with a Ken-Burns move (R4)."""
     style, rng = edit.style, edit.rng
     for turn in world.turns:
@@ -220,7 +109,7 @@ def broll(edit: Edit, world: World) -> None:
         edit.put(track, start, end, media, kind, motion, (None, start, start, start), "R5")
 
 
-def lower_thirds(edit: Edit, world: World) -> None:
+def lower_thirds(edit: Draft, world: World) -> None:
     """R3: at a topic's start, exactly `lower_length` long, wiped in from the left."""
     style = edit.style
     for number, topic in enumerate(world.topics):
@@ -236,7 +125,7 @@ def lower_thirds(edit: Edit, world: World) -> None:
                  (None, topic, start, start), "R3", name=f"Dr. Ω & Söhne <{number}>")  # fmt: skip
 
 
-def stickers(edit: Edit, world: World) -> None:
+def stickers(edit: Draft, world: World) -> None:
     """R8: stacks of stickers, each on the next track `sticker_gap` after the one below."""
     style, rng = edit.style, edit.rng
     for at in _poisson(rng, edit.ticks, style.sticker_rate):
@@ -258,7 +147,7 @@ def stickers(edit: Edit, world: World) -> None:
             before, at, track = at, at + style.sticker_gap, track + 1
 
 
-def screencast(edit: Edit, world: World) -> None:
+def screencast(edit: Draft, world: World) -> None:
     """R6: at a slide the screen covers for `slide_length`; the face shrinks into its corner."""
     style = edit.style
     for slide in world.slides:
@@ -271,7 +160,7 @@ def screencast(edit: Edit, world: World) -> None:
             edit.put(4, start, end, face, "video", _pip(edit, face), known, "R6")
 
 
-def _pip(edit: Edit, media: Media) -> dict[str, Ramp]:
+def _pip(edit: Draft, media: Media) -> dict[str, Ramp]:
     style = edit.style
     return {
         "scale": style.pip_scale,
@@ -282,7 +171,7 @@ def _pip(edit: Edit, media: Media) -> dict[str, Ramp]:
     }
 
 
-def reframe(edit: Edit, world: World) -> None:
+def reframe(edit: Draft, world: World) -> None:
     """R9: a wide picture in a tall canvas; its place follows the smoothed face, key by key."""
     style = edit.style
     media = edit.source(NAMES[4], 1920, 1080)
@@ -303,7 +192,7 @@ def reframe(edit: Edit, world: World) -> None:
         at = end
 
 
-def montage(edit: Edit, world: World) -> None:
+def montage(edit: Draft, world: World) -> None:
     """R10: V1 cut on every n-th beat; V2 carries an accent on every second shot."""
     style, rng = edit.style, edit.rng
     cuts = [0, *world.beats[style.beats_a_cut :: style.beats_a_cut], edit.ticks]
@@ -322,7 +211,7 @@ def montage(edit: Edit, world: World) -> None:
             edit.put(1, at, half, accent, "video", shape, (before, before, at, at), "R10")
 
 
-def split_screen(edit: Edit, world: World) -> None:
+def split_screen(edit: Draft, world: World) -> None:
     """Two cameras side by side for the first moments of a topic, each cropped to its half."""
     style = edit.style
     for topic in world.topics[::2]:
@@ -339,7 +228,7 @@ def split_screen(edit: Edit, world: World) -> None:
             edit.put(track, start, end, media, "video", motion, known, "R7")
 
 
-def bug(edit: Edit, world: World) -> None:
+def bug(edit: Draft, world: World) -> None:
     """A station's logo in the corner: on for a while, off for a while, by the clock."""
     period = 200 + 10 * (edit.style.lower_length % 7)
     for start in range(0, edit.ticks, period):
