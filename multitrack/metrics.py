@@ -28,7 +28,8 @@ LAYOUT = {
        for kind in ("onset", "offset") for what in ("hit", "said", "true")},
     **{f"{kind}_{what}_ruled": len(RULES) for kind in ("onset", "offset")
        for what in ("hit", "true")},
-    "jitter": 1, "still": 1, "flips_said": 1, "flips_true": 1, "minutes": 1,
+    "jitter": 1, "still": 1, "running_jitter": 1, "running_still": 1,
+    "flips_said": 1, "flips_true": 1, "minutes": 1,
     "brier": 1, "cells": 1,
     "bin_count": BINS, "bin_sure": BINS, "bin_right": BINS,
 }  # fmt: skip
@@ -148,8 +149,9 @@ def row(
         still &= (drift[1:-1, :, 2:].abs() < 1e-6).all(-1) & (drift[2:, :, 2:].abs() < 1e-6).all(-1)
         place = said[..., 3:5].to(torch.float64) * canvas
         bend = (place[2:] - 2 * place[1:-1] + place[:-2]).abs().mean(-1)
-        sums["jitter"] += bend[still].sum()
-        sums["still"] += still.sum()
+        for kind, cells in (("", still), ("running_", still & running[:-2])):
+            sums[f"{kind}jitter"] += bend[cells].sum()
+            sums[f"{kind}still"] += cells.sum()
 
     truth = (true[..., 0] > 0.5).to(torch.float64)
     sums["brier"] += ((sure - truth) ** 2)[score].sum()
@@ -213,6 +215,7 @@ def metrics(rows: np.ndarray) -> dict[str, np.ndarray]:
         "position_running_mae": ratio(get("running_position"), get("running_position_cells")),
         "iou": ratio(get("iou"), get("shown")),
         "jitter": ratio(get("jitter"), get("still")),
+        "jitter_running": ratio(get("running_jitter"), get("running_still")),
         "flips_excess": ratio(get("flips_said") - get("flips_true"), get("minutes")),
         "brier": ratio(get("brier"), get("cells")),
         "ece": ratio(np.abs(get("bin_sure") - get("bin_right")).sum(-1), get("cells")),

@@ -54,10 +54,11 @@ def last_true(flags: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(index, 0)
 
 
-def states(values: np.ndarray, ago: np.ndarray | None = None) -> States:
-    """The states of a whole edit (T, K, 9).
+def states(values: np.ndarray, ago: np.ndarray | None = None, *, whole: bool = True) -> States:
+    """The states of an edit (T, K, 9).
 
     ago: (>= T, E) frames since the latest of each event (`drivers.since`), if there are signals.
+    whole: the edit begins here; otherwise nobody has seen its first clips come on.
     """
     frames, tracks, _ = values.shape
     active = values[..., 0] > 0.5
@@ -85,10 +86,11 @@ def states(values: np.ndarray, ago: np.ndarray | None = None) -> States:
 
     counters = np.zeros((frames, tracks, len(COUNTERS)), np.int16)
     counters[..., 0] = since(toggle)
-    counters[..., 1], counters[..., 2] = lengths(toggle, active)
-    counters[..., 3], counters[..., 4] = lengths(toggle, ~active)
+    first = active[0] & whole
+    counters[..., 1], counters[..., 2] = lengths(toggle, active, first)
+    counters[..., 3], counters[..., 4] = lengths(toggle, ~active, first)
     counters[..., 5] = since(event)
-    counters[..., 6], counters[..., 7] = lengths(event, np.ones_like(active))
+    counters[..., 6], counters[..., 7] = lengths(event, np.ones_like(active), first)
     counters[..., 8] = since(event | bent.any(-1))
     onset = toggle & active
     counters[..., 9] = np.minimum(np.cumsum(onset, 0), CAP)
@@ -115,15 +117,16 @@ def reactions(toggle: np.ndarray, active: np.ndarray, ago: np.ndarray) -> np.nda
     frames, tracks = toggle.shape
     known = np.full((frames, ago.shape[1]), CAP, np.int16)
     known[: len(ago)] = np.minimum(ago, CAP)
-    out = np.empty((frames, tracks, 4, ago.shape[1]), np.int16)
-    rows = np.arange(frames)[:, None]
+    out = np.full((frames, tracks, 4, ago.shape[1]), CAP, np.int16)
+    lively = np.nonzero(toggle[1:].any(0))[0]  # the others have reacted to nothing
     for number, kind in enumerate((active, ~active)):
-        switch = toggle & kind & (rows > 0)
+        switch = (toggle & kind)[:, lively]
+        switch[:1] = False
         latest = last_true(switch)
         seen = (latest >= 0)[..., None]
-        out[..., number, :] = np.where(seen, known[latest.clip(0)], CAP)
+        out[:, lively, number] = np.where(seen, known[latest.clip(0)], CAP)
         then = np.where(switch[..., None], known[:, None], CAP)
-        out[..., number + 2, :] = np.minimum.accumulate(then, 0)
+        out[:, lively, number + 2] = np.minimum.accumulate(then, 0)
     return out
 
 
@@ -140,23 +143,23 @@ def since(flags: np.ndarray) -> np.ndarray:
     return np.minimum(np.arange(len(flags))[:, None] - latest, CAP)
 
 
-def lengths(starts: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lengths(
+    starts: np.ndarray, kind: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Lengths of the last and the last but one finished run of `kind`, as known at each frame.
 
-    starts: True where any run begins (the first frame begins one); kind: the run's kind. The run at
-    the very beginning is not counted: nobody saw it begin.
+    starts: (T, K) True where any run begins (the first frame begins one); kind: (T, K) the run's
+    kind; first: (K,) whether the run at the very beginning counts.
     """
     frames, tracks = starts.shape
     one, two = np.zeros((2, frames, tracks), np.int16)
     for track in range(tracks):
         begins = np.nonzero(starts[:, track])[0]
-        if len(begins) < 3:
+        keep = kind[begins[:-1], track]  # run i ends where run i + 1 begins
+        keep[:1] &= first[track]
+        if not keep.any():
             continue
-        size = np.minimum(np.diff(begins), CAP)[1:]  # run i + 1 ends where run i + 2 begins
-        keep = kind[begins[1:-1], track]
-        ends, size = begins[2:][keep], size[keep]
-        if len(ends) == 0:
-            continue
+        size, ends = np.minimum(np.diff(begins), CAP)[keep], begins[1:][keep]
         count = np.searchsorted(ends, np.arange(frames), side="right")
         padded = np.concatenate([[0, 0], size])
         one[:, track], two[:, track] = padded[count + 1], padded[count]

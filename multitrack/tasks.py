@@ -123,7 +123,7 @@ def example(
             values[past_frame.clip(0), np.arange(tracks)[None]],
             np.float32(REST),
         )
-        state = states(masked, None if ago is None else ago[first:])
+        state = states(masked, None if ago is None else ago[first:], whole=first == 0)
     at = (source - first).clip(0), np.arange(tracks)[None]
     past = np.where(known[..., None], state.carried[at], np.float32(REST))
     inside = now < total

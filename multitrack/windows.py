@@ -52,7 +52,8 @@ class Windows(Dataset):
             if hearing is not None:
                 hearing = hearing.since(first)
                 hearing = hearing.mirrored() if mirrored else hearing
-            known = states(values, None if hearing is None else hearing.ago)
+            ago = None if hearing is None else hearing.ago
+            known = states(values, ago, whole=first == 0)
         hidden = None
         if task.kind == "infill":
             hidden = tasks.blocks(rng, self.window, values.shape[1])

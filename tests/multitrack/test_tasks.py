@@ -79,9 +79,12 @@ def test_counted_times_are_counted():
     starts[[0, 3, 8], 0] = True
     kind = np.zeros((12, 1), bool)
     kind[3:8] = True
-    one, two = lengths(starts, kind)
+    one, two = lengths(starts, kind, np.array([False]))
     assert one[:, 0].tolist() == [0] * 8 + [5] * 4
     assert not two.any()
+    one, two = lengths(starts, np.ones_like(kind), np.array([True]))
+    assert one[:, 0].tolist() == [0] * 3 + [3] * 5 + [5] * 4
+    assert two[:, 0].tolist() == [0] * 8 + [3] * 4
     assert since(starts)[:, 0].tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3]
 
 
