@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from multitrack.decode import ENTER, LEAVE
 from multitrack.timeline import (
     SAMPLES_PER_SECOND,
     Clip,
@@ -20,7 +21,6 @@ from multitrack.timeline import (
 )
 
 SHORTEST = 3  # samples; shorter runs and gaps are flicker
-ENTER, LEAVE = 0.5, 0.4  # probabilities at which a run begins and ends
 # What counts as standing still, and how far a straight line may miss: percent, pixels, percent.
 SLACK = {"scale": 0.5, "place": 2.0, "crop": 0.5}
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-MARGIN = 0.05  # of P(active) from a half; less is no change
+ENTER, LEAVE = 0.5, 0.4  # probabilities above and below which a run begins and ends
 
 
 def stitch(output: dict[str, Tensor], keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -15,10 +15,8 @@ def stitch(output: dict[str, Tensor], keep: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def latched(sure: Tensor) -> Tensor:
-    """On or off from P(active) (T, K), changing only where it is MARGIN away from a half.
-
-    Told from the past alone; the first frame by the half itself.
-    """
+    """On or off from P(active) (T, K): on above ENTER, off below LEAVE, between them as before."""
     at = torch.arange(len(sure), device=sure.device)[:, None]
-    latest = torch.where((sure - 0.5).abs() > MARGIN, at, 0).cummax(0).values
-    return sure.gather(0, latest) > 0.5
+    told = (sure > ENTER) | (sure < LEAVE)
+    latest = torch.where(told, at, 0).cummax(0).values
+    return sure.gather(0, latest) > ENTER
