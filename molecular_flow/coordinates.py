@@ -157,6 +157,12 @@ class InternalCoordinates(nn.Module):
         bonds, angles = z[:, : n - 1], z[:, n - 1 : 2 * n - 3]
         return 2 * bonds.log().sum(1) + angles.sin().log().sum(1)
 
+    def log_volume_gradient(self, z: Tensor) -> Tensor:
+        """The derivative (B, D) of `log_volume` by the coordinates."""
+        n = self.atoms
+        bonds, angles, turned = z[:, : n - 1], z[:, n - 1 : 2 * n - 3], z[:, 2 * n - 3 :]
+        return torch.cat([2 / bonds, 1 / angles.tan(), torch.zeros_like(turned)], 1)
+
     def canonical_labels(self, x: Tensor) -> Tensor:
         """For each frame the order (B, N) of atoms that turns every group into its home sector."""
         order = torch.arange(self.atoms, device=x.device).repeat(len(x), 1)
@@ -188,3 +194,19 @@ def reorder(x: Tensor, order: Tensor) -> Tensor:
 def restore(x: Tensor, order: Tensor) -> Tensor:
     """The inverse of `reorder`."""
     return torch.take_along_dim(x, order.argsort(1)[:, :, None], 1)
+
+
+def internal(
+    coordinates: InternalCoordinates, x: Tensor, energy: nn.Module | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Canonical coordinates (M, D) of frames (M, N, 3), and dU/dz (M, D) in kJ/mol/unit.
+
+    The gradient is that of `energy`, a function of positions; None where there is none.
+    """
+    z, _ = coordinates.encode(reorder(x, coordinates.canonical_labels(x)))
+    if energy is None:
+        return z, None
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(energy(coordinates.decode(leaf)).sum(), leaf)
+    return z, gradient

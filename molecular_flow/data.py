@@ -13,13 +13,12 @@ from experiments.shared.corpora import build_once, content_hash
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
 from molecular_flow import molecule as molecules
-from molecular_flow.coordinates import InternalCoordinates, reorder
+from molecular_flow.coordinates import InternalCoordinates, internal
 from molecular_flow.energy import TorchEnergy, beta
+from molecular_flow.fresh import ENDS, FreshFrames
 from molecular_flow.metrics import multistate
 from molecular_flow.simulate import Plan, simulate
 from molecular_flow.trajectory import Trajectory, read
-
-NAMES = ("source", "target")
 
 
 class Frames(Dataset):
@@ -34,7 +33,7 @@ class Frames(Dataset):
 
     def __init__(self, tables: dict[str, Tensor], batch: int, draws: int | None, seed: int):
         self.tables, self.batch, self.draws, self.seed = tables, batch, draws, seed
-        self.sizes = {name: len(tables[name]) for name in NAMES}
+        self.sizes = {name: len(tables[name]) for name in ENDS}
 
     def __len__(self) -> int:
         return self.draws or -(-self.sizes["source"] // self.batch)
@@ -45,13 +44,13 @@ class Frames(Dataset):
             rng = np.random.default_rng((self.seed, epoch, index))
             rows = {
                 name: torch.from_numpy(rng.integers(self.sizes[name], size=self.batch))
-                for name in NAMES
+                for name in ENDS
             }
         else:
             here = torch.arange(
                 index * self.batch, min((index + 1) * self.batch, min(self.sizes.values()))
             )
-            rows = dict.fromkeys(NAMES, here)
+            rows = dict.fromkeys(ENDS, here)
         return {
             key: table[rows[key.removesuffix("_energy").removesuffix("_gradient")]]
             for key, table in self.tables.items()
@@ -64,7 +63,8 @@ class MolecularData(L.LightningDataModule):
     `root`: a trajectory file (.npz of `simulate`, or .pt/.npy as published), or a folder with one;
     None simulates `ladders` independent ladders over `temperatures`, once, under `cache`. Ladders
     are split 6 : 1 : 1 into training, validation and test; a file with fewer than three ladders is
-    split by time, which is weaker and said so.
+    split by time, which is weaker and said so. `fresh`, {blocks, steps}: training batches come from
+    ladders that go on from the recorded training frames (see `FreshFrames`).
     """
 
     def __init__(
@@ -87,12 +87,15 @@ class MolecularData(L.LightningDataModule):
         batches_per_epoch: int = 1,
         eval_frames: int = 4096,
         eval_batch: int = 1024,
+        fresh: dict[str, int] | None = None,
     ):
         super().__init__()
         if source == target or min(source, target) <= 0:
             raise InputError(f"expected two temperatures in kelvin, got {source} and {target}")
         if min(batch_size, batches_per_epoch, eval_frames, eval_batch) < 1:
             raise InputError("expected batch_size, batches_per_epoch, eval_frames, eval_batch >= 1")
+        if fresh is not None and (set(fresh) != {"blocks", "steps"} or min(fresh.values()) < 1):
+            raise InputError(f"expected data.fresh with blocks >= 1 and steps >= 1, got {fresh}")
         self.pair = (float(source), float(target))
         self.root, self.cache, self.seed = root, Path(cache), seed
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
@@ -110,6 +113,10 @@ class MolecularData(L.LightningDataModule):
         )
         self.notes: list[str] = []
         self._tables: dict[str, dict[str, Tensor]] = {}
+        self.fresh = fresh
+        self._fresh: FreshFrames | None = None
+        self._recorded: Tensor | None = None
+        self._stopped_at: dict | None = None
 
     def _file(self) -> Path:
         if self.root is None:
@@ -163,6 +170,10 @@ class MolecularData(L.LightningDataModule):
         self.coordinates = InternalCoordinates(self.molecule).float()
         for split, (ladders, times) in splits.items():
             self._tables[split] = self._table(trajectory, rows, ladders, times, split)
+        if self.fresh:
+            ladders, times = splits["train"]
+            recorded = trajectory.positions[rows][:, ladders, times]
+            self._recorded = torch.from_numpy(recorded.reshape(2, -1, *recorded.shape[3:]))
 
     def _split(self, trajectory: Trajectory) -> dict[str, tuple[slice, slice]]:
         """Ladders and times of each split."""
@@ -188,7 +199,7 @@ class MolecularData(L.LightningDataModule):
 
     def _table(self, trajectory, rows, ladders: slice, times: slice, split: str):
         table = {}
-        for name, row in zip(NAMES, rows, strict=True):
+        for name, row in zip(ENDS, rows, strict=True):
             # Time first, so that a stride over the frames keeps every ladder.
             x = trajectory.positions[row, ladders, times].swapaxes(0, 1)
             u = trajectory.energies[row, ladders, times].swapaxes(0, 1)
@@ -197,7 +208,7 @@ class MolecularData(L.LightningDataModule):
                 keep = np.linspace(0, len(x) - 1, min(len(x), self.eval_frames)).astype(int)
                 x, u = x[keep], u[keep]
             z, gradient = self._internal(
-                torch.from_numpy(np.ascontiguousarray(x)), split == "train"
+                torch.from_numpy(np.ascontiguousarray(x)), split == "train" and not self.fresh
             )
             table[name], table[f"{name}_energy"] = z, torch.from_numpy(u.copy()).float()
             if gradient is not None:
@@ -205,24 +216,16 @@ class MolecularData(L.LightningDataModule):
         return table
 
     def _internal(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-        """Canonical coordinates (M, D) of frames (M, N, 3), and dU/dz (M, D) in kJ/mol/unit."""
+        """`coordinates.internal` of frames (M, N, 3), block by block."""
         energy = TorchEnergy(self.molecule).float() if with_gradient else None
-        found, gradients = [], []
-        for block in x.split(512):
-            order = self.coordinates.canonical_labels(block)
-            z, _ = self.coordinates.encode(reorder(block, order))
-            found.append(z)
-            if energy is not None:
-                with torch.enable_grad():
-                    leaf = z.detach().requires_grad_(True)
-                    total = energy(self.coordinates.decode(leaf)).sum()
-                    gradients.append(torch.autograd.grad(total, leaf)[0])
-        return torch.cat(found), torch.cat(gradients) if gradients else None
+        blocks = (internal(self.coordinates, block, energy) for block in x.split(512))
+        z, gradients = zip(*blocks, strict=True)
+        return torch.cat(z), torch.cat(gradients) if with_gradient else None
 
     def statistics(self) -> dict[float, Tensor]:
         """Training coordinates (M, D) by temperature in kelvin, for `TransportFlow.fit`."""
         table = self._tables["train"]
-        return {t: table[name] for t, name in zip(self.pair, NAMES, strict=True)}
+        return {t: table[name] for t, name in zip(self.pair, ENDS, strict=True)}
 
     def floor(self, betas: tuple[float, float]) -> tuple[float, float]:
         """The least that any map's forward and inverse loss can be, in nats.
@@ -233,7 +236,7 @@ class MolecularData(L.LightningDataModule):
         table = self._tables["train"]
         source, target = (
             b * table[f"{name}_energy"].double().mean().item()
-            for b, name in zip(betas, NAMES, strict=True)
+            for b, name in zip(betas, ENDS, strict=True)
         )
         return source + self.free_energy, target - self.free_energy
 
@@ -241,12 +244,16 @@ class MolecularData(L.LightningDataModule):
         training = split == "train"
         trainer = self.trainer
         ranks = trainer.world_size if trainer else 1
-        data = Frames(
-            self._tables[split],
-            self.batch_size if training else self.eval_batch,
-            self.batches_per_epoch * ranks if training else None,
-            self.seed,
-        )
+        draws = self.batches_per_epoch * ranks
+        if training and self.fresh:
+            data = self._simulated(draws)
+        else:
+            data = Frames(
+                self._tables[split],
+                self.batch_size if training else self.eval_batch,
+                draws if training else None,
+                self.seed,
+            )
         sampler = EpochSampler(
             len(data),
             shuffle=training,
@@ -256,6 +263,32 @@ class MolecularData(L.LightningDataModule):
             drop_last=training,
         )
         return StatefulDataLoader(data, batch_size=None, sampler=sampler)
+
+    def _simulated(self, draws: int) -> FreshFrames:
+        if self._fresh is None:
+            trainer = self.trainer
+            self._fresh = FreshFrames(
+                self.molecule,
+                self.pair,
+                self._recorded,
+                batch=self.batch_size,
+                draws=draws,
+                step_ps=self.plan.step_ps,
+                seed=(self.seed, trainer.global_rank if trainer else 0),
+                device=trainer.strategy.root_device if trainer else "cpu",
+                **self.fresh,
+            )
+            if self._stopped_at:
+                self._fresh.restore(self._stopped_at)
+        return self._fresh
+
+    def state_dict(self) -> dict:
+        """The running simulation, if there is one; into every checkpoint."""
+        return {"fresh": self._fresh.state()} if self._fresh else {}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Keeps the simulation's state until training asks for frames: a test needs none."""
+        self._stopped_at = state_dict.get("fresh")
 
     def train_dataloader(self) -> StatefulDataLoader:
         return self._loader("train")
@@ -276,5 +309,6 @@ class MolecularData(L.LightningDataModule):
             "molecule": self.molecule.label,
             "temperatures_kelvin": list(self.pair),
             "free_energy_mbar": self.free_energy,
+            "fresh": self.fresh,
             "notes": self.notes,
         }

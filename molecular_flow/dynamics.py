@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from experiments.shared.errors import InputError
 from molecular_flow.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.molecule import Molecule
 from molecular_flow.tree import build_tree
@@ -81,6 +82,13 @@ class Ladders:
         self.steps = 0
         self.counts = Counts(torch.zeros(self.shape[0] - 1), torch.zeros(self.shape[0] - 1))
 
+    def place(self, x: Tensor) -> None:
+        """Put the replicas at positions (R, N, 3) nm, with velocities of their temperatures."""
+        self.x = x.to(self.device, torch.float32)
+        kt = self.kt.repeat_interleave(self.shape[1])[:, None, None]
+        self.v = self._normal(self.x) * (kt / MASS).sqrt()
+        self.u, self.gradient = self._evaluate(self.x)
+
     def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         self.evaluations += len(x)
         return self.energy.with_gradient(x)
@@ -101,7 +109,11 @@ class Ladders:
 
     @torch.no_grad()
     def advance(self, steps: int, swap: bool = True) -> None:
-        """`steps` time steps, with torsion moves and swaps between neighbours on the way."""
+        """`steps` time steps, with torsion moves and swaps between neighbours on the way.
+
+        Raises:
+            InputError: an energy is not finite any more.
+        """
         half = self.step_ps / 2
         kt = self.kt.repeat_interleave(self.shape[1])[:, None, None]
         keep = torch.exp(torch.tensor(-FRICTION * self.step_ps)).item()
@@ -121,6 +133,10 @@ class Ladders:
                     self._swap((self.steps // SWAP_EVERY) % 2 if len(self.kt) > 2 else 0)
                 else:
                     self._mapped_swap()
+        if not self.u.isfinite().all():
+            raise InputError(
+                f"the simulation blew up (energy not finite): lower step_ps ({self.step_ps})"
+            )
 
     def _turn(self) -> None:
         """Metropolis: turn one random torsion of each replica by a random angle."""
@@ -197,7 +213,7 @@ class Ladders:
         """Continue from `state`, bit for bit."""
         for name in ("x", "v", "u", "gradient", "walkers"):
             setattr(self, name, state[name].to(self.device))
-        self.generator.set_state(state["generator"])
+        self.generator.set_state(state["generator"].cpu())
         self.steps = int(state["steps"])
         self.counts = Counts(
             state["swap_attempts"],

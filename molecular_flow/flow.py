@@ -12,6 +12,7 @@ the given torsions (`init: stretch`), or, without the square roots, the identity
 Every learned term is multiplied by ln(T_t / T_s), so the map from T to T is the identity always.
 """
 
+import itertools
 import math
 
 import torch
@@ -21,9 +22,11 @@ from experiments.shared.errors import InputError
 from molecular_flow import conditioner
 from molecular_flow.coordinates import InternalCoordinates, reorder, restore, wrap
 from molecular_flow.molecule import Molecule
-from molecular_flow.splines import knots, spline
+from molecular_flow.splines import conditional_spline
+from molecular_flow.tree import separate
 
 REFERENCE = 300.0  # kelvin
+TORSION_SETS = 3  # couplings move them in turn, each set given the others
 UNIT_GAP = math.log(1.5)  # learned terms are of order one for 300 -> 450 K
 
 
@@ -38,7 +41,7 @@ class TransportFlow(nn.Module):
         network: str = "mlp",
         width: int = 64,
         bins: int = 8,
-        rounds: int = 1,
+        couplings: int = 4,
         stiff_couplings: int = 2,
         stiff_context: bool = False,
         blocks: int = 1,
@@ -69,7 +72,8 @@ class TransportFlow(nn.Module):
             size |= {"atoms": coordinates.atoms, "blocks": blocks, "heads": heads}
         make = conditioner.MLP if network == "mlp" else conditioner.Transformer
 
-        masks = _masks(torsions, rounds)
+        sets = separate(coordinates.tree.torsions, molecule.neighbours, TORSION_SETS)
+        masks = list(itertools.islice(itertools.cycle(sets), couplings if sets else 0))
         self.masks = self._sides("mask", masks, torsions)
         self.turning = nn.ModuleList(
             make(
@@ -191,7 +195,7 @@ class TransportFlow(nn.Module):
             moved, seen = getattr(self, f"{mask}_moved"), getattr(self, f"{mask}_seen")
             context = rho if self.stiff_context else None
             raw = network(turn.index_select(1, seen), heat, context)
-            value, slope = spline(turn.index_select(1, moved), *knots(gap * raw), inverse)
+            value, slope = conditional_spline(turn.index_select(1, moved), gap * raw, inverse)
             turn = turn.index_copy(1, moved, value)
             log_det = log_det + slope.sum(1)
         return turn, log_det
@@ -230,14 +234,3 @@ class TransportFlow(nn.Module):
         moved, log_det = self(z, source, target, inverse)
         log_det = log_det + self.coordinates.log_volume(moved) - self.coordinates.log_volume(z)
         return restore(self.coordinates.decode(moved, frame), order), log_det
-
-
-def _masks(torsions: int, rounds: int) -> list[list[int]]:
-    """Sets of torsions to move: by the binary digits of their number, so that any two part once."""
-    masks = []
-    digits = max(1, (torsions - 1).bit_length()) if torsions > 1 else 0
-    for _ in range(rounds):
-        for digit in range(digits):
-            for side in (0, 1):
-                masks.append([k for k in range(torsions) if (k >> digit) & 1 == side])
-    return masks

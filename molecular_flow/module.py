@@ -11,12 +11,13 @@ from torch import Tensor
 from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, figures, losses, molecule
-from molecular_flow.energy import TorchEnergy, beta, capped
+from molecular_flow.energy import TorchEnergy
 from molecular_flow.flow import TransportFlow
+from molecular_flow.fresh import ENDS
 from molecular_flow.metrics import TransportMetrics
+from molecular_flow.works import Direction, Works
 
 TERMS = ("forward", "inverse", "variance")
-CAP = 1000.0  # kT above the minimum, where the energy starts to grow only logarithmically
 PATIENCE = 50  # epochs above the identity's excess before a run is given up
 
 
@@ -49,14 +50,14 @@ class MolecularFlow(L.LightningModule):
         if estimator not in ("path", "plain"):
             raise InputError(f"expected model.estimator path or plain, got {estimator!r}")
         self.pair, self.weights, self.estimator = (source, target), loss_weights, estimator
-        self.betas = (beta(source), beta(target))
         self.molecule = molecule.build(
             sequence if pdb is None else None, pdb, tuple(force_field or molecule.FORCE_FIELD)
         )
         self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
-        self.lowest = self.energy(rest).item()
+        self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item())
+        self.betas = self.works.betas
         self.optimizer, self.schedule = optimizer, schedule
         self.baselines: dict[str, dict[str, float]] = {}
         self.history: dict[str, list[float]] = {}
@@ -85,64 +86,6 @@ class MolecularFlow(L.LightningModule):
         found = place(phi), place(psi)
         return None if None in found else found
 
-    # --- physics -------------------------------------------------------------------------------
-
-    def reduced(self, z: Tensor, end: int) -> tuple[Tensor, Tensor]:
-        """Beta U - log |dx/dz| (B,) of coordinates at temperature `end` (0 or 1), and U's cap."""
-        u = self.energy(self.flow.coordinates.decode(z))
-        energy, over = capped(self.betas[end] * u, self.betas[end] * self.lowest + CAP)
-        return energy - self.flow.coordinates.log_volume(z), over
-
-    def direction(self, batch: dict[str, Tensor], backwards: bool) -> dict[str, Tensor]:
-        """One direction's work (B,) with its gradient still to be taken, and what it is made of.
-
-        Keys: work, reduced (beta U at the start), energy (beta U at the end), log_det (of
-        positions), moved (B, D), capped (B,), all of the batch's frames of that end.
-        """
-        start, end = (1, 0) if backwards else (0, 1)
-        name = ("source", "target")[start]
-        z = batch[name]
-        moved, log_z = self.flow(z, *self.pair, inverse=backwards)
-        volume = self.flow.coordinates.log_volume
-        level, over = self.reduced(moved, end)
-        before = self.betas[start] * batch[f"{name}_energy"]
-        log_det = log_z + volume(moved) - volume(z)
-        return {
-            "work": level - log_z - before + volume(z),
-            "reduced": before,
-            "energy": level + volume(moved),
-            "log_det": log_det,
-            "moved": moved,
-            "capped": over.float(),
-        }
-
-    def path_direction(self, batch: dict[str, Tensor], backwards: bool) -> dict[str, Tensor]:
-        """As `direction`, and `pull` (B, D): the gradient of log q - log p at the moved frames."""
-        start, end = (1, 0) if backwards else (0, 1)
-        name = ("source", "target")[start]
-        z, volume = batch[name], self.flow.coordinates.log_volume
-        moved, _ = self.flow(z, *self.pair, inverse=backwards)
-        leaf = moved.detach().requires_grad_(True)
-        back, log_back = self.flow(leaf, *self.pair, inverse=not backwards)
-        level, over = self.reduced(leaf, end)
-        before = self.betas[start] * batch[f"{name}_energy"]
-        with torch.enable_grad():
-            here = z.detach().requires_grad_(True)
-            (slope,) = torch.autograd.grad(volume(here).sum(), here)
-        known = self.betas[start] * batch[f"{name}_gradient"] - slope  # of beta U - log |dx/dz|
-        ratio = level + log_back - (known * back).sum(1)
-        (pull,) = torch.autograd.grad(ratio.sum(), leaf)
-        level, log_back = level.detach(), log_back.detach()
-        return {
-            "work": level + log_back - before + volume(z),
-            "reduced": before,
-            "energy": level + volume(leaf).detach(),
-            "log_det": -log_back + volume(leaf).detach() - volume(z),
-            "moved": moved,
-            "capped": over.float(),
-            "pull": pull,
-        }
-
     # --- training ------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
@@ -162,38 +105,36 @@ class MolecularFlow(L.LightningModule):
         )
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        path = self.estimator == "path"
-        step = self.path_direction if path else self.direction
-        ahead, back = step(batch, False), step(batch, True)
-        terms = {
-            "forward": losses.forward(ahead["work"], ahead["reduced"]),
-            "inverse": losses.inverse(back["work"], back["reduced"]),
-        }
-        if path:
-            for name, way in (("forward", ahead), ("inverse", back)):
-                terms[name] = losses.with_path_gradient(terms[name], way["moved"], way["pull"])
-        if self.weights["variance"] and path:
-            plain = self.direction(batch, False), self.direction(batch, True)
-            terms["variance"] = losses.variance(plain[0]["work"], plain[1]["work"])
-        else:
-            terms["variance"] = losses.variance(ahead["work"], back["work"])
+        ahead, back, terms = self._terms(batch)
         total, shares = weighted_sum(terms, self.weights)
-        excess = losses.excess(ahead["work"], back["work"]).detach()
         values = {f"train/{name}": value.detach() for name, value in terms.items()}
         values |= {f"share/{name}": value for name, value in shares.items()}
         values |= {
             "train/total": total.detach(),
-            "train/excess": excess,
-            "train/forward_work": ahead["work"].detach().mean(),
-            "train/inverse_work": back["work"].detach().mean(),
-            "train/forward_energy": ahead["energy"].detach().mean(),
-            "train/inverse_energy": back["energy"].detach().mean(),
-            "train/forward_log_det": ahead["log_det"].detach().mean(),
-            "train/inverse_log_det": back["log_det"].detach().mean(),
-            "train/capped_share": (ahead["capped"].mean() + back["capped"].mean()) / 2,
+            "train/excess": losses.excess(ahead.work, back.work).detach(),
+            "train/capped_share": (ahead.capped.mean() + back.capped.mean()) / 2,
         }
+        for way, name in ((ahead, "forward"), (back, "inverse")):
+            for part in ("work", "energy", "log_det"):
+                values[f"train/{name}_{part}"] = getattr(way, part).detach().mean()
         self.log_dict(values, batch_size=len(batch["source"]))
         return total
+
+    def _terms(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction, dict[str, Tensor]]:
+        """Both directions, and the loss terms with their gradients as `estimator` says."""
+        plain = ()
+        if self.estimator == "plain" or self.weights["variance"]:
+            plain = self.works.one_way(batch, False), self.works.one_way(batch, True)
+        ahead, back = plain if self.estimator == "plain" else self.works.both_ways(batch)
+        terms = {
+            "forward": losses.forward(ahead.work, ahead.reduced),
+            "inverse": losses.inverse(back.work, back.reduced),
+            "variance": losses.variance(*(way.work for way in plain or (ahead, back))),
+        }
+        if self.estimator == "path":
+            for name, way in (("forward", ahead), ("inverse", back)):
+                terms[name] = losses.with_path_gradient(terms[name], way.moved, way.pull)
+        return ahead, back, terms
 
     def on_train_epoch_end(self) -> None:
         seen = {
@@ -270,16 +211,17 @@ class MolecularFlow(L.LightningModule):
 
     def _score(self, scores: TransportMetrics, move: baselines.Map, batch) -> dict[str, Tensor]:
         """Give a batch of pairs, moved both ways by `move`, to `scores`."""
-        volume, decode = self.flow.coordinates.log_volume, self.flow.coordinates.decode
+        decode, before = self.flow.coordinates.decode, self.flow.coordinates.log_volume
         works, moved, energies, over = [], [], [], []
-        for start, name in enumerate(("source", "target")):
-            z = batch[name]
+        for start, name in enumerate(ENDS):
+            z, end = batch[name], self.betas[1 - start]
             there, log_det = move(z, start == 1)
-            level, cap = self.reduced(there, 1 - start)
-            works.append(level - log_det - self.betas[start] * batch[f"{name}_energy"] + volume(z))
+            level, volume, cap = self.works.reduced(there, end)
+            reduced = self.betas[start] * batch[f"{name}_energy"]
+            works.append(level - volume - log_det - reduced + before(z))
             moved.append(there)
-            energies.append((level + volume(there)) / self.betas[1 - start])
-            over.append(cap.float())
+            energies.append(level / end)
+            over.append(cap)
         again, _ = move(moved[0], True)
         error = (decode(again) - decode(batch["source"])).norm(dim=-1).amax(1)
         scores.update(

@@ -2,6 +2,9 @@
 
 Durkan, Bekasov, Murray, Papamakarios 2019; on the circle Rezende et al. 2020. The end points are
 fixed and share one slope, so that the map and its derivative are continuous across them.
+
+Names: in its bin a point has the place t in [0, 1]; w and h are the bin's width and height, s their
+ratio h / w, d0 and d1 the slopes at its two ends, x0 and y0 its lower left corner.
 """
 
 import math
@@ -20,10 +23,14 @@ def knots(raw: Tensor) -> tuple[Tensor, Tensor]:
     Sizes are widths, then heights; each row sums to 2.
     """
     raw = raw.unflatten(-1, (3, -1))
-    room = 2 - 2 * MIN_BIN * raw.shape[-1]
-    sizes = torch.add(2 * MIN_BIN, raw[..., :2, :].softmax(-1), alpha=room)
+    sizes = torch.add(2 * MIN_BIN, raw[..., :2, :].softmax(-1), alpha=_room(raw))
     slope = torch.nn.functional.softplus(raw[..., 2, :] + SHIFT) + MIN_SLOPE
     return sizes, torch.cat([slope, slope[..., :1]], -1)
+
+
+def _room(raw: Tensor) -> float:
+    """What the J bins of (..., J) share beyond their least size."""
+    return 2 - 2 * MIN_BIN * raw.shape[-1]
 
 
 def spline(x: Tensor, sizes: Tensor, slope: Tensor, inverse: bool = False) -> tuple[Tensor, Tensor]:
@@ -31,12 +38,31 @@ def spline(x: Tensor, sizes: Tensor, slope: Tensor, inverse: bool = False) -> tu
 
     `inverse` maps back, at the same cost.
     """
+    _, corner = _find(x, sizes, slope, inverse)
+    return _evaluate(x, corner, inverse)[:2]
+
+
+def conditional_spline(x: Tensor, raw: Tensor, inverse: bool = False) -> tuple[Tensor, Tensor]:
+    """`spline` of x (...) with the knots of raw (..., 3 J), whose gradient is written by hand.
+
+    Automatic differentiation would walk through every one of some sixty small operations.
+    """
+    return _ConditionalSpline.apply(x, raw, inverse)
+
+
+def _find(x: Tensor, sizes: Tensor, slope: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
+    """The number (..., 1) of each point's bin, and its (x0, y0, w, h, d0, d1) as (6, ...)."""
     starts = sizes.cumsum(-1) - sizes - 1  # (..., 2, J): left and lower edges
-    edges = starts[..., 1 if inverse else 0, 1:].detach()
-    place = (x.detach()[..., None] >= edges).sum(-1, keepdim=True)
+    edges = starts[..., 1 if inverse else 0, 1:]
+    place = (x[..., None] >= edges).sum(-1, keepdim=True)
     table = torch.cat([starts, sizes, slope[..., None, :-1], slope[..., None, 1:]], -2)
     index = place[..., None, :].expand(*table.shape[:-1], 1)
-    x0, y0, w, h, d0, d1 = table.gather(-1, index).squeeze(-1).unbind(-1)
+    return place, table.gather(-1, index).squeeze(-1).movedim(-1, 0)
+
+
+def _evaluate(x: Tensor, corner: Tensor, inverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Value, log-derivative and t (...) of points in their bins `corner` (6, ...)."""
+    x0, y0, w, h, d0, d1 = corner.unbind(0)
     s = h / w
     bend = d0 + d1 - 2 * s
     if inverse:
@@ -52,4 +78,74 @@ def spline(x: Tensor, sizes: Tensor, slope: Tensor, inverse: bool = False) -> tu
         value = y0 + h * (s * t * t + d0 * rest) / torch.addcmul(s, bend, rest)
     top = d1 * t * t + 2 * s * rest + d0 * (1 - t) ** 2
     log_slope = (top * (s / torch.addcmul(s, bend, rest)).square()).log()
-    return value, -log_slope if inverse else log_slope
+    return value, -log_slope if inverse else log_slope, t
+
+
+class _ConditionalSpline(torch.autograd.Function):
+    """Ties value and log-derivative into autograd by closed formulas."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, raw: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
+        sizes, slope = knots(raw)
+        place, corner = _find(x, sizes, slope, inverse)
+        value, log_slope, t = _evaluate(x, corner, inverse)
+        ctx.save_for_backward(raw, sizes, place, corner, t)
+        ctx.inverse = inverse
+        return value, log_slope
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, by_value: Tensor, by_log: Tensor) -> tuple[Tensor, Tensor, None]:
+        raw, sizes, place, corner, t = ctx.saved_tensors
+        w, h, d0, d1 = corner[2:].unbind(0)
+        s, left, rest = h / w, 1 - t, t * (1 - t)
+        bend, turn = d0 + d1 - 2 * s, 1 - 2 * rest
+        low = 1 / torch.addcmul(s, bend, rest)  # 1 / denominator of the value
+        top = d1 * t * t + 2 * s * rest + d0 * left * left
+        over, slope = 1 / top, top * (s * low).square()
+        # Of the log-derivative of the forward map, by t, d0, d1 and s.
+        log_t = 2 * (over * (d1 * t + s * (left - t) - d0 * left) - low * bend * (left - t))
+        both = 2 * rest * low
+        log_d0, log_d1 = torch.addcmul(-both, left * left, over), torch.addcmul(-both, t * t, over)
+        log_s = 2 * (rest * over + 1 / s - turn * low)
+        if ctx.inverse:
+            # x = F^-1(y): dx = (dy - dF) / F', and its log-derivative is minus that of F at x.
+            by_log = -by_log
+            by_x = torch.addcmul(by_value, by_log, log_t / w) / slope
+            by_value = -by_x
+        # From here on the forward map's gradient at fixed x, by t and by the bin's numbers.
+        share = (s * t * t + d0 * rest) * low  # of h
+        lift = by_value * h * low
+        by_t = torch.addcmul(by_log * log_t, by_value * slope, w)
+        by_s = torch.addcmul(by_log * log_s, lift, t * t - share * turn)
+        lift = lift * rest
+        ends = torch.stack(
+            [
+                torch.addcmul(by_log * log_d0, lift, 1 - share),
+                torch.addcmul(by_log * log_d1, -lift, share),
+            ],
+            -1,
+        )
+        by_x0 = -by_t / w
+        own = torch.stack([by_x0 * t - by_s * s / w, torch.addcmul(by_s / w, by_value, share)], -1)
+        corners = torch.stack([by_x0, by_value], -1)
+        if not ctx.inverse:
+            by_x = -by_x0
+        return by_x, _by_raw(raw, sizes, place, corners, own, ends), None
+
+
+def _by_raw(
+    raw: Tensor, sizes: Tensor, place: Tensor, corners: Tensor, own: Tensor, ends: Tensor
+) -> Tensor:
+    """Gradient (..., 3 J) by the parameters, from those (..., 2) by corner, size and end slopes."""
+    bins = sizes.shape[-1]
+    number = torch.arange(bins, device=raw.device)
+    before = (number < place)[..., None, :] * corners[..., None]  # a corner sums earlier sizes
+    by_size = before.scatter_add(-1, place[..., None, :].expand(*own.shape, 1), own[..., None])
+    share = (sizes - 2 * MIN_BIN).mul_(by_size)  # of the room, times the gradient
+    inner = share.sum(-1, keepdim=True) / _room(sizes)
+    by_sizes = torch.addcmul(share, sizes - 2 * MIN_BIN, inner, value=-1)
+    by_slope = torch.zeros_like(sizes[..., 0, :])
+    by_slope.scatter_add_(-1, torch.cat([place, (place + 1) % bins], -1), ends)
+    by_slope = by_slope * torch.sigmoid(raw[..., 2 * bins :] + SHIFT)
+    return torch.cat([by_sizes.flatten(-2), by_slope], -1)

@@ -116,6 +116,24 @@ def build_tree(molecule: Molecule) -> Tree:
     return Tree((a, b, c), tuple(levels), _groups(molecule, neighbours, levels))
 
 
+def separate(torsions: list[Placement], neighbours: list[list[int]], count: int) -> list[list[int]]:
+    """Numbers of the torsions in `count` sets, each with as few neighbours in it as can be helped.
+
+    Torsions whose axes share an atom count as twice as near as those whose axes are bonded.
+    """
+    sets: list[list[int]] = [[] for _ in range(count)]
+    axes = [{torsion.grand, torsion.parent} for torsion in torsions]
+    for number, axis in enumerate(axes):
+        around = axis.union(*(neighbours[atom] for atom in axis))
+
+        def nearness(members, axis=axis, around=around) -> tuple[int, int]:
+            near = sum(bool(axis & axes[m]) + bool(around & axes[m]) for m in members)
+            return near, len(members)
+
+        min(sets, key=nearness).append(number)
+    return [members for members in sets if members]
+
+
 def _groups(molecule: Molecule, neighbours, levels) -> tuple[tuple[int, ...], ...]:
     siblings: dict[int, list[int]] = {}
     for placement in (p for level in levels for p in level):

@@ -7,13 +7,14 @@ import torch
 
 from molecular_flow.coordinates import dihedral, reorder, wrap
 from molecular_flow.flow import TransportFlow
-from molecular_flow.splines import knots, spline
+from molecular_flow.splines import conditional_spline, knots, spline
+from molecular_flow.tree import build_tree, separate
 
 PAIR = (300.0, 450.0)
 SIZES = {
     "mlp": {"network": "mlp", "width": 16},
     "transformer": {"network": "transformer", "width": 8},
-    "context": {"network": "mlp", "width": 16, "stiff_context": True, "rounds": 2},
+    "context": {"network": "mlp", "width": 16, "stiff_context": True, "couplings": 7},
 }
 
 
@@ -141,3 +142,30 @@ class TestSpline:
         ends = torch.tensor([-1.0, 1.0]).double()
         _, log = spline(ends, sizes[:1].expand(2, 2, 8), slope[:1].expand(2, 9))
         assert log[0].item() == pytest.approx(log[1].item(), abs=1e-9)
+
+    @pytest.mark.parametrize("inverse", [False, True])
+    def test_the_gradient_by_hand_is_automatic_differentiations(self, inverse):
+        torch.manual_seed(0)
+        x = (2 * torch.rand(6, 5, dtype=torch.float64) - 1).requires_grad_(True)
+        raw = torch.randn(6, 5, 24, dtype=torch.float64).requires_grad_(True)
+        ours, plain = conditional_spline(x, raw, inverse), spline(x, *knots(raw), inverse)
+        for one, two in zip(ours, plain, strict=True):
+            assert torch.equal(one, two)
+        weights = torch.randn(2, 6, 5, dtype=torch.float64)
+        for output in ([0], [1], [0, 1]):
+            found, expected = (
+                torch.autograd.grad(sum((weights[k] * way[k]).sum() for k in output), (x, raw),
+                                    retain_graph=True)
+                for way in (ours, plain)
+            )  # fmt: skip
+            for one, two in zip(found, expected, strict=True):
+                assert (one - two).abs().max() < 1e-10 * two.abs().max()
+
+
+def test_torsions_are_moved_apart_from_their_neighbours(dipeptide):
+    torsions = build_tree(dipeptide).torsions
+    sets = separate(torsions, dipeptide.neighbours, 3)
+    assert sorted(k for members in sets for k in members) == list(range(len(torsions)))
+    for members in sets:
+        axes = [{torsions[k].grand, torsions[k].parent} for k in members]
+        assert all(not a & b for a in axes for b in axes if a is not b)

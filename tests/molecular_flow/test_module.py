@@ -79,18 +79,42 @@ def batch_of(frames: MolecularData, size: int) -> dict[str, torch.Tensor]:
     return {key: value[:size] for key, value in frames._tables["train"].items()}
 
 
+def learned(module: MolecularFlow, frames: MolecularData, size: float = 0.02) -> MolecularFlow:
+    """The module as if it had been trained."""
+    module.flow.fit(frames.statistics())
+    for parameter in module.flow.parameters():
+        parameter.data.add_(size * torch.randn_like(parameter))
+    return module
+
+
 def test_both_estimators_give_the_same_losses(tiny_ladder):
     frames = data(tiny_ladder)
     frames.setup()
-    module = make()
-    module.flow.fit(frames.statistics())
-    for parameter in module.flow.parameters():
-        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    works = learned(make(), frames).works
     batch = batch_of(frames, 32)
-    for backwards in (False, True):
-        one, two = module.direction(batch, backwards), module.path_direction(batch, backwards)
-        for key in ("work", "energy", "log_det"):
-            assert (one[key] - two[key]).abs().max() < 5e-3 * one[key].abs().max().clamp_min(1), key
+    for backwards, two in zip((False, True), works.both_ways(batch), strict=True):
+        one = works.one_way(batch, backwards)
+        for key in ("work", "reduced", "energy", "log_det", "moved"):
+            expected, found = getattr(one, key), getattr(two, key)
+            assert (expected - found).abs().max() < 5e-3 * expected.abs().max().clamp_min(1), key
+
+
+def test_pull_is_the_gradient_of_log_q_minus_log_p(tiny_ladder):
+    frames = data(tiny_ladder)
+    frames.setup()
+    module = learned(make(), frames).double()
+    batch = {key: value.double() for key, value in batch_of(frames, 4).items()}
+    for backwards, way in zip((False, True), module.works.both_ways(batch), strict=True):
+        start = module.works.betas[backwards]
+        moved = way.moved.detach().requires_grad_(True)
+        # log q(y) = log p(T^-1 y) + log |det J_{T^-1}(y)|, both densities in positions
+        back, log_back = module.flow(moved, *module.pair, inverse=not backwards)
+        energy, volume, _ = module.works.reduced(back, start)
+        target, there, _ = module.works.reduced(moved, module.works.betas[1 - backwards])
+        ratio = (-energy + volume + log_back) - (-target + there)
+        (expected,) = torch.autograd.grad(ratio.sum(), moved)
+        # The batch keeps its frames' gradients in single precision.
+        assert (way.pull - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 def test_another_molecules_data_is_refused(tmp_path, tiny_ladder):
@@ -143,7 +167,7 @@ def test_step_zero_and_learning(tmp_path, ladder):
         module = make(init=init)
         module.flow.fit(frames.statistics())
         with torch.no_grad():
-            works = [module.direction(batch, b)["work"].mean() for b in (False, True)]
+            works = [module.works.one_way(batch, b).work.mean() for b in (False, True)]
         start[init] = sum(works).item()
     assert start["identity"] == pytest.approx(5.3, abs=0.6)  # 0.3 of it is this sample's energies
     assert 0.4 < start["stretch"] < 1.1

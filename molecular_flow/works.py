@@ -1,0 +1,96 @@
+"""The work that a flow does on each frame, both ways, and the gradient that training follows.
+
+Axes: `B` batch, `D` internal coordinates. See `losses` for what the work is.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from molecular_flow.energy import beta, capped
+from molecular_flow.flow import TransportFlow
+from molecular_flow.fresh import ENDS
+
+CAP = 1000.0  # kT above the minimum, where the energy starts to grow only logarithmically
+
+
+class Direction(NamedTuple):
+    """One direction's frames: all (B,) in nats, but `moved` and `pull` (B, D).
+
+    work; reduced (beta U at the start); energy (beta U at the end); log_det (of positions); moved;
+    capped (1 where the energy was); pull, the gradient of log q - log p at the moved frames.
+    """
+
+    work: Tensor
+    reduced: Tensor
+    energy: Tensor
+    log_det: Tensor
+    moved: Tensor
+    capped: Tensor
+    pull: Tensor | None = None
+
+
+class Works:
+    """Works of `flow` between the temperatures `pair` (kelvin) in the potential `energy` (kJ/mol).
+
+    `lowest` is the energy's minimum, from which the cap is counted. Batches are `data.Frames`'s.
+    """
+
+    def __init__(
+        self, flow: TransportFlow, energy: nn.Module, pair: tuple[float, float], lowest: float
+    ):
+        self.flow, self.energy, self.pair, self.lowest = flow, energy, pair, lowest
+        self.betas = (beta(pair[0]), beta(pair[1]))
+
+    def reduced(self, z: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of coordinates (B, D): beta U, log |dx/dz| and where the energy was capped, (B,) each."""
+        u = self.energy(self.flow.coordinates.decode(z))
+        energy, over = capped(beta * u, beta * self.lowest + CAP)
+        return energy, self.flow.coordinates.log_volume(z), over.float()
+
+    def one_way(self, batch: dict[str, Tensor], backwards: bool) -> Direction:
+        """The source's frames moved to the target, or `backwards`; automatic differentiation."""
+        start, end = (1, 0) if backwards else (0, 1)
+        z = batch[ENDS[start]]
+        moved, log_z = self.flow(z, *self.pair, inverse=backwards)
+        energy, volume, over = self.reduced(moved, self.betas[end])
+        before = self.betas[start] * batch[f"{ENDS[start]}_energy"]
+        log_det = log_z + volume - self.flow.coordinates.log_volume(z)
+        return Direction(energy - log_det - before, before, energy, log_det, moved, over)
+
+    def both_ways(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction]:
+        """Forward and backward with `pull`, for `losses.with_path_gradient`.
+
+        pull is taken at the moved frames, through the map that undoes the move. Where the same map
+        moves one direction's frames and undoes the other's, it runs once over both.
+        """
+        z_s, z_t = (batch[name] for name in ENDS)
+        size = len(z_s)
+        moved_t, _ = self.flow(z_t, *self.pair, inverse=True)
+        leaf_t = moved_t.detach().requires_grad_(True)
+        there, log_there = self.flow(torch.cat([z_s, leaf_t]), *self.pair)
+        moved_s, back_t = there[:size], there[size:]
+        leaf_s = moved_s.detach().requires_grad_(True)
+        back_s, log_back_s = self.flow(leaf_s, *self.pair, inverse=True)
+
+        leaf, moved = torch.cat([leaf_s, leaf_t]), torch.cat([moved_s, moved_t])
+        back, log_back = torch.cat([back_s, back_t]), torch.cat([log_back_s, log_there[size:]])
+        beta_s, beta_t = (z_s.new_full((size,), b) for b in self.betas)
+        energy, volume, over = self.reduced(leaf, torch.cat([beta_t, beta_s]))
+        known = torch.cat([self._slope(batch, end) for end in (0, 1)])
+        ratio = energy - volume + log_back - (known * back).sum(1)
+        pull = torch.autograd.grad(ratio.sum(), (leaf_s, leaf_t), retain_graph=True)
+
+        before = torch.cat([beta_s, beta_t]) * torch.cat([batch[f"{n}_energy"] for n in ENDS])
+        log_det = volume - log_back - self.flow.coordinates.log_volume(torch.cat([z_s, z_t]))
+        log_det, energy = log_det.detach(), energy.detach()
+        parts = (energy - log_det - before, before, energy, log_det, moved, over, torch.cat(pull))
+        ahead, behind = zip(*(part.split([size, len(z_t)]) for part in parts), strict=True)
+        return Direction(*ahead), Direction(*behind)
+
+    def _slope(self, batch: dict[str, Tensor], end: int) -> Tensor:
+        """Gradient (B, D) of beta U - log |dx/dz| at the frames of that end."""
+        name = ENDS[end]
+        volume = self.flow.coordinates.log_volume_gradient(batch[name])
+        return self.betas[end] * batch[f"{name}_gradient"] - volume
