@@ -1,18 +1,19 @@
 """Networks that read torsions (and stiff coordinates) and set the parameters of the transforms.
 
-All start at zero output. Axes: `B` batch, `V` visible torsions, `F` features of one, `O` outputs
-(coordinates to be set), `P` parameters of one.
+All start at zero output. Axes: `B` batch, `V` visible torsions, `F` features of one: cosines, then
+sines, of one to three turns; `O` outputs (coordinates to be set), `P` parameters of one.
 """
 
 import torch
 from torch import Tensor, nn
 
-FEATURES = 6
+HARMONICS = 3
+FEATURES = 2 * HARMONICS
 
 
 def features(turn: Tensor) -> Tensor:
-    """Torsions (B, V) in units of half a period to (B, V, F): cosines and sines of 1 to 3 turns."""
-    phase = torch.pi * turn[..., None] * torch.arange(1, FEATURES // 2 + 1, device=turn.device)
+    """Torsions (B, V) in units of half a period to (B, V, F)."""
+    phase = turn[..., None] * (torch.pi * torch.arange(1, HARMONICS + 1, device=turn.device))
     return torch.cat([phase.cos(), phase.sin()], -1)
 
 
@@ -39,9 +40,9 @@ class MLP(nn.Module):
             zero_linear(width, len(moved) * parameters),
         )
 
-    def forward(self, turns: Tensor, temperatures: Tensor, stiff: Tensor | None = None) -> Tensor:
-        """Parameters (B, O, P) of torsions (B, V), (B, 2) temperatures and stiff coordinates."""
-        parts = [features(turns).flatten(1), temperatures]
+    def forward(self, seen: Tensor, temperatures: Tensor, stiff: Tensor | None = None) -> Tensor:
+        """Parameters (B, O, P) of features (B, V, F), (B, 2) temperatures, stiff coordinates."""
+        parts = [seen.flatten(1), temperatures]
         if stiff is not None:
             parts.append(stiff)
         return self.net(torch.cat(parts, 1)).unflatten(1, self.shape)
@@ -74,11 +75,11 @@ class Transformer(nn.Module):
         # One bias per coordinate: atoms differ in what they need without any context.
         self.bias = nn.Parameter(torch.zeros(len(moved), parameters))
 
-    def forward(self, turns: Tensor, temperatures: Tensor, stiff: Tensor | None = None) -> Tensor:
-        """Parameters (B, O, P) of torsions (B, V), (B, 2) temperatures and stiff coordinates."""
+    def forward(self, seen: Tensor, temperatures: Tensor, stiff: Tensor | None = None) -> Tensor:
+        """Parameters (B, O, P) of features (B, V, F), (B, 2) temperatures, stiff coordinates."""
         heat = temperatures if stiff is None else torch.cat([temperatures, stiff], 1)
-        seen = self.value(features(turns)) + self.atom[self.visible] + self.kind[0]
-        asked = (self.atom[self.asked] + self.kind[1]).expand(len(turns), -1, -1)
+        seen = self.value(seen) + self.atom[self.visible] + self.kind[0]
+        asked = (self.atom[self.asked] + self.kind[1]).expand(len(seen), -1, -1)
         tokens = torch.cat([asked, seen, self.heat(heat)[:, None]], 1)  # (B, tokens, width)
         for block in self.blocks:
             tokens = block(tokens)

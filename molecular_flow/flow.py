@@ -108,12 +108,11 @@ class TransportFlow(nn.Module):
     def _regressors(self) -> int:
         return 1 + 4 * self.torsions + 4 * max(0, self.torsions - 1)
 
-    def _regressor(self, turn: Tensor) -> Tensor:
-        """(B, K) to (B, 8 K - 3): one, two harmonics of each torsion, products of neighbours."""
-        one = torch.stack([(torch.pi * turn).cos(), (torch.pi * turn).sin()], -1)  # (B, K, 2)
-        two = torch.stack([(2 * torch.pi * turn).cos(), (2 * torch.pi * turn).sin()], -1)
+    def _regressor(self, seen: Tensor) -> Tensor:
+        """(B, K, F) to (B, 8 K - 3): one, two harmonics of each torsion, products of neighbours."""
+        one, two = seen[..., :: conditioner.HARMONICS], seen[..., 1 :: conditioner.HARMONICS]
         cross = one[:, :-1, :, None] * one[:, 1:, None, :]
-        ones = torch.ones_like(turn[:, :1])
+        ones = torch.ones_like(seen[:, :1, 0])
         return torch.cat([ones, one.flatten(1), two.flatten(1), cross.flatten(1)], 1)
 
     @torch.no_grad()
@@ -135,8 +134,8 @@ class TransportFlow(nn.Module):
         rows, values = [], []
         for temperature, z in frames.items():
             weight = (REFERENCE / temperature) ** 0.5
-            turn = self._turn(z[:, self.stiff :]).double()
-            rows.append(weight * self._regressor(turn))
+            seen = conditioner.features(self._turn(z[:, self.stiff :]).double())
+            rows.append(weight * self._regressor(seen))
             values.append(weight * z[:, : self.stiff].double())
         x, y = torch.cat(rows), torch.cat(values)
         ridge = 1e-3 * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
@@ -151,12 +150,12 @@ class TransportFlow(nn.Module):
         half = self.coordinates.period / 2
         return wrap(torsion - self.centre, 2 * half) / half
 
-    def _mean(self, turn: Tensor, temperature: Tensor, heat: Tensor) -> Tensor:
-        """Mean stiff coordinates (B, S) at torsions (B, K) and ln(T / 300 K) (B, 1)."""
-        learned = self.bending(turn, heat)
+    def _mean(self, seen: Tensor, temperature: Tensor, heat: Tensor) -> Tensor:
+        """Mean stiff coordinates (B, S) at torsions' features (B, K, F) and ln(T / 300 K) (B, 1)."""
+        learned = self.bending(seen, heat)
         tau = temperature / UNIT_GAP
         correction = learned[..., 0] + tau * learned[..., 1]
-        return self._regressor(turn) @ self.regression + self.scale * correction
+        return self._regressor(seen) @ self.regression + self.scale * correction
 
     def forward(
         self, z: Tensor, source: float, target: float, inverse: bool = False
@@ -174,15 +173,16 @@ class TransportFlow(nn.Module):
             start, end = end, start
         low, high = heat.new_full((len(z), 1), start), heat.new_full((len(z), 1), end)
         turn = self._turn(z[:, self.stiff :])
+        seen = conditioner.features(turn)
         spread = self.scale * math.exp(self.power * start)
-        rho = (z[:, : self.stiff] - self._mean(turn, low, neutral)) / spread
+        rho = (z[:, : self.stiff] - self._mean(seen, low, neutral)) / spread
         if inverse:
-            rho, log_stiff = self._stiff(rho, turn, gap, heat, True)
-            turn, log_turn = self._torsion(rho, turn, gap, heat, True)
-        else:
-            turn, log_turn = self._torsion(rho, turn, gap, heat, False)
-            rho, log_stiff = self._stiff(rho, turn, gap, heat, False)
-        u = self._mean(turn, high, neutral) + self.scale * math.exp(self.power * end) * rho
+            rho, log_stiff = self._stiff(rho, seen, gap, heat, True)
+        turn, log_turn = self._torsion(rho, turn, gap, heat, inverse)
+        seen = conditioner.features(turn)
+        if not inverse:
+            rho, log_stiff = self._stiff(rho, seen, gap, heat, False)
+        u = self._mean(seen, high, neutral) + self.scale * math.exp(self.power * end) * rho
         phi = self.centre + turn * self.coordinates.period / 2
         log_det = log_turn + log_stiff + self.power * (end - start) * self.stiff
         return torch.cat([u, phi], 1), log_det
@@ -194,22 +194,22 @@ class TransportFlow(nn.Module):
         for mask, network in reversed(steps) if inverse else steps:
             moved, seen = getattr(self, f"{mask}_moved"), getattr(self, f"{mask}_seen")
             context = rho if self.stiff_context else None
-            raw = network(turn.index_select(1, seen), heat, context)
+            raw = network(conditioner.features(turn.index_select(1, seen)), heat, context)
             value, slope = conditional_spline(turn.index_select(1, moved), gap * raw, inverse)
             turn = turn.index_copy(1, moved, value)
             log_det = log_det + slope.sum(1)
         return turn, log_det
 
-    def _stiff(self, rho, turn, gap: float, heat, inverse: bool) -> tuple[Tensor, Tensor]:
+    def _stiff(self, rho, torsions, gap: float, heat, inverse: bool) -> tuple[Tensor, Tensor]:
         """Scales and shifts given the torsions, then of every other coordinate given the rest."""
         log_det = torch.zeros_like(rho[:, 0])
         steps = [(None, self.stretching), *zip(self.halves, self.coupling, strict=True)]
         for half, network in reversed(steps) if inverse else steps:
             if half is None:
-                raw, part = network(turn, heat), rho
+                raw, part = network(torsions, heat), rho
             else:
                 moved, seen = getattr(self, f"{half}_moved"), getattr(self, f"{half}_seen")
-                raw = network(turn, heat, rho.index_select(1, seen))
+                raw = network(torsions, heat, rho.index_select(1, seen))
                 part = rho.index_select(1, moved)
             log_scale, shift = raw.unbind(-1)
             log_scale, shift = gap * torch.tanh(log_scale), gap * shift
