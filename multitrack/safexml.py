@@ -1,5 +1,6 @@
 """XML from strangers, read without entities, other files, unbounded depth or unbounded size."""
 
+import math
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -80,3 +81,19 @@ def _too_large(source: object, size: int) -> str:
         f"{source}: expected at most {MAX_BYTES >> 20} MiB of XML, got {size >> 20} MiB: "
         "export the sequence alone"
     )
+
+
+def text_of(element: Element | None, path: str, default: str = "") -> str:
+    """The text at `path` below an element, without space around it; `default` if there is none."""
+    if element is None:
+        return default
+    return (element.findtext(path) or default).strip()
+
+
+def number_of(text: str) -> float | None:
+    """A finite number, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -10,24 +10,16 @@ from xml.etree.ElementTree import Element
 
 from experiments.shared.errors import InputError
 from multitrack import safexml
-from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
+from multitrack.safexml import number_of, text_of
+from multitrack.timeline import Clip, Media, Rate, Timeline, Track, Transition
+from multitrack.xmeml_effects import MAX_FRAME, apply
 from multitrack.xmeml_write import dumps, write
 
 __all__ = ["dumps", "parse", "read", "sequences", "write"]
 
 TEXT = {"text", "outlinetext", "graphicandtype", "lower 3rd", "title 3d", "title crawl", "crawl"}
 STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".psd", ".bmp", ".gif", ".ai", ".tga", ".heic"}
-MOTION = {
-    "scale": "scale",
-    "rotation": "rotation",
-    "leftcrop": "left",
-    "rightcrop": "right",
-    "topcrop": "top",
-    "bottomcrop": "bottom",
-}
-CROP = ("left", "right", "top", "bottom")
 MAX_NESTING = 8
-MAX_FRAME = 1 << 40
 
 
 def read(path: str | Path, sequence: str | None = None) -> Timeline:
@@ -46,7 +38,7 @@ def parse(data: bytes, source: str = "XML", sequence: str | None = None) -> Time
 
 def sequences(path: str | Path) -> list[str]:
     """Names of the top-level sequences in a file."""
-    return [_text(s, "name") for s in _top_sequences(safexml.read(Path(path)))]
+    return [text_of(s, "name") for s in _top_sequences(safexml.read(Path(path)))]
 
 
 def _top_sequences(root: Element) -> list[Element]:
@@ -72,9 +64,9 @@ def _choose(root: Element, source: str, name: str | None) -> Timeline:
     if not found:
         raise InputError(f"{source}: expected a sequence, got none: export one, not only clips")
     if name is not None:
-        chosen = [s for s in found if _text(s, "name") == name]
+        chosen = [s for s in found if text_of(s, "name") == name]
         if not chosen:
-            names = ", ".join(repr(_text(s, "name")) for s in found)
+            names = ", ".join(repr(text_of(s, "name")) for s in found)
             raise InputError(f"{source}: expected a sequence {name!r}, got {names}")
         return _Reader(root, source).timeline(chosen[0])
     fullest = max(found, key=lambda s: len(s.findall("media/video/track/*")))
@@ -84,14 +76,8 @@ def _choose(root: Element, source: str, name: str | None) -> Timeline:
     return timeline
 
 
-def _text(element: Element | None, path: str, default: str = "") -> str:
-    if element is None:
-        return default
-    return (element.findtext(path) or default).strip()
-
-
 def _true(element: Element, path: str, default: str) -> bool:
-    return _text(element, path, default).upper() != "FALSE"
+    return text_of(element, path, default).upper() != "FALSE"
 
 
 class _Reader:
@@ -114,16 +100,16 @@ class _Reader:
         return InputError(f"{self.source}: {message}")
 
     def integer(self, element: Element, path: str, where: str, default: int | None = None) -> int:
-        text = _text(element, path)
+        text = text_of(element, path)
         if not text and default is not None:
             return default
-        number = _number(text)
+        number = number_of(text)
         if number is None or abs(number) > MAX_FRAME:
             raise self.fail(f"{where}: expected a frame number in <{path}>, got {text[:40]!r}")
         return math.floor(number)
 
     def rate(self, element: Element | None, where: str, default: Rate | None = None) -> Rate:
-        text = _text(element, "timebase")
+        text = text_of(element, "timebase")
         if not text and default is not None:
             return default
         try:
@@ -135,11 +121,11 @@ class _Reader:
                 f"{where}: expected a frame rate above 0 in <rate><timebase>, got {text[:40]!r}: "
                 "export the sequence anew"
             )
-        return Rate(timebase, _text(element, "ntsc").upper() == "TRUE")
+        return Rate(timebase, text_of(element, "ntsc").upper() == "TRUE")
 
     def timeline(self, element: Element) -> Timeline:
         """A <sequence> with its tracks; remarks are gathered in the outermost one."""
-        name = _text(element, "name", "unnamed")
+        name = text_of(element, "name", "unnamed")
         where = f"sequence {name!r}"
         video = element.find("media/video")
         if video is None or video.find("track") is None:
@@ -167,7 +153,7 @@ class _Reader:
         return timeline
 
     def _size(self, element: Element | None, side: str) -> int:
-        number = _number(_text(element, side))
+        number = number_of(text_of(element, side))
         return int(number) if number is not None and 0 < number <= 100_000 else 0
 
     def _track(self, element: Element, number: int, rate: Rate, size: tuple[int, int]) -> Track:
@@ -182,8 +168,8 @@ class _Reader:
                     Transition(
                         self.integer(item, "start", where),
                         self.integer(item, "end", where),
-                        _text(item, "alignment", "center").lower(),
-                        _text(item, "effect/name", "Cross Dissolve"),
+                        text_of(item, "alignment", "center").lower(),
+                        text_of(item, "effect/name", "Cross Dissolve"),
                         item,
                     )
                 )
@@ -221,7 +207,7 @@ class _Reader:
         items: list[Element],
         position: int,
     ) -> Clip | None:
-        name = _text(item, "name", "unnamed")
+        name = text_of(item, "name", "unnamed")
         where = f"V{number} clip {name[:60]!r}"
         own = self.rate(item.find("rate"), where, rate)
         first, last = (self.integer(item, tag, where, 0) for tag in ("in", "out"))
@@ -241,13 +227,13 @@ class _Reader:
         clip = Clip(
             item.get("id", ""), name, start, end, first, last, own, media, kind,
             enabled=_true(item, "enabled", "TRUE"), lead=lead, tail=tail,
-            masterclip=_text(item, "masterclipid"), kept=item.findall("link"),
+            masterclip=text_of(item, "masterclipid"), kept=item.findall("link"),
         )  # fmt: skip
         if kind in ("text", "generator") and item.tag == "generatoritem":
             effect = item.find("effect")
             clip.kept = ([effect] if effect is not None else []) + clip.kept
         for filter_ in item.findall("filter"):
-            self._filter(filter_, clip, where)
+            apply(filter_, clip, where, self.notes)
         return clip
 
     def _edges(
@@ -281,33 +267,36 @@ class _Reader:
         inner = item.find("sequence")
         if inner is not None:
             return self._nested(inner, where)
-        effect = (_text(item, "effect/effectid") or _text(item, "effect/name")).lower()
+        effect = (text_of(item, "effect/effectid") or text_of(item, "effect/name")).lower()
         if item.tag == "generatoritem":
             kind = "text" if effect in TEXT or "text" in effect else "generator"
-            return Media(item.get("id", ""), _text(item, "name"), *size), kind
-        filters = {_text(f, "effect/effectid").lower() for f in item.findall("filter")}
+            return Media(item.get("id", ""), text_of(item, "name"), *size), kind
+        filters = {text_of(f, "effect/effectid").lower() for f in item.findall("filter")}
         # A multicam clip holds its angles' clips; the active one's file is what shows.
         file = item.find("file")
         if file is None:
             angles = item.findall("multiclip/angle")
-            active = [a for a in angles if _text(a, "activevideoangle").upper() == "TRUE"]
+            active = [a for a in angles if text_of(a, "activevideoangle").upper() == "TRUE"]
             file = next((f for a in active + angles for f in a.iter("file")), None)
         if file is None:
             return None, "text" if "graphicandtype" in filters else "unknown"
         media = self._file(file, where, rate)
-        origin = _text(media.element, "mediaSource").lower() if media.element is not None else ""
+        origin = text_of(media.element, "mediaSource").lower() if media.element is not None else ""
         if "graphicandtype" in filters or origin == "graphicandtype":
             return media, "text"
         if origin:
             return media, "generator"
-        if _text(item, "stillframe").upper() == "TRUE" or Path(media.path).suffix.lower() in STILLS:
+        if (
+            text_of(item, "stillframe").upper() == "TRUE"
+            or Path(media.path).suffix.lower() in STILLS
+        ):
             return media, "still"
         return media, "video" if media.element is not None else "unknown"
 
     def _file(self, file: Element, where: str, rate: Rate) -> Media:
         key = file.get("id", "")
         if not key:  # a file without an id cannot be referenced elsewhere
-            key = _text(file, "pathurl") or _text(file, "name") or where
+            key = text_of(file, "pathurl") or text_of(file, "name") or where
         if key in self.media:
             return self.media[key]
         element = file if len(file) else self.files.get(key)
@@ -318,12 +307,12 @@ class _Reader:
         size = element.find("media/video/samplecharacteristics") if element is not None else None
         media = Media(
             key,
-            _text(element, "name", key),
+            text_of(element, "name", key),
             self._size(size, "width"),
             self._size(size, "height"),
             self.integer(element, "duration", where, 0) if element is not None else 0,
             self.rate(element.find("rate"), where, rate) if element is not None else None,
-            _text(element, "pathurl"),
+            text_of(element, "pathurl"),
             element=element,
         )
         self.media[key] = media
@@ -356,79 +345,7 @@ class _Reader:
         self.media[key] = media
         return media, "nested"
 
-    def _filter(self, filter_: Element, clip: Clip, where: str) -> None:
-        """Basic Motion, Crop and Opacity become curves; any other filter is kept as it is."""
-        effect = filter_.find("effect")
-        kind = (_text(effect, "effectid") or _text(effect, "name")).lower()
-        off = _text(filter_, "enabled").upper() == "FALSE"
-        if effect is None or off or kind not in ("basic", "basic motion", "crop", "opacity"):
-            if kind in ("timeremap", "time remap"):
-                speed = [p for p in filter_.iter("parameter") if _text(p, "parameterid") == "speed"]
-                clip.speed = (_number(_text(speed[0], "value")) or 100.0) if speed else 100.0
-            clip.kept.append(filter_)
-            return
-        for parameter in effect.findall("parameter"):
-            name = _text(parameter, "parameterid").lower()
-            if kind.startswith("basic") and name in MOTION:
-                clip.motion[MOTION[name]] = self._curve(parameter, "", clip, where)
-            elif kind.startswith("basic") and name in ("center", "centeroffset"):
-                prefix = "" if name == "center" else "anchor_"
-                clip.motion[prefix + "x"] = self._curve(parameter, "horiz", clip, where)
-                clip.motion[prefix + "y"] = self._curve(parameter, "vert", clip, where)
-            elif kind == "crop" and name in CROP:
-                clip.crop[name] = self._curve(parameter, "", clip, where)
-            elif kind == "opacity" and name == "opacity":
-                clip.opacity = self._curve(parameter, "", clip, where)
-
-    def _curve(self, parameter: Element, part: str, clip: Clip, where: str) -> Curve:
-        path = f"value/{part}" if part else "value"
-        what = f"{where}: {_text(parameter, 'parameterid')}"
-        keys, dropped = [], 0
-        for keyframe in parameter.findall("keyframe"):
-            when, value = _number(_text(keyframe, "when")), _number(_text(keyframe, path))
-            if when is None or value is None or abs(when) > MAX_FRAME:
-                dropped += 1
-            else:
-                keys.append((float(when), value))
-        if dropped:
-            self.notes.append(
-                f"{what}: {dropped} keyframes without a finite time and value dropped"
-            )
-        value = _number(_text(parameter, path))
-        if value is None:
-            rest = 100.0 if _text(parameter, "parameterid") in ("scale", "opacity") else 0.0
-            value = keys[0][1] if keys else rest
-            if _text(parameter, path) and not keys:
-                self.notes.append(f"{what}: expected a number, got {_text(parameter, path)[:40]!r}")
-        keys = list(dict(sorted(keys, key=lambda k: k[0])).items())  # of two at one time the last
-        return Curve(value, tuple(self._media_relative(keys, clip, what)))
-
-    def _media_relative(
-        self, keys: list[tuple[float, float]], clip: Clip, what: str
-    ) -> list[tuple[float, float]]:
-        """Key times in media frames, whatever the exporter meant.
-
-        Any key within the trim: media-relative already (keys in the handles shape the ramp).
-        Else all within the clip's length: clip-relative. Else they are kept and held.
-        """
-        first, last = clip.first - clip.lead, clip.last + clip.tail
-        if not keys or any(first - 1 <= when <= last + 1 for when, _ in keys):
-            return keys
-        if all(0 <= when <= last - first for when, _ in keys):
-            return [(when + first, value) for when, value in keys]
-        self.notes.append(f"{what}: keyframes lie outside the clip, the nearest one holds")
-        return keys
-
 
 def _transition(item: Element) -> Transition:
-    start, end = (int(_number(_text(item, tag)) or 0) for tag in ("start", "end"))
-    return Transition(start, end, _text(item, "alignment", "center").lower())
-
-
-def _number(text: str) -> float | None:
-    """A finite number, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    start, end = (int(number_of(text_of(item, tag)) or 0) for tag in ("start", "end"))
+    return Transition(start, end, text_of(item, "alignment", "center").lower())
