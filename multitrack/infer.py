@@ -29,13 +29,17 @@ REACH = 30  # frames that are forecast at once; farther ones from the forecast
 
 
 def quantise(network: torch.nn.Module) -> torch.nn.Module:
-    """A copy with int8 weights in its linear layers, activations quantised as they come (CPU)."""
+    """A copy with int8 weights in its linear layers, activations quantised as they come (CPU).
+
+    Not in the head: what it says is multiplied by distances, and eight bits are too coarse for it.
+    """
     import warnings
 
+    layers = {torch.nn.Linear: torch.ao.quantization.default_dynamic_qconfig, "head": None}
     with warnings.catch_warnings():
         # Announced to move to torchao; nothing in torch itself replaces it yet.
         warnings.simplefilter("ignore")
-        return torch.ao.quantization.quantize_dynamic(network, {torch.nn.Linear}, torch.qint8)
+        return torch.ao.quantization.quantize_dynamic(network, layers)
 
 
 def weight_bytes(network: torch.nn.Module) -> int:
