@@ -151,7 +151,7 @@ class TransportFlow(nn.Module):
         return wrap(torsion - self.centre, 2 * half) / half
 
     def _mean(self, seen: Tensor, temperature: Tensor, heat: Tensor) -> Tensor:
-        """Mean stiff coordinates (B, S) at torsions' features (B, K, F) and ln(T / 300 K) (B, 1)."""
+        """Mean stiff coordinates (B, S) at features (B, K, F) and ln(T / 300 K) (B, 1)."""
         learned = self.bending(seen, heat)
         tau = temperature / UNIT_GAP
         correction = learned[..., 0] + tau * learned[..., 1]

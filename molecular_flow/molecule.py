@@ -113,7 +113,7 @@ def peptide_pdb(sequence: str) -> str:
 def _build(
     sequence: str | None, pdb: str | None, force_field: tuple[str, ...], constraints: bool
 ) -> Molecule:
-    _, app, unit = openmm_modules()
+    openmm, app, unit = openmm_modules()
     try:
         field_ = app.ForceField(*force_field)
     except (ValueError, OSError) as error:
@@ -126,7 +126,9 @@ def _build(
         model = app.Modeller(source.topology, source.positions)
         state = random.getstate()
         random.seed(0)  # addHydrogens scatters the new atoms with the global generator
-        model.addHydrogens(field_, pH=7.0)
+        # The default platform has threads, whose order of summation differs from run to run.
+        reference = openmm.Platform.getPlatformByName("Reference")
+        model.addHydrogens(field_, pH=7.0, platform=reference)
         random.setstate(state)
         topology, positions, label = model.topology, model.positions, sequence
     else:

@@ -13,6 +13,7 @@ from molecular_flow.dynamics import Ladders, mapped_works, rotate
 from molecular_flow.energy import BOLTZMANN
 from molecular_flow.exchange import effective, round_trips
 from molecular_flow.tree import build_tree
+from tests.suite import command
 
 
 class Toy:
@@ -215,3 +216,16 @@ def test_mean_energies_are_openmms(dipeptide):
     lowest = mine.energy(torch.tensor(dipeptide.positions).float()[None]).item()
     heat = (ours.mean().item() - lowest) / (BOLTZMANN * temperature)
     assert abs(heat / 31.5 - 1) < 0.15
+
+
+def test_another_process_simulates_the_same(tmp_path):
+    """From the sequence to the last frame: building a molecule must not depend on the process."""
+    plan = ("--temperatures", "300", "450", "--ladders", "2", "--frames", "2",
+            "--spacing-ps", "0.008", "--equilibrate-ps", "0.04")  # fmt: skip
+    frames = []
+    for name in ("one.npz", "two.npz"):
+        done = command(str(tmp_path / name), *plan, module="molecular_flow.simulate")
+        assert done.returncode == 0, done.stderr
+        with np.load(tmp_path / name) as file:
+            frames.append(file["positions_nm"])
+    assert np.array_equal(*frames)

@@ -10,6 +10,7 @@ from experiments.shared.errors import InputError
 from molecular_flow.data import MolecularData
 from molecular_flow.energy import TorchEnergy
 from molecular_flow.module import MolecularFlow
+from tests.suite import command
 
 WEIGHTS = {"forward": 1.0, "inverse": 1.0, "variance": 0.0}
 
@@ -106,3 +107,23 @@ def test_mean_energies_stay_those_of_the_recorded_ladders(tmp_path, tiny_ladder)
         error = means.std() / len(means) ** 0.5
         assert abs(means.mean() - expected) < 5 * error
         assert error < 1.0
+
+
+@pytest.mark.slow
+def test_processes_simulate_frames_of_their_own_and_go_on_with_them(tmp_path):
+    words = ("+exp=molecular_flow_fresh", "+debug=smoke", "strategy=cpu_ddp2", "test=false",
+             f"paths.data={tmp_path}")  # fmt: skip
+
+    def fresh(epochs: int) -> list[dict]:
+        done = command(*words, f"hydra.run.dir={tmp_path / 'run'}", f"trainer.max_epochs={epochs}")
+        assert done.returncode == 0, done.stderr
+        last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+        return last["MolecularData"]["fresh"]["ranks"]
+
+    before = fresh(1)
+    after = fresh(2)
+    assert [rank["drawn"] for rank in after] == [2 * rank["drawn"] for rank in before]
+    for one, two in zip(before, after, strict=True):
+        assert [b["steps"] for b in two["blocks"]] == [2 * b["steps"] for b in one["blocks"]]
+    first, second = (rank["blocks"][0]["x"] for rank in after)
+    assert not torch.equal(first, second)
