@@ -61,15 +61,18 @@ class AdditiveTransformer(nn.Module):
 
 
 def early_cosine(
-    optimizer: Optimizer, *, total: int, epochs: int, floor: float, early: int = 5
+    optimizer: Optimizer, *, warmup: int, total: int, epochs: int, floor: float, early: int = 5
 ) -> LambdaLR:
     """The published schedule: by epochs, a cosine to `floor` x base rate at `epochs - early`.
 
-    After that it rises again: 3.99e-6 after 50 epochs from 1e-4. Counted in `total` steps.
+    After that it rises again: 3.99e-6 after 50 epochs from 1e-4. `total` and `warmup` count steps;
+    as published there is no warm-up.
     """
     lowest, steps = max(1, epochs - early), max(1, total // epochs)
 
     def factor(count: int) -> float:
+        if count < warmup:
+            return (count + 1) / warmup
         turned = math.pi * (count // steps) / lowest
         return floor + (1 - floor) * 0.5 * (1 + math.cos(turned))
 

@@ -11,6 +11,7 @@ import torch
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
 from multitrack import losses, tasks
+from multitrack.additive import early_cosine
 from multitrack.data import MultitrackData
 from multitrack.decode import latched, stitch
 from multitrack.module import Multitrack, excess
@@ -237,6 +238,20 @@ def test_excess_is_1_for_persistence_and_0_for_the_truth():
     }
     assert excess(persistence, persistence) == 1
     assert excess(truth, persistence) == 0
+
+
+def test_the_published_rate_falls_by_epochs_and_rises_again_at_the_end():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
+    schedule = early_cosine(optimizer, warmup=0, total=500, epochs=50, floor=0.01)
+    rates = []
+    for _step in range(501):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[:10] == [1e-4] * 10
+    assert rates[450] == pytest.approx(1e-6)
+    assert rates[500] == pytest.approx(3.99e-6, rel=2e-3)  # as the published report states
+    assert min(rates) == rates[450]
 
 
 def test_the_published_task_holds_its_answer_and_its_wiring_cannot_say_it(small_corpus, tmp_path):
