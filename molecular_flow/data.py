@@ -26,7 +26,8 @@ class Frames(Dataset):
 
     An item is a whole batch, a dictionary, for `name` in source, target:
     `<name>` (B, D) internal coordinates with canonical labels (nm, radians); `<name>_energy` (B,)
-    kJ/mol; `<name>_gradient` (B, D) of the energy by the coordinates (training only).
+    kJ/mol; `<name>_gradient` (B, D) of the energy by the coordinates (training only); `ladder` (B,),
+    the number of the pair's ladder (evaluation only).
     Training batches are drawn from (seed, epoch, index), each temperature by itself; evaluation
     batches are the frames in order, so that row b of both is a pair of one ladder and time.
     """
@@ -50,11 +51,8 @@ class Frames(Dataset):
             here = torch.arange(
                 index * self.batch, min((index + 1) * self.batch, min(self.sizes.values()))
             )
-            rows = dict.fromkeys(ENDS, here)
-        return {
-            key: table[rows[key.removesuffix("_energy").removesuffix("_gradient")]]
-            for key, table in self.tables.items()
-        }
+            rows = dict.fromkeys((*ENDS, "ladder"), here)
+        return {key: table[rows[key.split("_")[0]]] for key, table in self.tables.items()}
 
 
 class MolecularData(L.LightningDataModule):
@@ -207,6 +205,8 @@ class MolecularData(L.LightningDataModule):
             if split != "train":
                 keep = np.linspace(0, len(x) - 1, min(len(x), self.eval_frames)).astype(int)
                 x, u = x[keep], u[keep]
+                count = trajectory.positions[row, ladders].shape[0]
+                table["ladder"] = torch.from_numpy(keep % count)
             z, gradient = self._internal(
                 torch.from_numpy(np.ascontiguousarray(x)), split == "train" and not self.fresh
             )

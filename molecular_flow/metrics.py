@@ -13,7 +13,26 @@ from torchmetrics import Metric
 
 def acceptance(forward_work: Tensor, inverse_work: Tensor) -> Tensor:
     """Mean probability that a pair (x, y) swaps to (T^-1 y, T x): E min(1, exp(-w_f - w_i))."""
-    return torch.exp(-(forward_work + inverse_work)).clamp(max=1).nan_to_num(0).mean()
+    return swap_probability(forward_work, inverse_work).mean()
+
+
+def swap_probability(forward_work: Tensor, inverse_work: Tensor) -> Tensor:
+    """Each pair's (B,) probability to swap; 0 where a work is not a number."""
+    return torch.exp(-(forward_work + inverse_work)).clamp(max=1).nan_to_num(0)
+
+
+def standard_error(value: Tensor, ladder: Tensor) -> float:
+    """Of the mean of values (B,), from the scatter of the ladders' means; ladders are independent.
+
+    Frames of one ladder are not: a rare basin may hold a replica for most of its time. Needs two
+    ladders.
+    """
+    _, group, counts = ladder.unique(return_inverse=True, return_counts=True)
+    means = torch.zeros(len(counts), dtype=value.dtype, device=value.device)
+    means = means.index_add(0, group, value) / counts
+    share = counts / counts.sum()
+    spread = (share.square() * (means - value.mean()).square()).sum()
+    return (spread * len(counts) / (len(counts) - 1)).sqrt().item()
 
 
 def effective_samples(work: Tensor) -> Tensor:
@@ -117,15 +136,15 @@ class TransportMetrics(Metric):
         super().__init__()
         self.stiff, self.bonds, self.plane = stiff, bonds, plane
         for name in ("forward_work", "inverse_work", "moved_energy", "energy", "moved", "target",
-                     "round_trip", "capped"):  # fmt: skip
+                     "round_trip", "capped", "ladder"):  # fmt: skip
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, *, forward_work, inverse_work, moved_energy, energy, moved, target,
-               round_trip, capped) -> None:  # fmt: skip
+               round_trip, capped, ladder) -> None:  # fmt: skip
         """Take one batch of pairs.
 
         Works (B,); energies (B,) kJ/mol and coordinates (B, D) transported and at the target;
-        round-trip errors (B,) in nm; 1 where the energy was capped (B,).
+        round-trip errors (B,) in nm; 1 where the energy was capped (B,); ladders' numbers (B,).
         """
         self.forward_work.append(forward_work)
         self.inverse_work.append(inverse_work)
@@ -135,6 +154,7 @@ class TransportMetrics(Metric):
         self.target.append(target)
         self.round_trip.append(round_trip)
         self.capped.append(capped)
+        self.ladder.append(ladder)
 
     def compute(self) -> dict[str, float]:
         """See the module's documentation of metric names."""
@@ -145,7 +165,7 @@ class TransportMetrics(Metric):
         ahead, back = whole(self.forward_work).double(), whole(self.inverse_work).double()
         moved, target = whole(self.moved), whole(self.target)
         finite = (ahead.isfinite() & back.isfinite()).double().mean()
-        apart = back.roll(max(1, len(back) // 2))
+        apart, ladder = back.roll(max(1, len(back) // 2)), whole(self.ladder)
         result = {
             "excess": (ahead.mean() + back.mean()).item(),
             "acceptance": acceptance(ahead, back).item(),
@@ -160,6 +180,9 @@ class TransportMetrics(Metric):
             "capped_share": whole(self.capped).double().mean().item(),
             "round_trip_nm": whole(self.round_trip).max().item(),
         }
+        if len(ladder.unique()) > 1:
+            result["excess_se"] = standard_error(ahead + back, ladder)
+            result["acceptance_se"] = standard_error(swap_probability(ahead, back), ladder)
         bonds = [overlap(moved[:, n], target[:, n]) for n in range(self.bonds)]
         result["bond_overlap"] = sum(bonds) / len(bonds)
         good = moved.isfinite().all(1)

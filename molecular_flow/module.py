@@ -233,6 +233,7 @@ class MolecularFlow(L.LightningModule):
             target=batch["target"],
             round_trip=error,
             capped=0.5 * (over[0] + over[1]),
+            ladder=batch["ladder"],
         )
         return {"moved": moved[0], "moved_energy": energies[0], "moved_back": moved[1]}
 

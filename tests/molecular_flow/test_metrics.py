@@ -14,6 +14,7 @@ from molecular_flow.metrics import (
     effective_samples,
     multistate,
     overlap,
+    standard_error,
 )
 
 
@@ -80,6 +81,18 @@ def test_overlap_and_divergence():
     )
 
 
+def test_standard_error_counts_ladders_not_frames():
+    torch.manual_seed(0)
+    ladder = torch.arange(200).repeat(50)
+    own = torch.randn(200).double()  # what all frames of a ladder share
+    error = standard_error(own[ladder] + 0.1 * torch.randn(10_000), ladder)
+    assert error == pytest.approx(own.std().item() / 200**0.5, rel=0.02)
+    apart = standard_error(torch.randn(10_000).double(), ladder)
+    assert apart == pytest.approx(0.01, rel=0.15)
+    uneven = torch.cat([torch.zeros(900), torch.ones(100)]).long()
+    assert standard_error(uneven.double(), uneven) == pytest.approx(2**0.5 * 0.9 * 0.1 * 2**0.5)
+
+
 def test_metric_object_agrees_with_its_functions_in_parts():
     ahead, back = oscillator_works(64, scale=1.2)
     scores = TransportMetrics(stiff=2, bonds=1, plane=(0, 1))
@@ -88,10 +101,11 @@ def test_metric_object_agrees_with_its_functions_in_parts():
         scores.update(
             forward_work=ahead[part], inverse_work=back[part], moved_energy=ahead[part],
             energy=back[part], moved=z[part], target=z[part], round_trip=torch.zeros(len(part)),
-            capped=torch.zeros(len(part)),
+            capped=torch.zeros(len(part)), ladder=part % 8,
         )  # fmt: skip
     found = scores.compute()
     assert found["acceptance"] == pytest.approx(acceptance(ahead, back).item())
+    assert found["acceptance_se"] > 0
     assert found["excess"] == pytest.approx((ahead.mean() + back.mean()).item())
     assert found["ramachandran_divergence"] == pytest.approx(0)
     assert found["bond_overlap"] == pytest.approx(1)
