@@ -26,8 +26,8 @@ class Frames(Dataset):
 
     An item is a whole batch, a dictionary, for `name` in source, target:
     `<name>` (B, D) internal coordinates with canonical labels (nm, radians); `<name>_energy` (B,)
-    kJ/mol; `<name>_gradient` (B, D) of the energy by the coordinates (training only); `ladder` (B,),
-    the number of the pair's ladder (evaluation only).
+    kJ/mol; `<name>_gradient` (B, D) of the energy by the coordinates (training only); `ladder`
+    (B,), the number of the pair's ladder (evaluation only).
     Training batches are drawn from (seed, epoch, index), each temperature by itself; evaluation
     batches are the frames in order, so that row b of both is a pair of one ladder and time.
     """
