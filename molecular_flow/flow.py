@@ -150,12 +150,11 @@ class TransportFlow(nn.Module):
         half = self.coordinates.period / 2
         return wrap(torsion - self.centre, 2 * half) / half
 
-    def _mean(self, seen: Tensor, temperature: Tensor, heat: Tensor) -> Tensor:
-        """Mean stiff coordinates (B, S) at features (B, K, F) and ln(T / 300 K) (B, 1)."""
-        learned = self.bending(seen, heat)
-        tau = temperature / UNIT_GAP
-        correction = learned[..., 0] + tau * learned[..., 1]
-        return self._regressor(seen) @ self.regression + self.scale * correction
+    def _mean(self, seen: Tensor, temperature: float, heat: Tensor) -> Tensor:
+        """Mean stiff coordinates (B, S) at features (B, K, F) and ln(T / 300 K)."""
+        level, slope = self.bending(seen, heat).unbind(-1)
+        correction = torch.add(level, slope, alpha=temperature / UNIT_GAP)
+        return torch.addcmul(self._regressor(seen) @ self.regression, self.scale, correction)
 
     def forward(
         self, z: Tensor, source: float, target: float, inverse: bool = False
@@ -171,18 +170,18 @@ class TransportFlow(nn.Module):
         neutral = torch.zeros_like(heat)
         if inverse:
             start, end = end, start
-        low, high = heat.new_full((len(z), 1), start), heat.new_full((len(z), 1), end)
         turn = self._turn(z[:, self.stiff :])
         seen = conditioner.features(turn)
         spread = self.scale * math.exp(self.power * start)
-        rho = (z[:, : self.stiff] - self._mean(seen, low, neutral)) / spread
+        rho = (z[:, : self.stiff] - self._mean(seen, start, neutral)) / spread
         if inverse:
             rho, log_stiff = self._stiff(rho, seen, gap, heat, True)
         turn, log_turn = self._torsion(rho, turn, gap, heat, inverse)
         seen = conditioner.features(turn)
         if not inverse:
             rho, log_stiff = self._stiff(rho, seen, gap, heat, False)
-        u = self._mean(seen, high, neutral) + self.scale * math.exp(self.power * end) * rho
+        spread = self.scale * math.exp(self.power * end)
+        u = torch.addcmul(self._mean(seen, end, neutral), spread, rho)
         phi = self.centre + turn * self.coordinates.period / 2
         log_det = log_turn + log_stiff + self.power * (end - start) * self.stiff
         return torch.cat([u, phi], 1), log_det

@@ -60,25 +60,34 @@ def _find(x: Tensor, sizes: Tensor, slope: Tensor, inverse: bool) -> tuple[Tenso
     return place, table.gather(-1, index).squeeze(-1).movedim(-1, 0)
 
 
-def _evaluate(x: Tensor, corner: Tensor, inverse: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Value, log-derivative and t (...) of points in their bins `corner` (6, ...)."""
+def _evaluate(x: Tensor, corner: Tensor, inverse: bool) -> tuple[Tensor, Tensor, tuple]:
+    """Value and log-derivative (...) of points in their bins `corner` (6, ...).
+
+    Also what the gradient is made of: t, s, bend = d0 + d1 - 2 s, rest = t (1 - t), low, which is
+    1 / (s + bend rest), top = d1 t^2 + 2 s rest + d0 (1 - t)^2 and F' = top (s low)^2.
+    """
     x0, y0, w, h, d0, d1 = corner.unbind(0)
     s = h / w
-    bend = d0 + d1 - 2 * s
+    twice = s + s
+    bend = d0 + d1 - twice
     if inverse:
         rise = x - y0
         tilt = rise * bend
         a, b, c = torch.addcmul(tilt, h, s - d0), torch.addcmul(-tilt, h, d0), -s * rise
         t = (2 * c / (-b - (b * b - 4 * a * c).clamp_min(0).sqrt())).clamp(0, 1)
-        rest = t * (1 - t)
-        value = torch.addcmul(x0, t, w)
     else:
         t = ((x - x0) / w).clamp(0, 1)
-        rest = t * (1 - t)
-        value = y0 + h * (s * t * t + d0 * rest) / torch.addcmul(s, bend, rest)
-    top = d1 * t * t + 2 * s * rest + d0 * (1 - t) ** 2
-    log_slope = (top * (s / torch.addcmul(s, bend, rest)).square()).log()
-    return value, -log_slope if inverse else log_slope, t
+    left, square = 1 - t, t * t
+    rest = t * left
+    low = torch.addcmul(s, bend, rest).reciprocal()
+    top = torch.addcmul(torch.addcmul(d1 * square, twice, rest), d0 * left, left)
+    slope = top * (s * low).square()
+    if inverse:
+        value = torch.addcmul(x0, t, w)
+    else:
+        value = torch.addcmul(y0, h, torch.addcmul(s * square, d0, rest) * low)
+    log_slope = slope.log()
+    return value, -log_slope if inverse else log_slope, (t, s, bend, rest, low, top, slope)
 
 
 class _ConditionalSpline(torch.autograd.Function):
@@ -88,46 +97,49 @@ class _ConditionalSpline(torch.autograd.Function):
     def forward(ctx, x: Tensor, raw: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         sizes, slope = knots(raw)
         place, corner = _find(x, sizes, slope, inverse)
-        value, log_slope, t = _evaluate(x, corner, inverse)
-        ctx.save_for_backward(raw, sizes, place, corner, t)
+        value, log_slope, made_of = _evaluate(x, corner, inverse)
+        ctx.save_for_backward(raw, sizes, place, corner, *made_of)
         ctx.inverse = inverse
         return value, log_slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, by_value: Tensor, by_log: Tensor) -> tuple[Tensor, Tensor, None]:
-        raw, sizes, place, corner, t = ctx.saved_tensors
+        raw, sizes, place, corner, t, s, bend, rest, low, top, slope = ctx.saved_tensors
         w, h, d0, d1 = corner[2:].unbind(0)
-        s, left, rest = h / w, 1 - t, t * (1 - t)
-        bend, turn = d0 + d1 - 2 * s, 1 - 2 * rest
-        low = 1 / torch.addcmul(s, bend, rest)  # 1 / denominator of the value
-        top = d1 * t * t + 2 * s * rest + d0 * left * left
-        over, slope = 1 / top, top * (s * low).square()
-        # Of the log-derivative of the forward map, by t, d0, d1 and s.
-        log_t = 2 * (over * (d1 * t + s * (left - t) - d0 * left) - low * bend * (left - t))
+        left, square, over = 1 - t, t * t, top.reciprocal()
+        lean, curve = left - t, torch.addcmul(square, left, left)  # curve = 1 - 2 rest
+        # Of the log-derivative of the forward map, by t, d0, d1 and s; the last two are halves.
+        log_t = torch.addcmul(torch.addcmul(d1 * t, s, lean), d0, left, value=-1) * over
+        log_t = torch.addcmul(log_t, low * bend, lean, value=-1)
         both = 2 * rest * low
-        log_d0, log_d1 = torch.addcmul(-both, left * left, over), torch.addcmul(-both, t * t, over)
-        log_s = 2 * (rest * over + 1 / s - turn * low)
+        log_d0, log_d1 = left * left * over - both, square * over - both
+        log_s = torch.addcmul(torch.addcmul(s.reciprocal(), rest, over), curve, low, value=-1)
         if ctx.inverse:
             # x = F^-1(y): dx = (dy - dF) / F', and its log-derivative is minus that of F at x.
             by_log = -by_log
-            by_x = torch.addcmul(by_value, by_log, log_t / w) / slope
+        by_both = by_log + by_log
+        if ctx.inverse:
+            by_x = torch.addcmul(by_value, by_both, log_t / w) / slope
             by_value = -by_x
         # From here on the forward map's gradient at fixed x, by t and by the bin's numbers.
-        share = (s * t * t + d0 * rest) * low  # of h
+        share = torch.addcmul(s * square, d0, rest) * low  # of h
         lift = by_value * h * low
-        by_t = torch.addcmul(by_log * log_t, by_value * slope, w)
-        by_s = torch.addcmul(by_log * log_s, lift, t * t - share * turn)
+        by_t = torch.addcmul(by_both * log_t, by_value * slope, w)
+        by_s = torch.addcmul(by_both * log_s, lift, square - share * curve)
         lift = lift * rest
-        ends = torch.stack(
-            [
-                torch.addcmul(by_log * log_d0, lift, 1 - share),
-                torch.addcmul(by_log * log_d1, -lift, share),
-            ],
-            -1,
+        fall = lift * share
+        by_d0, by_d1 = (
+            torch.addcmul(lift - fall, by_log, log_d0),
+            torch.addcmul(-fall, by_log, log_d1),
         )
-        by_x0 = -by_t / w
-        own = torch.stack([by_x0 * t - by_s * s / w, torch.addcmul(by_s / w, by_value, share)], -1)
+        ends = torch.stack([by_d0, by_d1], -1)
+        by_x0, by_ratio = -by_t / w, by_s / w
+        own = (
+            torch.addcmul(by_x0 * t, by_ratio, s, value=-1),
+            torch.addcmul(by_ratio, by_value, share),
+        )
+        own = torch.stack(own, -1)
         corners = torch.stack([by_x0, by_value], -1)
         if not ctx.inverse:
             by_x = -by_x0

@@ -62,7 +62,7 @@ class Works:
     def both_ways(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction]:
         """Forward and backward with `pull`, for `losses.with_path_gradient`.
 
-        pull is taken at the moved frames, through the map that undoes the move. Where the same map
+        Both ends have equally many frames. pull is taken at the moved frames, through the map that undoes the move. Where the same map
         moves one direction's frames and undoes the other's, it runs once over both.
         """
         z_s, z_t = (batch[name] for name in ENDS)
@@ -76,21 +76,19 @@ class Works:
 
         leaf, moved = torch.cat([leaf_s, leaf_t]), torch.cat([moved_s, moved_t])
         back, log_back = torch.cat([back_s, back_t]), torch.cat([log_back_s, log_there[size:]])
-        beta_s, beta_t = (z_s.new_full((size,), b) for b in self.betas)
-        energy, volume, over = self.reduced(leaf, torch.cat([beta_t, beta_s]))
-        known = torch.cat([self._slope(batch, end) for end in (0, 1)])
+        start = torch.cat([z_s, z_t])
+        cold, hot = (z_s.new_full((size,), beta) for beta in self.betas)
+        betas = torch.cat([cold, hot])
+        energy, volume, over = self.reduced(leaf, torch.cat([hot, cold]))
+        # The gradient of beta U - log |dx/dz| at the start.
+        known = betas[:, None] * torch.cat([batch[f"{name}_gradient"] for name in ENDS])
+        known = known - self.flow.coordinates.log_volume_gradient(start)
         ratio = energy - volume + log_back - (known * back).sum(1)
         pull = torch.autograd.grad(ratio.sum(), (leaf_s, leaf_t), retain_graph=True)
 
-        before = torch.cat([beta_s, beta_t]) * torch.cat([batch[f"{n}_energy"] for n in ENDS])
-        log_det = volume - log_back - self.flow.coordinates.log_volume(torch.cat([z_s, z_t]))
+        before = betas * torch.cat([batch[f"{name}_energy"] for name in ENDS])
+        log_det = volume - log_back - self.flow.coordinates.log_volume(start)
         log_det, energy = log_det.detach(), energy.detach()
         parts = (energy - log_det - before, before, energy, log_det, moved, over, torch.cat(pull))
-        ahead, behind = zip(*(part.split([size, len(z_t)]) for part in parts), strict=True)
+        ahead, behind = zip(*(part.split(size) for part in parts), strict=True)
         return Direction(*ahead), Direction(*behind)
-
-    def _slope(self, batch: dict[str, Tensor], end: int) -> Tensor:
-        """Gradient (B, D) of beta U - log |dx/dz| at the frames of that end."""
-        name = ENDS[end]
-        volume = self.flow.coordinates.log_volume_gradient(batch[name])
-        return self.betas[end] * batch[f"{name}_gradient"] - volume
