@@ -62,8 +62,9 @@ class Works:
     def both_ways(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction]:
         """Forward and backward with `pull`, for `losses.with_path_gradient`.
 
-        Both ends have equally many frames. pull is taken at the moved frames, through the map that undoes the move. Where the same map
-        moves one direction's frames and undoes the other's, it runs once over both.
+        pull is taken at the moved frames, through the map that undoes the move. Where the same map
+        moves one direction's frames and undoes the other's, it runs once over both. Both ends have
+        equally many frames.
         """
         z_s, z_t = (batch[name] for name in ENDS)
         size = len(z_s)
