@@ -54,9 +54,9 @@ def loss_panels(
     ):
         draw(axes[1], f"{name}_work", f"{name}, floor {least:.1f}", work)
     axes[0].set_title(f"total loss above its floor of {sum(floor):.1f}")
-    axes[1].set_title("losses of both directions above their floors")
+    axes[1].set_title("both directions above their floors, F by MBAR")
     for axis in axes[:2]:
-        axis.set_yscale("symlog", linthresh=0.3)
+        axis.set_yscale("symlog", linthresh=0.05)
         axis.axhline(0, color="black", lw=1, ls="--", label="floor: a perfect map")
         axis.set_ylabel("nats")
         axis.legend()
