@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from experiments.shared.errors import InputError
 from molecular_flow.coordinates import InternalCoordinates, internal
 from molecular_flow.dynamics import Ladders
-from molecular_flow.energy import TorchEnergy
 from molecular_flow.molecule import Molecule
 
 ENDS = ("source", "target")
@@ -42,9 +41,8 @@ class FreshFrames(Dataset):
         seed: tuple[int, ...],
         device: torch.device | str = "cpu",
     ):
-        self.draws, self.steps, self.device, self.drawn = draws, steps, device, 0
+        self.draws, self.steps, self.drawn = draws, steps, 0
         self.coordinates = InternalCoordinates(molecule).float().to(device)
-        self.energy = TorchEnergy(molecule).float().to(device)
         self.blocks = []
         for block in range(blocks):
             rng = np.random.default_rng((*seed, block))
@@ -68,7 +66,7 @@ class FreshFrames(Dataset):
         ladders = self.blocks[self.drawn % len(self.blocks)]
         self.drawn += 1
         ladders.advance(self.steps)
-        z, gradient = internal(self.coordinates, ladders.x, self.energy)
+        z, gradient = internal(self.coordinates, ladders.x, ladders.energy)
         found = {}
         for name, z_, u, slope in zip(
             ENDS, z.chunk(2), ladders.u.chunk(2), gradient.chunk(2), strict=True

@@ -109,7 +109,7 @@ class _ConditionalSpline(torch.autograd.Function):
         w, h, d0, d1 = corner[2:].unbind(0)
         left, square, over = 1 - t, t * t, top.reciprocal()
         lean, curve = left - t, torch.addcmul(square, left, left)  # curve = 1 - 2 rest
-        # Of the log-derivative of the forward map, by t, d0, d1 and s; the last two are halves.
+        # Of the log-derivative of the forward map: half of it by t and by s, all by d0 and d1.
         log_t = torch.addcmul(torch.addcmul(d1 * t, s, lean), d0, left, value=-1) * over
         log_t = torch.addcmul(log_t, low * bend, lean, value=-1)
         both = 2 * rest * low
