@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from molecular_flow.kinematics import Kinematics
 from molecular_flow.molecule import Molecule
 from molecular_flow.tree import build_tree
 
@@ -81,14 +82,9 @@ class InternalCoordinates(nn.Module):
         self._keep("mean", mean)  # (K, bound): share of each deviation in the torsion
         self._keep("period", period)
         self._index("group_row", [[p.atom for p in free].index(g[0]) for g in tree.groups])
-        slots = [a, b, c] + [p.atom for p in placements]
-        self._index("order", np.argsort(slots))
-        sizes = [len(level) for level in tree.levels]
-        self.level_ends = list(zip(np.cumsum([0, *sizes[:-1]]), np.cumsum(sizes), strict=True))
-        position = {atom: n for n, atom in enumerate(slots)}
-        self._index(
-            "sources", [[position[o] for o in (p.parent, p.grand, p.great)] for p in placements]
-        )
+        self.kinematics = Kinematics(tree)
+        # Dihedrals (B, N - 3) of relative ones and torsions, but for the former's reference.
+        self._keep("mixing", self._mixing(len(placements)))
         rest_z = self.encode(rest)[0]
         self._keep("rest", rest_z[0], persistent=True)  # (D,): the minimised structure
 
@@ -98,6 +94,17 @@ class InternalCoordinates(nn.Module):
 
     def _keep(self, name: str, value: Tensor, persistent: bool = False) -> None:
         self.register_buffer(name, value, persistent=persistent)
+
+    def _mixing(self, dihedrals: int) -> Tensor:
+        """(N - 3, N - 3): each relative dihedral's and torsion's part in every dihedral."""
+        turned = torch.zeros(dihedrals, dihedrals, dtype=torch.float64)
+        bound = len(self.bound)
+        turned[bound + torch.arange(len(self.free)), self.free] = 1
+        turned[:bound, self.free] = -self.mean.T
+        relative = turned[:, self.sibling] * (self.sibling >= 0)
+        relative[torch.arange(bound), torch.arange(bound)] += 1
+        turned[:, self.bound] = relative
+        return turned
 
     def encode(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Positions (B, N, 3) to coordinates (B, D), frame (origin (B, 3), axes (B, 3, 3))."""
@@ -116,36 +123,9 @@ class InternalCoordinates(nn.Module):
 
     def decode(self, z: Tensor, frame: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Coordinates (B, D) to positions (B, N, 3) nm, in `frame` or in the molecule's own."""
-        n = self.atoms
-        bonds, angles = z[:, : n - 1], z[:, n - 1 : 2 * n - 3]
-        bound, free = z[:, 2 * n - 3 : self.stiff], z[:, self.stiff :]
-        turned = torch.zeros_like(bonds[:, : n - 3])
-        turned = turned.index_copy(1, self.free, free - bound @ self.mean.T)
-        sibling = turned[:, self.sibling] * (self.sibling >= 0)
-        turned = turned.index_copy(1, self.bound, bound + self.reference + sibling)
-        zero = torch.zeros_like(bonds[:, 0])
-        placed = torch.stack(
-            [
-                torch.stack([bonds[:, 0], zero, zero], -1),
-                torch.zeros_like(z[:, :3]),
-                bonds[:, 1, None] * torch.stack([angles[:, 0].cos(), angles[:, 0].sin(), zero], -1),
-            ],
-            1,
-        )
-        # Offsets of all atoms in their local axes, (B, N - 3, 3)
-        sine = angles[:, 1:].sin()
-        local = bonds[:, 2:, None] * torch.stack(
-            [-angles[:, 1:].cos(), sine * turned.cos(), sine * turned.sin()], -1
-        )
-        for start, end in self.level_ends:
-            parent, grand, great = placed[:, self.sources[start:end].T.reshape(-1)].chunk(3, 1)
-            axis = nn.functional.normalize(parent - grand, dim=-1)
-            normal = torch.linalg.cross(grand - great, axis)
-            normal = nn.functional.normalize(normal, dim=-1)
-            basis = torch.stack([axis, torch.linalg.cross(normal, axis), normal], -1)
-            offset = (basis * local[:, start:end, None]).sum(-1)
-            placed = torch.cat([placed, parent + offset], 1)
-        x = placed[:, self.order]
+        bonds, angles, turned = z.split((self.atoms - 1, self.atoms - 2, self.atoms - 3), 1)
+        reference = turned.new_zeros(self.atoms - 3).index_copy(0, self.bound, self.reference)
+        x = self.kinematics(bonds, angles, torch.addmm(reference, turned, self.mixing))
         if frame is None:
             return x
         origin, axes = frame

@@ -23,6 +23,15 @@ def test_round_trip(sequence):
     assert (again - z).abs().max() < 1e-9
 
 
+@pytest.mark.parametrize("sequence", ["AA", "PW"])
+def test_forces_go_back_onto_the_coordinates(sequence):
+    molecule = molecules.build(sequence)
+    coordinates = InternalCoordinates(molecule).double()
+    x = torch.tensor(molecule.positions)[None].repeat(2, 1, 1)
+    z, _ = coordinates.encode(x + 0.01 * torch.randn(x.shape, dtype=torch.float64))
+    assert torch.autograd.gradcheck(coordinates.decode, z.requires_grad_(True))
+
+
 def test_dihedral_sign_is_iupac():
     # Looking along j-k, going clockwise from the front bond to the rear one is positive.
     front, j, k = [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]
