@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
+from molecular_flow.bonded import BondedTerms
 from molecular_flow.molecule import Molecule, load_system, openmm_modules
 from molecular_flow.pairs import PairTerms
 
@@ -58,132 +59,71 @@ class TorchEnergy(nn.Module):
             raise InputError(f"expected forces of {sorted(KNOWN)}, got {unknown}: not supported")
         self.atoms = atoms = system.getNumParticles()
         rows, columns = np.triu_indices(atoms, 1)
-        self._pair = np.zeros((atoms, atoms), dtype=int)
-        self._pair[rows, columns] = self._pair[columns, rows] = np.arange(len(rows))
         incidence = np.zeros((len(rows), atoms))
         incidence[np.arange(len(rows)), rows] = 1
         incidence[np.arange(len(rows)), columns] = -1
-        self._keep("incidence", incidence)  # (P, N): positions to pair vectors x_i - x_j
-        self._read_bonds(forces.get("HarmonicBondForce"))
-        self._read_angles(forces.get("HarmonicAngleForce"))
-        self._read_torsions(forces.get("PeriodicTorsionForce"))
+        # (P, N): positions to pair vectors x_i - x_j
+        self.register_buffer("incidence", torch.tensor(incidence), persistent=False)
+        kinds = ("HarmonicBondForce", "HarmonicAngleForce", "PeriodicTorsionForce")
+        self.bonded = BondedTerms(*(forces.get(kind) for kind in kinds), atoms)
         self.pairs = PairTerms(
             rows,
             columns,
-            *_nonbonded(forces.get("NonbondedForce"), atoms, self._pair, rows, columns),
+            *_nonbonded(forces.get("NonbondedForce"), atoms, rows, columns),
             _generalised_born(forces, atoms),
         )
 
-    def _keep(self, name: str, value) -> None:
-        tensor = torch.as_tensor(np.asarray(value))
-        if tensor.is_floating_point():
-            tensor = tensor.double()
-        self.register_buffer(name, tensor, persistent=False)
-
-    def _edge(self, start, end) -> tuple[np.ndarray, np.ndarray]:
-        """Pair number and sign such that x_start - x_end = sign * pair vector."""
-        start, end = np.asarray(start, dtype=int), np.asarray(end, dtype=int)
-        return self._pair[start, end], np.where(start < end, 1.0, -1.0)
-
-    def _read_bonds(self, force) -> None:
-        terms = [force.getBondParameters(n) for n in range(force.getNumBonds())] if force else []
-        self._keep("bond_pair", self._pair[[t[0] for t in terms], [t[1] for t in terms]])
-        self._keep("bond_length", np.array([[t[2]._value] for t in terms]).reshape(-1, 1))
-        self._keep("bond_stiffness", np.array([[t[3]._value] for t in terms]).reshape(-1, 1))
-
-    def _read_angles(self, force) -> None:
-        terms = [force.getAngleParameters(n) for n in range(force.getNumAngles())] if force else []
-        first, second = (
-            self._edge([t[end] for t in terms], [t[1] for t in terms]) for end in (0, 2)
-        )
-        self._keep("angle_pairs", np.stack([first[0], second[0]]))  # (2, angles)
-        self._keep("angle_sign", (first[1] * second[1])[:, None])
-        self._keep("angle_rest", np.array([t[3]._value for t in terms]).reshape(-1, 1))
-        self._keep("angle_stiffness", np.array([t[4]._value for t in terms]).reshape(-1, 1))
-
-    def _read_torsions(self, force) -> None:
-        """Terms on the same four atoms become one row of Fourier coefficients."""
-        quads: dict[tuple[int, ...], list] = {}
-        for n in range(force.getNumTorsions() if force else 0):
-            *quad, periodicity, phase, height = force.getTorsionParameters(n)
-            if height._value:
-                quads.setdefault(tuple(quad), []).append((periodicity, phase._value, height._value))
-        order = max((t[0] for terms in quads.values() for t in terms), default=1)
-        cosine, sine = np.zeros((len(quads), order + 1)), np.zeros((len(quads), order + 1))
-        for row, terms in enumerate(quads.values()):
-            for periodicity, phase, height in terms:
-                cosine[row, periodicity] += height * math.cos(phase)
-                sine[row, periodicity] += height * math.sin(phase)
-                cosine[row, 0] += height
-        corners = np.array(list(quads), dtype=int).reshape(-1, 4)
-        edges = [self._edge(corners[:, k], corners[:, k + 1]) for k in range(3)]
-        self._keep("torsion_pairs", np.stack([e[0] for e in edges]))  # (3, torsions)
-        self._keep("torsion_sign", np.stack([e[1] for e in edges])[:, :, None, None])
-        self._keep("torsion_cosine", cosine[:, :, None])  # (torsions, order + 1, 1)
-        self._keep("torsion_sine", sine[:, :, None])
-        self.torsion_order = order
-        self.odd_torsions = bool(np.abs(sine).max(initial=0.0) > 1e-6)
-
     def forward(self, positions: Tensor) -> Tensor:
         """Energies (B,) in kJ/mol of positions (B, N, 3) in nm."""
+        if torch.is_grad_enabled() and positions.requires_grad:
+            return _Energy.apply(positions, self)
         return sum(self.terms(positions).values())
 
     def terms(self, positions: Tensor) -> dict[str, Tensor]:
-        """Energies (B,) in kJ/mol by kind: bond, angle, torsion, nonbonded (with solvent)."""
-        batch = positions.shape[0]
-        flat = positions.permute(1, 2, 0).reshape(self.atoms, 3 * batch)
-        vectors = (self.incidence @ flat).view(-1, 3, batch)  # (P, 3, B)
-        squared = vectors.square().sum(1)  # (P, B)
-        return {
-            "bond": self._bonds(squared),
-            "angle": self._angles(vectors, squared),
-            "torsion": self._torsions(vectors),
-            "nonbonded": self.pairs(squared),
-        }
+        """Energies (B,) in kJ/mol by kind: bond, angle, torsion, nonbonded (with solvent).
 
-    def _bonds(self, squared: Tensor) -> Tensor:
-        stretch = squared[self.bond_pair].sqrt() - self.bond_length
-        return 0.5 * (self.bond_stiffness * stretch.square()).sum(0)
-
-    def _angles(self, vectors: Tensor, squared: Tensor) -> Tensor:
-        first, second = self.angle_pairs
-        cosine = self.angle_sign * (vectors[first] * vectors[second]).sum(1)
-        cosine = cosine * (squared[first] * squared[second]).rsqrt()
-        limit = 1 - 1e-7  # arccos has no derivative at a straight angle
-        bend = torch.acos(cosine.clamp(-limit, limit)) - self.angle_rest
-        return 0.5 * (self.angle_stiffness * bend.square()).sum(0)
-
-    def _torsions(self, vectors: Tensor) -> Tensor:
-        """Sum of A_n cos(n phi) + B_n sin(n phi) by the Chebyshev recursion in cos(phi)."""
-        first, middle, last = vectors[self.torsion_pairs] * self.torsion_sign
-        left = torch.linalg.cross(first, middle, dim=1)
-        right = torch.linalg.cross(middle, last, dim=1)
-        # The floor keeps a collinear frame finite: its torsion is undefined.
-        scale = (left.square().sum(1) * right.square().sum(1)).clamp_min(1e-20).rsqrt()
-        cosine = (left * right).sum(1) * scale
-        before, now = torch.ones_like(cosine), cosine
-        total = self.torsion_cosine[:, 0] + self.torsion_cosine[:, 1] * now
-        for n in range(2, self.torsion_order + 1):
-            before, now = now, 2 * cosine * now - before
-            total = total + self.torsion_cosine[:, n] * now
-        if self.odd_torsions:
-            sine = (first * right).sum(1) * middle.square().sum(1).sqrt() * scale
-            before, now = torch.zeros_like(cosine), torch.ones_like(cosine)
-            for n in range(1, self.torsion_order + 1):
-                total = total + self.torsion_sine[:, n] * sine * now
-                before, now = now, 2 * cosine * now - before
-        return total.sum(0)
+        Not differentiable, the sum of `forward` is.
+        """
+        return self._evaluate(positions, derivative=False)[0]
 
     def with_gradient(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies (B,) in kJ/mol and their gradient (B, N, 3) in kJ/mol/nm (force = -gradient)."""
-        with torch.inference_mode(False), torch.enable_grad():
-            leaf = positions.detach().clone().requires_grad_(True)
-            energies = self(leaf)
-            (gradient,) = torch.autograd.grad(energies.sum(), leaf)
-        return energies.detach(), gradient
+        terms, gradient = self._evaluate(positions, derivative=True)
+        return sum(terms.values()), gradient
+
+    @torch.no_grad()
+    def _evaluate(
+        self, positions: Tensor, derivative: bool
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        batch = len(positions)
+        flat = positions.permute(1, 2, 0).reshape(self.atoms, 3 * batch)
+        terms, gradient = self.bonded.evaluate(flat, derivative)
+        vectors = (self.incidence @ flat).view(-1, 3, batch)
+        terms["nonbonded"], slope = self.pairs(vectors.square().sum(1), derivative)
+        if not derivative:
+            return terms, None
+        pulls = vectors.mul_(slope.mul_(2)[:, None]).flatten(1)
+        gradient = gradient.addmm_(self.incidence.T, pulls).view(self.atoms, 3, batch)
+        return terms, gradient.permute(2, 0, 1).contiguous()
 
 
-def _nonbonded(force, atoms: int, pair: np.ndarray, rows, columns):
+class _Energy(torch.autograd.Function):
+    """Ties the energy into autograd with the gradient that was found along with it."""
+
+    @staticmethod
+    def forward(ctx, positions: Tensor, energy: TorchEnergy) -> Tensor:
+        value, gradient = energy.with_gradient(positions)
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, by_value: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * by_value[:, None, None], None
+
+
+def _nonbonded(force, atoms: int, rows: np.ndarray, columns: np.ndarray):
     """Per pair: Coulomb strength (kJ/mol nm), r^-12 and r^-6 coefficients."""
     if force is None:
         return np.zeros((3, len(rows)))
@@ -194,9 +134,10 @@ def _nonbonded(force, atoms: int, pair: np.ndarray, rows, columns):
     strength = COULOMB * charge[rows] * charge[columns]
     sigma = 0.5 * (sigma[rows] + sigma[columns])
     depth = np.sqrt(depth[rows] * depth[columns])
+    pair = {frozenset(ends): n for n, ends in enumerate(zip(rows, columns, strict=True))}
     for n in range(force.getNumExceptions()):
         i, j, product, size, well = force.getExceptionParameters(n)
-        p = pair[i, j]
+        p = pair[frozenset((i, j))]
         strength[p] = COULOMB * product._value
         sigma[p], depth[p] = size._value, well._value
     return np.stack([strength, 4 * depth * sigma**12, 4 * depth * sigma**6])

@@ -1,12 +1,14 @@
 """Pair terms of the force field (Lennard-Jones, Coulomb, generalised Born) with their derivative.
 
 Every term depends on the squared pair distances alone, so energy and derivative come from one
-hand-written pass: half the memory traffic of automatic differentiation, which is what it costs.
+pass: half the memory traffic of automatic differentiation, which is what it costs.
 """
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+IN_CACHE = 128  # frames at a time on a CPU: some thirty passes over what then stays in its cache
 
 
 class PairTerms(nn.Module):
@@ -53,13 +55,12 @@ class PairTerms(nn.Module):
             tensor = tensor.double()
         self.register_buffer(name, tensor, persistent=False)
 
-    def forward(self, squared: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and squared.requires_grad:
-            return _PairEnergy.apply(squared, self)
-        return self.evaluate(squared, derivative=False)[0]
-
-    def evaluate(self, squared: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, squared: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
         """Energy (B,) and, if asked for, its derivative by the squared distances (P, B)."""
+        if squared.is_cpu and squared.shape[1] > IN_CACHE:
+            parts = [self(part.contiguous(), derivative) for part in squared.split(IN_CACHE, 1)]
+            energies, slopes = zip(*parts, strict=True)
+            return torch.cat(energies), torch.cat(slopes, 1) if derivative else None
         inverse = squared.rsqrt()
         inverse2 = inverse * inverse
         inverse6 = inverse2 * inverse2 * inverse2
@@ -80,7 +81,7 @@ class PairTerms(nn.Module):
             distance, inverse, self.own, self.screen, slope is not None
         )
         # psi, Born radius and its derivative by the integral: (N, B)
-        psi = (self.gather @ integral) * self.reduced
+        psi = (self.gather @ integral) * (0.5 * self.reduced)
         a, b, c = self.tanh
         bend = torch.tanh(psi * (a + psi * (b + c * psi)))
         inverse_born = 1 / self.reduced - bend / self.radius
@@ -104,51 +105,32 @@ class PairTerms(nn.Module):
         # E(1/B): own and surface are powers 1 and 6 of 1/B; d ln B = -B d(1/B)
         by_inverse = (own + 6 * surface - by_born) * born
         chain = by_inverse * -(1 - bend * bend) * (a + psi * (2 * b + 3 * c * psi))
-        chain = chain * self.reduced / self.radius  # d E / d integral, (N, B)
+        chain = chain * (0.5 * self.reduced / self.radius)  # d E / d integral, (N, B)
         spread = integral_slope.mul_(chain[self.ends])  # d E / d r along each direction
         return energy, slope.addcmul_(spread[:pairs] + spread[pairs:], inverse, value=0.5)
 
 
-class _PairEnergy(torch.autograd.Function):
-    """Ties `PairTerms.evaluate` into autograd with the derivative found in the forward pass."""
-
-    @staticmethod
-    def forward(ctx, squared: Tensor, terms: PairTerms) -> Tensor:
-        energy, slope = terms.evaluate(squared, derivative=True)
-        ctx.save_for_backward(slope)
-        return energy
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * grad, None
-
-
 def _descreening(distance, inverse, own, screen, derivative: bool):
-    """Hawkins-Cramer-Truhlar integral (2P, B) in 1/nm, and its derivative by the distance.
+    """Twice the Hawkins-Cramer-Truhlar integral (2P, B) in 1/nm, and its derivative by r.
 
-    Zero where atom `own` swallows the other. With U = r + s, L = max(own, |r - s|):
-    2 I = 1/L - 1/U + (r - s^2/r)(1/U^2 - 1/L^2)/4 + ln(L/U)/(2r).
+    With U = max(own, r + s) and L = max(own, |r - s|): 1/L - 1/U + (r - s^2/r)(1/U^2 - 1/L^2)/4
+    + ln(L/U)/(2r), which is zero where atom `own` swallows the other (U = L = own). Its derivative
+    by U vanishes at U = r + s and that by L at L = r - s: only where `own` lies deep within the
+    other, L = s - r, has L a part in the derivative.
     """
     distance, inverse = torch.cat([distance] * 2), torch.cat([inverse] * 2)
-    upper = distance + screen
     gap = distance - screen
-    width = gap.abs()
-    lower = torch.maximum(width, own)
-    over, under = 1 / upper, 1 / lower
-    squares = over * over - under * under
-    lever = (distance - screen * screen * inverse).mul_(0.25)
-    log = torch.log(lower * over).mul_(0.5).mul_(inverse)
-    integral = (under - over).addcmul_(lever, squares).add_(log).mul_(0.5)
-    reached = upper > own
-    integral = integral.mul_(reached)
+    over = torch.maximum(distance + screen, own).reciprocal_()
+    lower = torch.maximum(gap.abs(), own)
+    under = lower.reciprocal()
+    squares = torch.addcmul(over * over, under, under, value=-1)
+    near, far = inverse * (0.25 * screen * screen), distance.mul_(0.25)
+    lever = far - near
+    log = lower.mul_(over).log_().mul_(inverse).mul_(0.5)
+    integral = torch.addcmul(under - over, lever, squares).add_(log)
     if not derivative:
         return integral, None
-    moving = torch.where(width > own, gap.sign(), 0.0) * under  # dL/dr / L
-    slope = over.square().addcmul_(moving, under, value=-1)
-    ratio = (screen * inverse).square_().add_(1)
-    slope = slope.addcmul_(ratio, squares, value=0.25)
-    slope = slope.addcmul_(lever, moving * under * under - over * over * over, value=2)
-    slope = slope.addcmul_(moving - over, inverse, value=0.5).addcmul_(log, inverse, value=-1)
-    return integral, slope.mul_(0.5).mul_(reached)
+    slope = near.add_(far).mul_(squares).sub_(log).mul_(inverse)
+    deep = gap.neg_().sub_(own).clamp_min_(0).sign_()  # 1 where s - r > own, else 0
+    steep = torch.addcmul(under, lever.mul_(under), under, value=-2).sub_(inverse, alpha=0.5)
+    return integral, slope.addcmul_(deep.mul_(under), steep)

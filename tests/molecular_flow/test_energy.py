@@ -1,5 +1,7 @@
 """The batched force field is OpenMM's, term by term, and knows what it cannot be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from experiments.shared.errors import InputError
 from molecular_flow import molecule as molecules
 from molecular_flow.energy import OpenMMEnergy, TorchEnergy, capped
+from molecular_flow.pairs import PairTerms
 
 NATIVE_BORN = ("amber99sbildn.xml", "amber99_obc.xml")  # GBSAOBCForce
 OBC2 = ("amber99sbildn.xml", "implicit/obc2.xml")
@@ -53,6 +56,45 @@ def test_each_term_is_openmms(dipeptide, noisy):
     for term, forces in names.items():
         expected = sum(reference.with_gradient(noisy, force)[0] for force in forces)
         assert (terms[term] - expected).abs().max() < 1e-6, term
+
+
+def test_torsions_of_any_phase(dipeptide, noisy):
+    """Amber's phases are 0 and 180 degrees: no sine, so that here they are turned."""
+    openmm, _, _ = molecules.openmm_modules()
+    system = molecules.load_system(dipeptide)
+    (force,) = (f for f in system.getForces() if f.getName() == "PeriodicTorsionForce")
+    for n in range(force.getNumTorsions()):
+        *place, phase, height = force.getTorsionParameters(n)
+        force.setTorsionParameters(n, *place, phase + 0.1 * n * phase.unit, height)
+    turned = replace(dipeptide, system_xml=openmm.XmlSerializer.serialize(system))
+    expected, slope = OpenMMEnergy(turned).with_gradient(noisy)
+    found, gradient = TorchEnergy(turned).double().with_gradient(noisy)
+    assert (found - expected).abs().max() < 1e-6
+    assert ((gradient - slope).norm() / slope.norm()).item() < 1e-9
+
+
+def test_derivative_of_pairs_that_overlap():
+    """The solvent's derivative is that of its energy, also where one atom lies in another."""
+    born = {
+        "charge": np.array([0.5, -0.8, 0.3]),
+        "reduced": np.array([0.03, 0.12, 0.15]),
+        "scaled": np.array([0.025, 0.2, 0.1]),
+        "offset": 0.009,
+        "tanh": (1.0, -0.8, 4.85),
+        "coulomb": 138.9,
+        "dielectric": 0.98,
+        "surface": 28.0,
+    }
+    rows, columns = np.triu_indices(3, 1)
+    pairs = PairTerms(rows, columns, *np.zeros((3, 3)), born).double()
+    distances = torch.linspace(0.004, 1.2, 400, dtype=torch.float64)
+    squared = torch.stack([distances.roll(n) for n in (0, 130, 260)]).square()
+    squared.requires_grad_(True)
+    energy, _ = pairs(squared, derivative=False)
+    (expected,) = torch.autograd.grad(energy.sum(), squared)
+    again, slope = pairs(squared.detach(), derivative=True)
+    assert (again - energy).abs().max() < 1e-9
+    assert ((slope - expected).abs() / (1 + expected.abs())).max() < 1e-9
 
 
 def test_simulated_frames_of_both_temperatures(dipeptide, tiny_ladder):
