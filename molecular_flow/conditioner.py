@@ -11,10 +11,19 @@ HARMONICS = 3
 FEATURES = 2 * HARMONICS
 
 
-def features(turn: Tensor) -> Tensor:
-    """Torsions (B, V) in units of half a period to (B, V, F)."""
-    phase = turn[..., None] * (torch.pi * torch.arange(1, HARMONICS + 1, device=turn.device))
-    return torch.cat([phase.cos(), phase.sin()], -1)
+class Features(nn.Module):
+    """Torsions (..., V) in units of half a period to (..., V, F)."""
+
+    def __init__(self):
+        super().__init__()
+        turns = torch.pi * torch.arange(1, HARMONICS + 1, dtype=torch.float64)
+        quarter = torch.full_like(turns, -torch.pi / 2)  # sin(x) = cos(x - pi / 2)
+        self.register_buffer("turns", turns.repeat(2), persistent=False)
+        shift = torch.cat([torch.zeros_like(quarter), quarter])
+        self.register_buffer("shift", shift, persistent=False)
+
+    def forward(self, turn: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, turn[..., None], self.turns).cos()
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:

@@ -53,6 +53,7 @@ class TransportFlow(nn.Module):
         if network not in ("mlp", "transformer"):
             raise InputError(f"expected model.network mlp or transformer, got {network!r}")
         self.coordinates = coordinates = InternalCoordinates(molecule)
+        self.features = conditioner.Features()
         self.power = 0.5 if init == "stretch" else 0.0
         stiff, torsions = coordinates.stiff, coordinates.torsions
         self.stiff, self.torsions = stiff, torsions
@@ -134,7 +135,7 @@ class TransportFlow(nn.Module):
         rows, values = [], []
         for temperature, z in frames.items():
             weight = (REFERENCE / temperature) ** 0.5
-            seen = conditioner.features(self._turn(z[:, self.stiff :]).double())
+            seen = self.features(self._turn(z[:, self.stiff :])).double()
             rows.append(weight * self._regressor(seen))
             values.append(weight * z[:, : self.stiff].double())
         x, y = torch.cat(rows), torch.cat(values)
@@ -171,13 +172,13 @@ class TransportFlow(nn.Module):
         if inverse:
             start, end = end, start
         turn = self._turn(z[:, self.stiff :])
-        seen = conditioner.features(turn)
+        seen = self.features(turn)
         spread = self.scale * math.exp(self.power * start)
         rho = (z[:, : self.stiff] - self._mean(seen, start, neutral)) / spread
         if inverse:
             rho, log_stiff = self._stiff(rho, seen, gap, heat, True)
         turn, log_turn = self._torsion(rho, turn, gap, heat, inverse)
-        seen = conditioner.features(turn)
+        seen = self.features(turn)
         if not inverse:
             rho, log_stiff = self._stiff(rho, seen, gap, heat, False)
         spread = self.scale * math.exp(self.power * end)
@@ -193,7 +194,7 @@ class TransportFlow(nn.Module):
         for mask, network in reversed(steps) if inverse else steps:
             moved, seen = getattr(self, f"{mask}_moved"), getattr(self, f"{mask}_seen")
             context = rho if self.stiff_context else None
-            raw = network(conditioner.features(turn.index_select(1, seen)), heat, context)
+            raw = network(self.features(turn.index_select(1, seen)), heat, context)
             value, slope = conditional_spline(turn.index_select(1, moved), gap * raw, inverse)
             turn = turn.index_copy(1, moved, value)
             log_det = log_det + slope.sum(1)

@@ -71,10 +71,11 @@ def _evaluate(x: Tensor, corner: Tensor, inverse: bool) -> tuple[Tensor, Tensor,
     twice = s + s
     bend = d0 + d1 - twice
     if inverse:
+        # The root of a t^2 + b t = c that is stable where a vanishes.
         rise = x - y0
         tilt = rise * bend
-        a, b, c = torch.addcmul(tilt, h, s - d0), torch.addcmul(-tilt, h, d0), -s * rise
-        t = (2 * c / (-b - (b * b - 4 * a * c).clamp_min(0).sqrt())).clamp(0, 1)
+        a, b, c = torch.addcmul(tilt, h, s - d0), torch.addcmul(-tilt, h, d0), s * rise
+        t = ((c + c) / (b + torch.addcmul(b * b, a, c, value=4).clamp_min(0).sqrt())).clamp(0, 1)
     else:
         t = ((x - x0) / w).clamp(0, 1)
     left, square = 1 - t, t * t
@@ -100,50 +101,65 @@ class _ConditionalSpline(torch.autograd.Function):
         value, log_slope, made_of = _evaluate(x, corner, inverse)
         ctx.save_for_backward(raw, sizes, place, corner, *made_of)
         ctx.inverse = inverse
+        # The path gradient asks for no gradient by the log-derivative: None, not zeros.
+        ctx.set_materialize_grads(False)
         return value, log_slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, by_value: Tensor, by_log: Tensor) -> tuple[Tensor, Tensor, None]:
-        raw, sizes, place, corner, t, s, bend, rest, low, top, slope = ctx.saved_tensors
-        w, h, d0, d1 = corner[2:].unbind(0)
-        left, square, over = 1 - t, t * t, top.reciprocal()
-        lean, curve = left - t, torch.addcmul(square, left, left)  # curve = 1 - 2 rest
-        # Of the log-derivative of the forward map: half of it by t and by s, all by d0 and d1.
-        log_t = torch.addcmul(torch.addcmul(d1 * t, s, lean), d0, left, value=-1) * over
-        log_t = torch.addcmul(log_t, low * bend, lean, value=-1)
-        both = 2 * rest * low
-        log_d0, log_d1 = left * left * over - both, square * over - both
-        log_s = torch.addcmul(torch.addcmul(s.reciprocal(), rest, over), curve, low, value=-1)
+    def backward(ctx, by_value: Tensor | None, by_log: Tensor | None):
+        raw, sizes, place, corner, *made_of = ctx.saved_tensors
+        t, s, _, rest, low, _, slope = made_of
+        w, h, d0, _ = corner[2:].unbind(0)
+        if by_value is None:
+            by_value = torch.zeros_like(t)
+        if by_log is not None:
+            log_t, log_s, log_d0, log_d1 = _log_gradient(corner, *made_of)
+            by_log = -by_log if ctx.inverse else by_log
+        # First the forward map's gradient at fixed x, by t and by the bin's numbers.
         if ctx.inverse:
             # x = F^-1(y): dx = (dy - dF) / F', and its log-derivative is minus that of F at x.
-            by_log = -by_log
-        by_both = by_log + by_log
-        if ctx.inverse:
-            by_x = torch.addcmul(by_value, by_both, log_t / w) / slope
+            by_t, by_x0 = -by_value * w, by_value
+            by_x = by_value if by_log is None else torch.addcmul(by_value, by_log, log_t / w)
+            by_x = by_x / slope
             by_value = -by_x
-        # From here on the forward map's gradient at fixed x, by t and by the bin's numbers.
+        else:
+            by_t = by_value * slope * w
+            by_t = by_t if by_log is None else torch.addcmul(by_t, by_log, log_t)
+            by_x = by_t / w
+            by_x0 = -by_x
+        square = t * t
         share = torch.addcmul(s * square, d0, rest) * low  # of h
         lift = by_value * h * low
-        by_t = torch.addcmul(by_both * log_t, by_value * slope, w)
-        by_s = torch.addcmul(by_both * log_s, lift, square - share * curve)
+        # 1 - 2 rest is what s + bend rest has of s.
+        by_s = lift * torch.addcmul(square - share, share, rest, value=2)
         lift = lift * rest
-        fall = lift * share
-        by_d0, by_d1 = (
-            torch.addcmul(lift - fall, by_log, log_d0),
-            torch.addcmul(-fall, by_log, log_d1),
-        )
-        ends = torch.stack([by_d0, by_d1], -1)
-        by_x0, by_ratio = -by_t / w, by_s / w
+        by_d1 = -lift * share
+        by_d0 = lift + by_d1
+        if by_log is not None:
+            by_s = torch.addcmul(by_s, by_log, log_s)
+            by_d0 = torch.addcmul(by_d0, by_log, log_d0)
+            by_d1 = torch.addcmul(by_d1, by_log, log_d1)
+        by_ratio = by_s / w
         own = (
             torch.addcmul(by_x0 * t, by_ratio, s, value=-1),
             torch.addcmul(by_ratio, by_value, share),
         )
-        own = torch.stack(own, -1)
-        corners = torch.stack([by_x0, by_value], -1)
-        if not ctx.inverse:
-            by_x = -by_x0
+        own, corners = torch.stack(own, -1), torch.stack([by_x0, by_value], -1)
+        ends = torch.stack([by_d0, by_d1], -1)
         return by_x, _by_raw(raw, sizes, place, corners, own, ends), None
+
+
+def _log_gradient(corner: Tensor, t, s, bend, rest, low, top, slope) -> tuple[Tensor, ...]:
+    """Of the forward map's log-derivative: its derivatives by t, s, d0 and d1, at fixed x."""
+    d0, d1 = corner[4:].unbind(0)
+    left, over, both = 1 - t, top.reciprocal(), rest * low
+    lean, both = left - t, both + both
+    log_t = torch.addcmul(torch.addcmul(d1 * t, s, lean), d0, left, value=-1) * over
+    log_t = torch.addcmul(log_t, low * bend, lean, value=-1)
+    log_s = torch.addcmul(s.reciprocal() - low + both, rest, over)
+    log_d0, log_d1 = left * left * over - both, t * t * over - both
+    return log_t + log_t, log_s + log_s, log_d0, log_d1
 
 
 def _by_raw(
