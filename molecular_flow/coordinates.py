@@ -177,16 +177,17 @@ def restore(x: Tensor, order: Tensor) -> Tensor:
 
 
 def internal(
-    coordinates: InternalCoordinates, x: Tensor, energy: nn.Module | None = None
+    coordinates: InternalCoordinates, x: Tensor, gradient: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Canonical coordinates (M, D) of frames (M, N, 3), and dU/dz (M, D) in kJ/mol/unit.
+    """Canonical coordinates (M, D) of frames (M, N, 3), and an energy's gradient by these, or None.
 
-    The gradient is that of `energy`, a function of positions; None where there is none.
+    `gradient` (M, N, 3) is the one by positions, of the frames with their own labels.
     """
-    z, _ = coordinates.encode(reorder(x, coordinates.canonical_labels(x)))
-    if energy is None:
+    order = coordinates.canonical_labels(x)
+    z, (_, axes) = coordinates.encode(reorder(x, order))
+    if gradient is None:
         return z, None
     with torch.enable_grad():
         leaf = z.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(energy(coordinates.decode(leaf)).sum(), leaf)
-    return z, gradient
+        placed = coordinates.decode(leaf)
+    return z, *torch.autograd.grad(placed, leaf, reorder(gradient, order) @ axes)

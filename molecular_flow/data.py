@@ -218,9 +218,13 @@ class MolecularData(L.LightningDataModule):
     def _internal(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
         """`coordinates.internal` of frames (M, N, 3), block by block."""
         energy = TorchEnergy(self.molecule).float() if with_gradient else None
-        blocks = (internal(self.coordinates, block, energy) for block in x.split(512))
-        z, gradients = zip(*blocks, strict=True)
-        return torch.cat(z), torch.cat(gradients) if with_gradient else None
+        rows, gradients = [], []
+        for block in x.split(512):
+            slope = energy.with_gradient(block)[1] if with_gradient else None
+            z, slope = internal(self.coordinates, block, slope)
+            rows.append(z)
+            gradients.append(slope)
+        return torch.cat(rows), torch.cat(gradients) if with_gradient else None
 
     def statistics(self) -> dict[float, Tensor]:
         """Training coordinates (M, D) by temperature in kelvin, for `TransportFlow.fit`."""

@@ -66,7 +66,7 @@ class FreshFrames(Dataset):
         ladders = self.blocks[self.drawn % len(self.blocks)]
         self.drawn += 1
         ladders.advance(self.steps)
-        z, gradient = internal(self.coordinates, ladders.x, ladders.energy)
+        z, gradient = internal(self.coordinates, ladders.x, ladders.gradient)
         found = {}
         for name, z_, u, slope in zip(
             ENDS, z.chunk(2), ladders.u.chunk(2), gradient.chunk(2), strict=True

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from molecular_flow import molecule as molecules
-from molecular_flow.coordinates import InternalCoordinates, dihedral, reorder, restore, wrap
+from molecular_flow.coordinates import (
+    InternalCoordinates,
+    dihedral,
+    internal,
+    reorder,
+    restore,
+    wrap,
+)
 from molecular_flow.energy import TorchEnergy
 
 
@@ -30,6 +37,25 @@ def test_forces_go_back_onto_the_coordinates(sequence):
     x = torch.tensor(molecule.positions)[None].repeat(2, 1, 1)
     z, _ = coordinates.encode(x + 0.01 * torch.randn(x.shape, dtype=torch.float64))
     assert torch.autograd.gradcheck(coordinates.decode, z.requires_grad_(True))
+
+
+def test_an_energys_gradient_goes_with_its_frame(dipeptide, noisy):
+    """It is that by the coordinates, whichever labels and place the frame had."""
+    coordinates, energy = InternalCoordinates(dipeptide).double(), TorchEnergy(dipeptide).double()
+    home = reorder(noisy, coordinates.canonical_labels(noisy))
+    z, found = internal(coordinates, home, energy.with_gradient(home)[1])
+    leaf = z.requires_grad_(True)
+    (expected,) = torch.autograd.grad(energy(coordinates.decode(leaf)).sum(), leaf)
+    assert (found - expected).abs().max() < 1e-7 * expected.abs().max()
+    order = torch.arange(23).repeat(len(noisy), 1)
+    for group in coordinates.groups:
+        order[:, list(group)] = torch.tensor(group).roll(1)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
+    turn = turn * torch.linalg.det(turn)
+    x, gradient = (reorder(v @ turn, order) for v in (home, energy.with_gradient(home)[1]))
+    again, same = internal(coordinates, x + 1.0, gradient)
+    assert (again - z).abs().max() < 1e-9
+    assert (same - found).abs().max() < 1e-9 * found.abs().max()
 
 
 def test_dihedral_sign_is_iupac():
