@@ -4,7 +4,7 @@ Axes: `T` temperatures, `L` independent ladders, `R` = T L replicas (temperature
 Units: nm, ps, kJ/mol, atomic mass units.
 
 Averages over positions do not depend on masses, so every atom weighs 12 units: that slows the
-stretching of bonds to hydrogen, and a step of 2 fs keeps all bonds flexible. BAOAB order
+stretching of bonds to hydrogen, and steps of 2 to 4 fs keep all bonds flexible. BAOAB order
 (Leimkuhler and Matthews 2013) samples positions of harmonic modes without a step-size error. The
 torsion moves (Metropolis) carry replicas over barriers that the dynamics crosses once in 10 ps.
 """

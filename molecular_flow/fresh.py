@@ -66,6 +66,7 @@ class FreshFrames(Dataset):
         ladders = self.blocks[self.drawn % len(self.blocks)]
         self.drawn += 1
         ladders.advance(self.steps)
+        ladders.works.clear()  # for free energies of an exchange: here they would only pile up
         z, gradient = internal(self.coordinates, ladders.x, ladders.gradient)
         found = {}
         for name, z_, u, slope in zip(
