@@ -178,16 +178,17 @@ def restore(x: Tensor, order: Tensor) -> Tensor:
 
 def internal(
     coordinates: InternalCoordinates, x: Tensor, gradient: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """Canonical coordinates (M, D) of frames (M, N, 3), and an energy's gradient by these, or None.
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Canonical coordinates (M, D) of frames (M, N, 3), their labels (M, N), a gradient (M, D).
 
-    `gradient` (M, N, 3) is the one by positions, of the frames with their own labels.
+    `gradient` (M, N, 3) is an energy's by positions, of the frames with their own labels; it comes
+    back as the one by the coordinates (M, D), or None.
     """
     order = coordinates.canonical_labels(x)
     z, (_, axes) = coordinates.encode(reorder(x, order))
     if gradient is None:
-        return z, None
+        return z, order, None
     with torch.enable_grad():
         leaf = z.detach().requires_grad_(True)
         placed = coordinates.decode(leaf)
-    return z, *torch.autograd.grad(placed, leaf, reorder(gradient, order) @ axes)
+    return z, order, *torch.autograd.grad(placed, leaf, reorder(gradient, order) @ axes)

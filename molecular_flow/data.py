@@ -26,8 +26,9 @@ class Frames(Dataset):
 
     An item is a whole batch, a dictionary, for `name` in source, target:
     `<name>` (B, D) internal coordinates with canonical labels (nm, radians); `<name>_energy` (B,)
-    kJ/mol; `<name>_gradient` (B, D) of the energy by the coordinates (training only); `ladder`
-    (B,), the number of the pair's ladder (evaluation only).
+    kJ/mol, with the frame's own labels, which `<name>_labels` (B, N) restores;
+    `<name>_gradient` (B, D) of that energy by the coordinates (training only); `ladder` (B,), the
+    number of the pair's ladder (evaluation only).
     Training batches are drawn from (seed, epoch, index), each temperature by itself; evaluation
     batches are the frames in order, so that row b of both is a pair of one ladder and time.
     """
@@ -207,24 +208,24 @@ class MolecularData(L.LightningDataModule):
                 x, u = x[keep], u[keep]
                 count = trajectory.positions[row, ladders].shape[0]
                 table["ladder"] = torch.from_numpy(keep % count)
-            z, gradient = self._internal(
+            z, labels, gradient = self._internal(
                 torch.from_numpy(np.ascontiguousarray(x)), split == "train" and not self.fresh
             )
             table[name], table[f"{name}_energy"] = z, torch.from_numpy(u.copy()).float()
+            table[f"{name}_labels"] = labels
             if gradient is not None:
                 table[f"{name}_gradient"] = gradient
         return table
 
-    def _internal(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    def _internal(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """`coordinates.internal` of frames (M, N, 3), block by block."""
         energy = TorchEnergy(self.molecule).float() if with_gradient else None
-        rows, gradients = [], []
+        found = []
         for block in x.split(512):
             slope = energy.with_gradient(block)[1] if with_gradient else None
-            z, slope = internal(self.coordinates, block, slope)
-            rows.append(z)
-            gradients.append(slope)
-        return torch.cat(rows), torch.cat(gradients) if with_gradient else None
+            found.append(internal(self.coordinates, block, slope))
+        z, labels, gradients = zip(*found, strict=True)
+        return torch.cat(z), torch.cat(labels), torch.cat(gradients) if with_gradient else None
 
     def statistics(self) -> dict[float, Tensor]:
         """Training coordinates (M, D) by temperature in kelvin, for `TransportFlow.fit`."""

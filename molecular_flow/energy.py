@@ -113,7 +113,8 @@ class _Energy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, positions: Tensor, energy: TorchEnergy) -> Tensor:
         value, gradient = energy.with_gradient(positions)
-        ctx.save_for_backward(gradient)
+        # Of atoms in one place: no number, which would pass through a cap's factor of zero.
+        ctx.save_for_backward(gradient.nan_to_num_(0.0, 0.0, 0.0))
         return value
 
     @staticmethod

@@ -67,13 +67,13 @@ class FreshFrames(Dataset):
         self.drawn += 1
         ladders.advance(self.steps)
         ladders.works.clear()  # for free energies of an exchange: here they would only pile up
-        z, gradient = internal(self.coordinates, ladders.x, ladders.gradient)
-        found = {}
-        for name, z_, u, slope in zip(
-            ENDS, z.chunk(2), ladders.u.chunk(2), gradient.chunk(2), strict=True
-        ):
-            found |= {name: z_, f"{name}_energy": u.clone(), f"{name}_gradient": slope}
-        return found
+        z, labels, gradient = internal(self.coordinates, ladders.x, ladders.gradient)
+        parts = {"": z, "_energy": ladders.u.clone(), "_labels": labels, "_gradient": gradient}
+        return {
+            f"{name}{part}": value.chunk(2)[row]
+            for row, name in enumerate(ENDS)
+            for part, value in parts.items()
+        }
 
     def state(self) -> dict:
         """All that a continued run needs, of every rank; plain tensors and numbers."""

@@ -218,7 +218,7 @@ class MolecularFlow(L.LightningModule):
         for start, name in enumerate(ENDS):
             z, end = batch[name], self.betas[1 - start]
             there, log_det = move(z, start == 1)
-            level, volume, cap = self.works.reduced(there, end)
+            level, volume, cap = self.works.reduced(there, batch[f"{name}_labels"], end)
             reduced = self.betas[start] * batch[f"{name}_energy"]
             works.append(level - volume - log_det - reduced + before(z))
             moved.append(there)

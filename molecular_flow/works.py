@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from molecular_flow.coordinates import restore
 from molecular_flow.energy import beta, capped
 from molecular_flow.flow import TransportFlow
 from molecular_flow.fresh import ENDS
@@ -43,9 +44,15 @@ class Works:
         self.flow, self.energy, self.pair, self.lowest = flow, energy, pair, lowest
         self.betas = (beta(pair[0]), beta(pair[1]))
 
-    def reduced(self, z: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of coordinates (B, D): beta U, log |dx/dz| and where the energy was capped, (B,) each."""
-        u = self.energy(self.flow.coordinates.decode(z))
+    def reduced(
+        self, z: Tensor, labels: Tensor, beta: float | Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of coordinates (B, D): beta U, log |dx/dz| and where the energy was capped, (B,) each.
+
+        U with the labels (B, N) that the frames had before they were made canonical: for COO- it
+        depends on them by up to some kJ/mol.
+        """
+        u = self.energy(restore(self.flow.coordinates.decode(z), labels))
         energy, over = capped(beta * u, beta * self.lowest + CAP)
         return energy, self.flow.coordinates.log_volume(z), over.float()
 
@@ -54,7 +61,8 @@ class Works:
         start, end = (1, 0) if backwards else (0, 1)
         z = batch[ENDS[start]]
         moved, log_z = self.flow(z, *self.pair, inverse=backwards)
-        energy, volume, over = self.reduced(moved, self.betas[end])
+        labels = batch[f"{ENDS[start]}_labels"]
+        energy, volume, over = self.reduced(moved, labels, self.betas[end])
         before = self.betas[start] * batch[f"{ENDS[start]}_energy"]
         log_det = log_z + volume - self.flow.coordinates.log_volume(z)
         return Direction(energy - log_det - before, before, energy, log_det, moved, over)
@@ -80,7 +88,8 @@ class Works:
         start = torch.cat([z_s, z_t])
         cold, hot = (z_s.new_full((size,), beta) for beta in self.betas)
         betas = torch.cat([cold, hot])
-        energy, volume, over = self.reduced(leaf, torch.cat([hot, cold]))
+        labels = torch.cat([batch[f"{name}_labels"] for name in ENDS])
+        energy, volume, over = self.reduced(leaf, labels, torch.cat([hot, cold]))
         # The gradient of beta U - log |dx/dz| at the start.
         known = betas[:, None] * torch.cat([batch[f"{name}_gradient"] for name in ENDS])
         known = known - self.flow.coordinates.log_volume_gradient(start)

@@ -39,11 +39,11 @@ def test_forces_go_back_onto_the_coordinates(sequence):
     assert torch.autograd.gradcheck(coordinates.decode, z.requires_grad_(True))
 
 
-def test_an_energys_gradient_goes_with_its_frame(dipeptide, noisy):
-    """It is that by the coordinates, whichever labels and place the frame had."""
+def test_an_energy_and_its_gradient_go_with_their_frame(dipeptide, noisy):
+    """They are those of its own labels: for COO- the energy is not the canonical ones'."""
     coordinates, energy = InternalCoordinates(dipeptide).double(), TorchEnergy(dipeptide).double()
     home = reorder(noisy, coordinates.canonical_labels(noisy))
-    z, found = internal(coordinates, home, energy.with_gradient(home)[1])
+    z, _, found = internal(coordinates, home, energy.with_gradient(home)[1])
     leaf = z.requires_grad_(True)
     (expected,) = torch.autograd.grad(energy(coordinates.decode(leaf)).sum(), leaf)
     assert (found - expected).abs().max() < 1e-7 * expected.abs().max()
@@ -53,7 +53,10 @@ def test_an_energys_gradient_goes_with_its_frame(dipeptide, noisy):
     turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
     turn = turn * torch.linalg.det(turn)
     x, gradient = (reorder(v @ turn, order) for v in (home, energy.with_gradient(home)[1]))
-    again, same = internal(coordinates, x + 1.0, gradient)
+    again, labels, same = internal(coordinates, x + 1.0, gradient)
+    own = energy(restore(coordinates.decode(again), labels))
+    assert (own - energy(x)).abs().max() < 1e-8
+    assert (energy(home) - energy(x)).abs().max() > 0.01
     assert (again - z).abs().max() < 1e-9
     assert (same - found).abs().max() < 1e-9 * found.abs().max()
 

@@ -1,5 +1,6 @@
 """The batched force field is OpenMM's, term by term, and knows what it cannot be."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -129,6 +130,25 @@ def test_cap_is_smooth_and_finite():
     assert slope[0] == 1
     assert slope[2] == pytest.approx(1, abs=2e-3)
     assert 0 < slope[3] < 1e-11
+
+
+@pytest.mark.parametrize("distance", [0.0, 5e-4, 8e-4])
+def test_a_clash_leaves_the_gradient_finite(dipeptide, distance):
+    energy = TorchEnergy(dipeptide).float()
+    x = torch.tensor(dipeptide.positions)[None].float().repeat(2, 1, 1)
+    x[0, 22] = x[0, 0] + torch.tensor([distance, 0.0, 0.0])
+    x.requires_grad_(True)
+    value, _ = capped(0.4 * energy(x), 100.0)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    assert value.isfinite().all()
+    assert slope.isfinite().all()
+    assert slope[1].abs().max() > 0
+
+
+def test_the_fingerprint_is_the_systems(dipeptide):
+    newer = re.sub('openmmVersion="[^"]*"', 'openmmVersion="99"', dipeptide.system_xml)
+    assert newer != dipeptide.system_xml
+    assert replace(dipeptide, system_xml=newer).fingerprint == dipeptide.fingerprint
 
 
 @pytest.mark.parametrize("sequence", ["AXA", "A", "", "aa"])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.shared.errors import InputError
+from molecular_flow.coordinates import restore
 from molecular_flow.data import MolecularData
 from molecular_flow.energy import TorchEnergy
 from molecular_flow.module import MolecularFlow
@@ -30,12 +31,15 @@ def test_a_batch_holds_frames_with_their_energies_and_gradients(tiny_ladder):
     batch, *_ = batches(frames)
     energy = TorchEnergy(frames.molecule).double()
     assert {key: list(value.shape) for key, value in batch.items()} == {
-        "source": [4, 63], "source_energy": [4], "source_gradient": [4, 63],
-        "target": [4, 63], "target_energy": [4], "target_gradient": [4, 63],
+        "source": [4, 63], "source_energy": [4], "source_labels": [4, 23],
+        "source_gradient": [4, 63],
+        "target": [4, 63], "target_energy": [4], "target_labels": [4, 23],
+        "target_gradient": [4, 63],
     }  # fmt: skip
     for name in ("source", "target"):
         z = batch[name].double().requires_grad_(True)
-        u = energy(frames.coordinates.double().decode(z))
+        x = frames.coordinates.double().decode(z)
+        u = energy(restore(x, batch[f"{name}_labels"]))
         (gradient,) = torch.autograd.grad(u.sum(), z)
         assert (u - batch[f"{name}_energy"]).abs().max() < 0.02
         assert (gradient - batch[f"{name}_gradient"]).abs().mean() < 1e-3 * gradient.abs().mean()

@@ -103,14 +103,17 @@ def test_pull_is_the_gradient_of_log_q_minus_log_p(tiny_ladder):
     frames = data(tiny_ladder)
     frames.setup()
     module = learned(make(), frames).double()
-    batch = {key: value.double() for key, value in batch_of(frames, 4).items()}
+    batch = batch_of(frames, 4)
+    labels = [batch[f"{name}_labels"] for name in ("source", "target")]
+    batch = {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
     for backwards, way in zip((False, True), module.works.both_ways(batch), strict=True):
         start = module.works.betas[backwards]
         moved = way.moved.detach().requires_grad_(True)
         # log q(y) = log p(T^-1 y) + log |det J_{T^-1}(y)|, both densities in positions
         back, log_back = module.flow(moved, *module.pair, inverse=not backwards)
-        energy, volume, _ = module.works.reduced(back, start)
-        target, there, _ = module.works.reduced(moved, module.works.betas[1 - backwards])
+        energy, volume, _ = module.works.reduced(back, labels[backwards], start)
+        end = module.works.betas[1 - backwards]
+        target, there, _ = module.works.reduced(moved, labels[backwards], end)
         ratio = (-energy + volume + log_back) - (-target + there)
         (expected,) = torch.autograd.grad(ratio.sum(), moved)
         # The batch keeps its frames' gradients in single precision.
