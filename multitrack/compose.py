@@ -5,6 +5,7 @@
 
 import copy
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -116,6 +117,7 @@ class Composer:
         """Replace [start, start + N) on `tracks` by values (N, K, 9), P(active) `sure` (N, K)."""
         count = len(values)
         chosen = range(values.shape[1]) if tracks is None else tracks
+        self._run_on(start, chosen)
         before = np.zeros(values.shape[1], bool)
         for k, track in enumerate(self.timeline.tracks[: values.shape[1]]):
             before[k] = track.enabled and any(
@@ -132,6 +134,19 @@ class Composer:
         self.timeline.duration = max(self.frame(start + count), self.timeline.duration, *ends, 0)
         self.timeline.notes = [*self.timeline.notes, *self.notes]
         return self.timeline
+
+    def _run_on(self, start: int, tracks: Sequence[int]) -> None:
+        """Let clips that are shown at the last sample before `start` last until it.
+
+        Their ends may lie between two samples, and the frames from there on would stay empty.
+        """
+        seen, first = self.frame(start - 1), self.frame(start)
+        for track in (self.timeline.tracks[k] for k in tracks if k < len(self.timeline.tracks)):
+            for clip in track.clips:
+                follows = any(clip.end <= other.start < first for other in track.clips)
+                if clip.enabled and seen < clip.end < first and not follows:
+                    clip.last += int((first - clip.end) * clip.rate.fps / self.timeline.rate.fps)
+                    clip.end = first
 
     def _track(
         self,

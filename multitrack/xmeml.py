@@ -158,7 +158,7 @@ class _Reader:
 
     def _track(self, element: Element, number: int, rate: Rate, size: tuple[int, int]) -> Track:
         track = Track(
-            enabled=_true(element, "enabled", "TRUE"), locked=not _true(element, "locked", "FALSE")
+            enabled=_true(element, "enabled", "TRUE"), locked=_true(element, "locked", "FALSE")
         )
         items = [e for e in element if e.tag in ("clipitem", "generatoritem", "transitionitem")]
         for item in items:

@@ -13,6 +13,7 @@ from multitrack.drivers import listen
 from multitrack.module import Multitrack
 from multitrack.timeline import sample
 from tests.multitrack.test_module import SIZES, WEIGHTS
+from tests.multitrack.test_xmeml import clip, document
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,16 @@ def test_hysteresis_ignores_flicker_and_keeps_runs():
     ]
     on = compose.hysteresis(sure, np.array([True]))[:, 0]
     assert compose.runs(on) == [(0, 20)]
+
+
+@pytest.mark.parametrize("end", [100, 101, 103])
+def test_a_clip_that_ends_between_two_samples_runs_on_without_a_gap(end):
+    timeline = xmeml.parse(document(clip(end=end, last=end)))  # a sample every 2.5 frames
+    true = sample(timeline).values
+    going_on = np.repeat(true[-1:], 30, 0)
+    made = Composer(timeline).lay(going_on, going_on[:, :, 0], len(true))
+    (only,) = made.tracks[0].clips
+    assert (only.start, only.end, only.first, only.last) == (0, made.duration, 0, made.duration)
 
 
 @pytest.mark.parametrize("number", range(5))

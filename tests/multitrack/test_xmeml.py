@@ -153,6 +153,14 @@ def test_disabled_clips_and_tracks_do_not_show():
     assert values[:, 2, 0].min() == 1
 
 
+@pytest.mark.parametrize("word", ["TRUE", "FALSE"])
+def test_a_locked_track_stays_locked_and_no_other(word):
+    timeline = xmeml.parse(document(clip() + f"<locked>{word}</locked>", clip(2)))
+    assert [track.locked for track in timeline.tracks] == [word == "TRUE", False]
+    again = xmeml.parse(xmeml.dumps(timeline))
+    assert [track.locked for track in again.tracks] == [word == "TRUE", False]
+
+
 @pytest.mark.parametrize(
     ("base", "ntsc", "exact"),
     [(30, "TRUE", 30000 / 1001), (59, "FALSE", 59), (60, "TRUE", 60000 / 1001)],
