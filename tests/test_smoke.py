@@ -1,11 +1,14 @@
 """One contract over all experiments: what every run leaves behind."""
 
 import json
+from typing import ClassVar
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from hydra.utils import get_class
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils._pytree import tree_leaves
 
 from experiments.shared import checkpoints
 from tests.suite import EXPERIMENTS, configuration, run
@@ -21,6 +24,25 @@ def finished(request, tmp_path_factory):
     """A smoke run of each experiment, made once: (experiment, folder, objective)."""
     folder = tmp_path_factory.mktemp(request.param)
     return request.param, folder, run(folder, f"+exp={request.param}", "+debug=smoke")
+
+
+class Batches(pl.Callback):
+    """Keeps what a run trains on; for the test's own use."""
+
+    seen: ClassVar[list] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        self.seen.append([leaf.clone() for leaf in tree_leaves(batch) if torch.is_tensor(leaf)])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_overfit_trains_on_one_batch(tmp_path, experiment):
+    Batches.seen.clear()
+    words = (f"+exp={experiment}", "+debug=[smoke,overfit]", "test=false")
+    run(tmp_path, *words, "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=2",
+        "+callbacks.batches={_target_: tests.test_smoke.Batches}")  # fmt: skip
+    first, second = Batches.seen
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_summary_says_everything(finished):
