@@ -222,6 +222,9 @@ class RadioDiffVAE(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         self.history = [{k: float(v) for k, v in row.items()} for row in self.history]
         checkpoint["history"] = self.history
+        # Measured, not learned: in an average over steps they would mean nothing.
+        for name in ("latent_mean", "latent_std"):
+            checkpoint["state_dict"][name] = getattr(self, name).clone()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history = list(checkpoint.get("history", []))

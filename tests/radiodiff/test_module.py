@@ -1,5 +1,6 @@
 """The two phases, counted in generator updates, and what each step may touch."""
 
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from radiodiff import corpus, infer
 from radiodiff.data import RadioMaps
 from radiodiff.module import RadioDiffVAE
 from radiodiff.network import Autoencoder
+from tests.suite import run
 
 # Checkpoints by steps under manual optimization are of after the step, as meant.
 pytestmark = pytest.mark.filterwarnings(
@@ -263,3 +265,13 @@ def test_infer_encodes_decodes_reconstructs_and_samples(root, tmp_path, monkeypa
     shutil.copy(root / "gain/DPM/1_0.png", tmp_path / "broken.npz")
     with pytest.raises(InputError, match="expected latents"):
         run("decode", str(tmp_path / "broken.npz"), str(out))
+
+
+def test_checkpoints_hold_the_latents_as_measured(tmp_path):
+    """Not an average over steps, as of the weights."""
+    run(tmp_path, "+exp=radiodiff_vae", "+debug=smoke", "test=false")
+    metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]
+    state = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    for name in ("mean", "std"):
+        for channel, value in enumerate(state[f"latent_{name}"].tolist()):
+            assert value == pytest.approx(metrics[f"val/latent_{name}_{channel}"], rel=1e-4)
