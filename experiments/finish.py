@@ -141,7 +141,8 @@ def describe(datamodule: pl.LightningDataModule, error: BaseException | None) ->
 def earlier_seconds(folder: Path) -> float:
     """What the earlier sessions of a resumed run took, as far as they could still write it down."""
     try:
-        return json.loads((folder / "summary.json").read_text())["duration_s"]
+        # A run that failed before it was built wrote none.
+        return json.loads((folder / "summary.json").read_text()).get("duration_s") or 0.0
     except FileNotFoundError:
         return 0.0
 

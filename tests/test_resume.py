@@ -31,12 +31,12 @@ class SignalAt(pl.Callback):
             os.kill(os.getpid(), self.signum)
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
 
 
-def assert_equal_runs(one: Path, other: Path) -> None:
-    expected, got = weights(one), weights(other)
+def assert_equal_runs(one: Path, other: Path, name: str = "last") -> None:
+    expected, got = weights(one, name), weights(other, name)
     assert expected.keys() == got.keys()
     different = [name for name in expected if not torch.equal(expected[name], got[name])]
     assert not different, different
@@ -49,6 +49,13 @@ def test_resuming_at_an_epoch_equals_going_on(tmp_path: Path, experiment: str):
     run(tmp_path / "parts", *words, "trainer.max_epochs=1")
     run(tmp_path / "parts", *words, "trainer.max_epochs=2")
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts", "best")
+
+
+def test_a_run_that_failed_before_it_began_can_be_repeated(tmp_path: Path):
+    (tmp_path / "summary.json").write_text('{"status": "failed", "error": "no such data"}')
+    run(tmp_path, "+exp=multitrack", "+debug=smoke", "test=false")
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
 
 
 @pytest.fixture(scope="module")

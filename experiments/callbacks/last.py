@@ -6,23 +6,31 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class Last(ModelCheckpoint):
-    """Lightning's checkpoint, which waits for the end of an epoch when due at its last batch.
+    """Lightning's checkpoint, which waits when due at an epoch's last batch or before a validation.
 
-    A checkpoint between the two makes Lightning take the epoch as over, and its end (validation,
-    schedules, the order of the next epoch's data) would be missing from the resumed run.
+    A checkpoint between the two makes Lightning take the epoch, or the validation, as over: its end
+    (schedules, the order of the next epoch's data) or its score, by which the best model is chosen,
+    would be missing from the resumed run. It is written after the epoch, or after the next batch.
     """
 
     waiting = False
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         due = self._every_n_train_steps and not trainer.global_step % self._every_n_train_steps
-        if due and trainer.is_last_batch:
+        count = batch_idx if trainer.check_val_every_n_epoch else trainer.fit_loop.total_batch_idx
+        validates = not (count + 1) % trainer.val_check_batch
+        if (due or self.waiting) and (trainer.is_last_batch or validates):
             self.waiting = True
+        elif self.waiting:
+            self._save_now(trainer)
         else:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:
         super().on_train_epoch_end(trainer, pl_module)
         if self.waiting:
-            self.waiting = False
-            trainer.save_checkpoint(Path(self.dirpath) / f"{self.filename}.ckpt")
+            self._save_now(trainer)
+
+    def _save_now(self, trainer) -> None:
+        self.waiting = False
+        trainer.save_checkpoint(Path(self.dirpath) / f"{self.filename}.ckpt")
