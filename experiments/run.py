@@ -30,6 +30,11 @@ SILENCED = (
     ".*no pre-optimization state was saved.*",  # checkpoints by steps: of after the step, as meant
 )
 
+# A job's folder is named by its overrides, which may hold paths.
+OmegaConf.register_new_resolver(
+    "file_name", lambda text: text.replace("/", "-")[:150], replace=True
+)
+
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")
 def main(config: DictConfig) -> float | None:

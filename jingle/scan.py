@@ -155,7 +155,7 @@ def why_not(name: str, sides: dict[str, Path], facts: dict[Path, dict], seconds:
         entry = facts[sides[side]]
         if "problem" in entry:
             return entry["problem"]
-        if entry["samples"] <= round(seconds * audio.RATE) - HOP:
+        if math.ceil(entry["samples"] / HOP) < round(seconds * audio.RATE / HOP):
             return (
                 f"{sides[side]} lasts {entry['samples'] / audio.RATE:.2f} s, expected at least "
                 f"the crop of {seconds:g} s; set data.seconds lower or use a longer file"

@@ -128,6 +128,9 @@ class MolecularData(L.LightningDataModule):
             parameters = {
                 k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.plan).items()
             }
+            if self.plan.pdb is not None:
+                molecules.build(None, self.plan.pdb, self.plan.force_field)  # says what is wrong
+                parameters["pdb_content"] = content_hash([Path(self.plan.pdb)])
             folder = build_once(
                 self.cache,
                 "molecular_flow",

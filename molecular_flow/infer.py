@@ -85,6 +85,9 @@ def exchange_runs(args: argparse.Namespace) -> None:
     def move(x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         return module.flow.transport(x, *module.pair, inverse=inverse)
 
+    low, high = module.pair
+    if args.rungs and not all(min(low, high) < rung < max(low, high) for rung in args.rungs):
+        raise InputError(f"expected --rungs between {low:g} and {high:g} K, got {args.rungs}")
     common = {"ladders": args.ladders, "seed": args.seed, "equilibrate_ps": args.equilibrate_ps}
     budget = args.evaluations
     runs = {
@@ -94,15 +97,12 @@ def exchange_runs(args: argparse.Namespace) -> None:
         "plain": exchange.run(module.molecule, module.pair, budget, label="plain", **common),
     }
     if args.rungs:
-        rungs = sorted({*module.pair, *args.rungs})
-        if rungs[0] != module.pair[0] or rungs[-1] != module.pair[1]:
-            raise InputError(f"expected --rungs between {module.pair[0]:g} and {module.pair[1]:g}")
+        rungs = sorted({*module.pair, *args.rungs}, reverse=low > high)
         # As many replicas in all, so that the same budget buys the same time for each.
         fewer = {**common, "ladders": max(1, round(2 * args.ladders / len(rungs)))}
         runs["plain, " + "/".join(f"{t:g}" for t in rungs)] = exchange.run(
             module.molecule, module.pair, budget, temperatures=rungs, label="rungs", **fewer
         )
-    low, high = module.pair
     print(f"{low:g} K <-> {high:g} K, beta {beta(low):.4f} and {beta(high):.4f} mol/kJ, "
           f"{args.ladders} ladders; free energies in kT")  # fmt: skip
     columns = ("acceptance", "round trips/1e6", "eff. samples/1e6", "free energy", "+-", "evals")
