@@ -144,7 +144,8 @@ class Composer:
         for track in (self.timeline.tracks[k] for k in tracks if k < len(self.timeline.tracks)):
             for clip in track.clips:
                 follows = any(clip.end <= other.start < first for other in track.clips)
-                if clip.enabled and seen < clip.end < first and not follows:
+                fades = any(t.cut == clip.end for t in track.transitions)
+                if clip.enabled and seen < clip.end < first and not follows and not fades:
                     clip.last += int((first - clip.end) * clip.rate.fps / self.timeline.rate.fps)
                     clip.end = first
 
@@ -164,20 +165,28 @@ class Composer:
         self._clear(track, first, last)
         for begin, end, kind in found:
             one, two = self.frame(start + begin), self.frame(start + end)
+            self._clear(track, one, two, enabled=False)
             left = next((c for c in track.clips if c.end == one and c.enabled and not c.tail), None)
             if begin == 0 and left is not None and self.classes[id(left)] == kind:
+                track.transitions = [t for t in track.transitions if t.cut != left.end]
                 self._prolong(left, two, values[begin:end], start)
             else:
                 self._insert(number, kind, one, two, values[begin:end], start + begin)
         track.clips.sort(key=lambda c: c.start)
 
-    def _clear(self, track: Track, first: int, last: int) -> None:
-        """Take [first, last) out of the track's clips, and transitions that reach into it."""
+    def _clear(self, track: Track, first: int, last: int, enabled: bool = True) -> None:
+        """Take [first, last) out of the track's clips, and transitions that reach into it.
+
+        Of the enabled clips or of the disabled: these are an editor's alternatives, which go only
+        where something is put.
+        """
         kept = []
         for clip in track.clips:
-            if clip.end <= first or clip.start >= last:
+            if clip.end <= first or clip.start >= last or clip.enabled != enabled:
                 kept.append(clip)
                 continue
+            if not enabled:
+                self.notes.append(f"disabled {clip.name!r} gives way from frame {first}")
             ratio = clip.rate.fps / self.timeline.rate.fps
             if clip.start < first:
                 cut = int((clip.end - first) * ratio)

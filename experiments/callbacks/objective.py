@@ -1,5 +1,7 @@
 """Follows the experiment's one objective: its best value, where that was, and its last."""
 
+import math
+
 import lightning.pytorch as pl
 
 
@@ -18,7 +20,8 @@ class Objective(pl.Callback):
             return
         self.last = float(value)
         sign = 1 if self.mode == "max" else -1
-        if self.best is None or sign * self.last > sign * self.best:
+        known = self.best is not None and not math.isnan(self.best)
+        if not known or sign * self.last > sign * self.best:
             self.best, self.best_step = self.last, trainer.global_step
             self.best_epoch = trainer.current_epoch
             if trainer.logger:

@@ -13,7 +13,7 @@ from multitrack.drivers import listen
 from multitrack.module import Multitrack
 from multitrack.timeline import sample
 from tests.multitrack.test_module import SIZES, WEIGHTS
-from tests.multitrack.test_xmeml import clip, document
+from tests.multitrack.test_xmeml import RATE, clip, document
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,21 @@ def test_hysteresis_ignores_flicker_and_keeps_runs():
     ]
     on = compose.hysteresis(sure, np.array([True]))[:, 0]
     assert compose.runs(on) == [(0, 20)]
+
+
+def test_disabled_clips_stay_where_nothing_is_put_and_a_fade_goes_with_its_end():
+    off = "<enabled>FALSE</enabled>"
+    fade = "<transitionitem><start>80</start><end>100</end><alignment>end-black</alignment>"
+    fade += f"<rate>{RATE}</rate><effect><name>Cross Dissolve</name></effect></transitionitem>"
+    kept = clip(2, start=120, end=150, last=30, enabled=off)
+    timeline = xmeml.parse(document(clip() + fade, kept))
+    assert len(timeline.tracks[0].transitions) == 1
+    start = 40
+    going_on = np.repeat(sample(timeline).values[start - 1 : start], 30, 0)
+    made = Composer(timeline).lay(going_on, going_on[:, :, 0], start)
+    assert [(c.start, c.end) for c in made.tracks[1].clips] == [(120, 150)]
+    assert [(c.start, c.end) for c in made.tracks[0].clips] == [(0, 175)]
+    assert made.tracks[0].transitions == []
 
 
 @pytest.mark.parametrize("end", [100, 101, 103])
