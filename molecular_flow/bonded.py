@@ -47,7 +47,7 @@ class BondedTerms(nn.Module):
 
     def _torsions(self, force) -> tuple[list, list, list]:
         """Terms on the same four atoms become E = even(cos phi) + sin(phi) odd(cos phi)."""
-        quads: dict[tuple[int, ...], list[Polynomial]] = {}
+        quads: dict[tuple[int, ...], tuple[Polynomial, Polynomial]] = {}
         zero = Polynomial([0.0])
         for n in range(force.getNumTorsions() if force else 0):
             *quad, periodicity, phase, height = force.getTorsionParameters(n)
@@ -66,7 +66,7 @@ class BondedTerms(nn.Module):
             slope = table[:, 1:] * np.arange(1, order) if order > 1 else np.zeros((len(table), 1))
             self._keep(name, table.T[..., None])  # (order, torsions, 1): coefficients of powers
             self._keep(f"{name}_slope", slope.T[..., None])
-        self.has_odd = bool(self.odd.abs().amax().item() > 1e-6) if quads else False
+        self.has_odd = bool((self.odd.abs() > 1e-6).any())
         return tuple([quad[k : k + 2] for quad in quads] for k in range(3))
 
     def evaluate(self, flat: Tensor, derivative: bool) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -109,7 +109,9 @@ class BondedTerms(nn.Module):
             torch.addcmul(across * first, (along / two)[:, None], second, value=-1),
         )
 
-    def _turn(self, first: Tensor, axis: Tensor, last: Tensor, derivative: bool):
+    def _turn(
+        self, first: Tensor, axis: Tensor, last: Tensor, derivative: bool
+    ) -> tuple[Tensor, ...]:
         """Likewise of torsions, by three edges in a chain (Blondel, Karplus 1996)."""
         left, right = torch.linalg.cross(first, axis, dim=1), torch.linalg.cross(axis, last, dim=1)
         one, two = left.square().sum(1), right.square().sum(1)

@@ -131,7 +131,7 @@ class _ConditionalSpline(torch.autograd.Function):
         square = t * t
         share = torch.addcmul(s * square, d0, rest) * low  # of h
         lift = by_value * h * low
-        # 1 - 2 rest is what s + bend rest has of s.
+        # The denominator s + bend rest changes with s by 1 - 2 rest.
         by_s = lift * torch.addcmul(square - share, share, rest, value=2)
         lift = lift * rest
         by_d1 = -lift * share

@@ -5,6 +5,8 @@ import signal
 
 from lightning.pytorch.callbacks import Checkpoint
 
+from experiments.callbacks.last import awaits_more
+
 
 class Interrupted(SystemExit):
     """The run was asked to stop; its state is saved. The exit status is 128 + signal."""
@@ -51,8 +53,7 @@ class Interrupt(Checkpoint):
         self._install()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        count = batch_idx if trainer.check_val_every_n_epoch else trainer.fit_loop.total_batch_idx
-        if not trainer.is_last_batch and (count + 1) % trainer.val_check_batch:
+        if not awaits_more(trainer, batch_idx):
             self._leave_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:

@@ -5,6 +5,12 @@ from pathlib import Path
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
+def awaits_more(trainer, batch_idx: int) -> bool:
+    """Whether the end of an epoch or a validation follows this batch: no time for a checkpoint."""
+    count = batch_idx if trainer.check_val_every_n_epoch else trainer.fit_loop.total_batch_idx
+    return trainer.is_last_batch or not (count + 1) % trainer.val_check_batch
+
+
 class Last(ModelCheckpoint):
     """Lightning's checkpoint, which waits when due at an epoch's last batch or before a validation.
 
@@ -17,9 +23,7 @@ class Last(ModelCheckpoint):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         due = self._every_n_train_steps and not trainer.global_step % self._every_n_train_steps
-        count = batch_idx if trainer.check_val_every_n_epoch else trainer.fit_loop.total_batch_idx
-        validates = not (count + 1) % trainer.val_check_batch
-        if (due or self.waiting) and (trainer.is_last_batch or validates):
+        if (due or self.waiting) and awaits_more(trainer, batch_idx):
             self.waiting = True
         elif self.waiting:
             self._save_now(trainer)
