@@ -1,6 +1,12 @@
 """Keeps the tests' corpora and runs away from the user's own, and makes corpora once a session."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "quick", max_examples=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,23 +4,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from multitrack import corpus
 from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
 
-settings.register_profile(
-    "quick", max_examples=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
-settings.load_profile("quick")
-
 RATES = st.builds(
     Rate, st.sampled_from([Fraction(n) for n in (24, 25, 30, 50, 57, 59, 60)]), st.booleans()
 )
-NAMES = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=12).map(
-    lambda text: text.strip() or "clip"
-)
+# What an XML document can hold: no surrogates, no control characters, not U+FFFE and U+FFFF.
+CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+NAMES = st.text(CHARACTERS, min_size=1, max_size=12).map(lambda text: text.strip() or "clip")
 
 
 def _numbers(low: float, high: float) -> st.SearchStrategy:

@@ -54,6 +54,13 @@ def test_a_written_timeline_reads_back_equal_on_all_nine_parameters(timeline):
     assert [c.name for c in again.clips] == [c.name for c in timeline.clips]
 
 
+@pytest.mark.parametrize(("name", "read"), [("a\x00b\ufffec\uffff", "abc"), ("\ufffe", "unnamed")])
+def test_characters_that_xml_cannot_hold_are_left_out(name, read):
+    timeline = xmeml.parse(document(clip()))
+    timeline.tracks[0].clips[0].name = name
+    assert [c.name for c in xmeml.parse(xmeml.dumps(timeline)).clips] == [read]
+
+
 @given(timelines())
 def test_a_read_document_survives_writing(timeline):
     """parse(write(parse(x))) = parse(x)."""
