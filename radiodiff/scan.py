@@ -25,10 +25,11 @@ class Sample:
 def scan(root: Path, simulation: str, size: int) -> tuple[list[Sample], list[str]]:
     """Samples in order of (city, transmitter), without map 0; and a line for each skipped file.
 
-    A map that cannot be read is skipped: it is one of many. What is wrong with all of a kind stops.
+    A map that cannot be read (truncated, no image), or whose antenna cannot, is skipped: it is one
+    of many. What is wrong with all of a kind stops.
 
     Raises:
-        InputError: a missing folder or file, a wrong size, nothing there.
+        InputError: a missing folder or file, an unreadable plan, a wrong size, nothing there.
     """
     gains, plans, antennas = (
         root / part for part in (f"gain/{simulation}", "png/buildings_complete", "png/antennas")
@@ -49,7 +50,7 @@ def scan(root: Path, simulation: str, size: int) -> tuple[list[Sample], list[str
                     f"{file}: its {needed.parent.name} file {needed} is missing; restore it"
                 )
         try:
-            sizes = {file: image_size(file)}
+            sizes = {each: image_size(each) for each in (file, sample.antenna)}
         except InputError as error:
             skipped.append(f"skipped {error}")
             continue

@@ -12,7 +12,7 @@ from PIL import Image
 from experiments.shared.errors import InputError
 from radiodiff import corpus, manifest
 from radiodiff.data import RadioMaps
-from radiodiff.png import read_gray
+from radiodiff.png import image_size, read_gray
 
 SIZE = 64
 
@@ -99,19 +99,49 @@ def test_missing_folder_is_named(root, tmp_path, folder):
         loader(root, tmp_path).setup()
 
 
-def test_unreadable_map_is_skipped_and_said(root, tmp_path):
-    (root / "gain/DPM/2_1.png").write_bytes(b"no png")
+@pytest.mark.parametrize("part", ["gain/DPM", "png/antennas"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.7])
+def test_truncated_file_is_skipped_and_said_before_training(root, tmp_path, part, share):
+    file = root / part / "2_1.png"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
     data = loader(root, tmp_path)
     data.setup()
     assert data.describe()["skipped"] == 1
-    assert "2_1.png" in data.describe()["notes"][0]
+    (note,) = data.describe()["notes"]
+    assert f"{file}: cannot be read as PNG" in note
+    assert "restore or remove it" in note
 
 
-def test_truncated_map_is_named(root):
+def test_what_has_a_size_can_be_read_wherever_the_file_was_cut(root):
     file = root / "gain/DPM/2_1.png"
-    file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"2_1\.png: cannot be read"):
-        read_gray(file)
+    whole = file.read_bytes()
+    assert image_size(file) == (SIZE, SIZE)
+    refused = 0
+    for length in range(0, len(whole), 3):
+        file.write_bytes(whole[:length])
+        try:
+            size = image_size(file)
+        except InputError:
+            refused += 1
+        else:
+            assert read_gray(file).shape == size
+    assert refused > 0.3 * len(whole)
+
+
+def test_whole_files_are_not_decoded_to_be_found(root, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    loader(root, tmp_path).setup()
+
+
+def test_truncated_plan_is_named(root, tmp_path):
+    file = root / "png/buildings_complete/4.png"
+    file.write_bytes(file.read_bytes()[:80])
+    with pytest.raises(InputError, match=r"4\.png: cannot be read as PNG"):
+        loader(root, tmp_path).setup()
 
 
 def test_wrong_size_is_named(root, tmp_path):
