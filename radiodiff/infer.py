@@ -1,6 +1,7 @@
 """The VAE put to use on PNG files: encode, decode, reconstruct, and sample maps from nothing."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,39 @@ def files_in(source: Path, suffix: str) -> list[Path]:
     return found
 
 
-def target(out: Path, source: Path, file: Path, suffix: str) -> Path:
-    """Where the result of `file` goes: `out` itself for a single file, else a name below it."""
-    single = source.is_file() and out.suffix == suffix
-    place = out if single else out / f"{file.stem}{suffix}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made a folder ({error.strerror}); choose another for the results"
+        ) from error
+
+
+def each(source: Path, out: Path, suffixes: tuple[str, str], work: Callable) -> None:
+    """`work(file, place)` on the files of `source`: writes `place`, returns a line to print.
+
+    `place` is `out` itself for a single file, else a name below it. `suffixes`: of file and place.
+    A bad file of a folder is named and passed over.
+
+    Raises:
+        InputError: nothing there, no place to write; or, when all is done, that some files failed.
+    """
+    files = files_in(source, suffixes[0])
+    single = source.is_file() and out.suffix == suffixes[1]
+    make_folder(out.parent if single else out)
+    failed = 0
+    for file in files:
+        try:
+            print(work(file, out if single else out / f"{file.stem}{suffixes[1]}"), flush=True)
+        except InputError as error:
+            if source.is_file():
+                raise
+            failed += 1
+            print(f"failed: {error}", flush=True)
+    if failed:
+        done = len(files) - failed
+        raise InputError(f"{failed} of {len(files)} files failed, see above; {done} are in {out}")
 
 
 def read_map(file: Path, factor: int) -> Tensor:
@@ -51,8 +79,44 @@ def read_map(file: Path, factor: int) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1.0)[None, None]
 
 
+def read_latents(file: Path, channels: int) -> Tensor:
+    """(1, channels, h, w), the `mean` that `encode` wrote.
+
+    Raises:
+        InputError: unreadable, of another shape, or not finite.
+    """
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            latents = torch.from_numpy(arrays["mean"]).float()[None]
+    except Exception as error:  # numpy raises a dozen kinds for a broken archive
+        raise InputError(f"{file}: expected latents of `encode` ({error})") from error
+    shape = tuple(latents.shape[1:])
+    if len(shape) != 3 or shape[0] != channels or 0 in shape:
+        raise InputError(f"{file}: latents {shape}, expected ({channels}, h, w)")
+    if not latents.isfinite().all():
+        raise InputError(f"{file}: latents are NaN or infinite; encode the map again")
+    return latents
+
+
 def save_map(made: Tensor, file: Path) -> None:
-    save(gray(made[0, 0]).clamp(0, 1).numpy(), file)
+    """Write a decoded map (1, 1, H, W).
+
+    Raises:
+        InputError: it is not finite, or cannot be written.
+    """
+    if not made.isfinite().all():
+        raise InputError(
+            f"{file}: not written, the decoded map is NaN or infinite; its latents are far from "
+            "any that the model knows, or the model diverged in training"
+        )
+    try:
+        save(gray(made[0, 0]).clamp(0, 1).numpy(), file)
+    except OSError as error:
+        raise cannot_write(file, error) from error
+
+
+def cannot_write(file: Path, error: OSError) -> InputError:
+    return InputError(f"{file}: cannot be written ({error}); free space or choose another folder")
 
 
 def encode(module: RadioDiffVAE, source: Path, out: Path) -> None:
@@ -61,37 +125,40 @@ def encode(module: RadioDiffVAE, source: Path, out: Path) -> None:
     `(mean - shift) * scale` has mean 0 and std 1 over the validation cities: what a diffusion stage
     wants.
     """
-    for file in files_in(source, ".png"):
+
+    def work(file: Path, place: Path) -> str:
         mean, logvar = module.autoencoder.encode(read_map(file, module.autoencoder.factor))
-        place = target(out, source, file, ".npz")
+        if not mean.isfinite().all():
+            raise InputError(f"{file}: its latents are NaN; the model diverged in training")
         scale = 1.0 / module.latent_std.clamp_min(1e-6)
         arrays = {"mean": mean[0], "logvar": logvar[0], "shift": module.latent_mean, "scale": scale}
-        np.savez(place, **{name: array.numpy() for name, array in arrays.items()})
-        print(f"{file} -> {place}, {tuple(mean.shape[1:])}")
+        try:
+            np.savez(place, **{name: array.numpy() for name, array in arrays.items()})
+        except OSError as error:
+            raise cannot_write(place, error) from error
+        return f"{file} -> {place}, {tuple(mean.shape[1:])}"
+
+    each(source, out, (".png", ".npz"), work)
 
 
 def decode(module: RadioDiffVAE, source: Path, out: Path) -> None:
-    for file in files_in(source, ".npz"):
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                latents = torch.from_numpy(arrays["mean"]).float()[None]
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{file}: expected latents of `encode` ({error})") from error
-        if latents.ndim != 4 or latents.shape[1] != module.autoencoder.latent:
-            shape, channels = tuple(latents.shape[1:]), module.autoencoder.latent
-            raise InputError(f"{file}: latents {shape}, expected ({channels}, h, w)")
-        place = target(out, source, file, ".png")
+    def work(file: Path, place: Path) -> str:
+        latents = read_latents(file, module.autoencoder.latent)
         save_map(module.autoencoder.decode(latents), place)
-        print(f"{file} -> {place}")
+        return f"{file} -> {place}"
+
+    each(source, out, (".npz", ".png"), work)
 
 
 def reconstruct(module: RadioDiffVAE, source: Path, out: Path) -> None:
-    for file in files_in(source, ".png"):
+    def work(file: Path, place: Path) -> str:
         maps = read_map(file, module.autoencoder.factor)
         made = module.autoencoder.decode(module.autoencoder.encode(maps)[0])
-        place = target(out, source, file, ".png")
         save_map(made, place)
-        print(f"{file} -> {place}, PSNR {float(psnr(gray(made).clamp(0, 1), gray(maps))):.2f} dB")
+        found = float(psnr(gray(made).clamp(0, 1), gray(maps)))
+        return f"{file} -> {place}, PSNR {found:.2f} dB"
+
+    each(source, out, (".png", ".png"), work)
 
 
 def sample(module: RadioDiffVAE, out: Path, count: int, size: int, seed: int) -> None:
@@ -99,10 +166,18 @@ def sample(module: RadioDiffVAE, out: Path, count: int, size: int, seed: int) ->
 
     A VAE alone knows nothing of how latents hang together, so these show what is left for a
     diffusion stage to learn.
+
+    Raises:
+        InputError: a size that the network cannot make, or no place to write.
     """
-    side = size // module.autoencoder.factor
+    side, rest = divmod(size, module.autoencoder.factor)
+    if rest:
+        nearest = f"{size - rest} or {size - rest + module.autoencoder.factor}"
+        raise InputError(
+            f"--size {size}: expected a multiple of {module.autoencoder.factor}; take {nearest}"
+        )
     draws = torch.Generator().manual_seed(seed)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for index in range(count):
         shift = module.latent_mean[None, :, None, None].expand(1, -1, side, side)
         spread = 2 * module.latent_std.log()[None, :, None, None].expand_as(shift)

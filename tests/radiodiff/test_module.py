@@ -1,21 +1,16 @@
 """The two phases, counted in generator updates, and what each step may touch."""
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from PIL import Image
 
-from experiments.shared import checkpoints
-from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
-from radiodiff import corpus, infer
+from radiodiff import corpus
 from radiodiff.data import RadioMaps
 from radiodiff.module import RadioDiffVAE
 from radiodiff.network import Autoencoder
@@ -235,36 +230,6 @@ def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
     pca, worse = found.baselines["patch_pca"], found.baselines["constant"]
     assert pca["psnr"] > worse["psnr"]
     assert set(found.figures()) == {"reconstruction", "latents"}
-
-
-def test_infer_encodes_decodes_reconstructs_and_samples(root, tmp_path, monkeypatch, capsys):
-    fit(root, tmp_path, module(9), updates=1)
-    checkpoint = torch.load(tmp_path / "saved/last.ckpt", weights_only=True)
-    checkpoint["class"] = checkpoints.class_name(RadioDiffVAE)
-    torch.save(checkpoint, tmp_path / "saved/last.ckpt")
-
-    def run(*words: str) -> None:
-        command = [words[0], "--checkpoint", str(tmp_path / "saved/last.ckpt"), *words[1:]]
-        monkeypatch.setattr("sys.argv", ["infer", *command])
-        infer.main()
-
-    maps, out = str(root / "gain/DPM"), tmp_path / "out"
-    run("encode", maps, str(out / "latents"))
-    latents = np.load(out / "latents/1_0.npz")
-    assert latents["mean"].shape == (3, 16, 16)
-    assert latents["scale"].shape == latents["shift"].shape == (3,)
-    run("decode", str(out / "latents"), str(out / "decoded"))
-    run("reconstruct", str(root / "gain/DPM/1_0.png"), str(out / "one.png"))
-    decoded, one = (np.asarray(Image.open(out / n)) for n in ("decoded/1_0.png", "one.png"))
-    assert np.abs(decoded.astype(int) - one).max() <= 1
-    assert "PSNR" in capsys.readouterr().out
-    run("sample", str(out / "samples"), "--count", "2", "--size", "64")
-    assert len(list((out / "samples").glob("*.png"))) == 2
-    with pytest.raises(InputError, match=r"expected a \.png file"):
-        run("encode", str(tmp_path / "nothing"), str(out))
-    shutil.copy(root / "gain/DPM/1_0.png", tmp_path / "broken.npz")
-    with pytest.raises(InputError, match="expected latents"):
-        run("decode", str(tmp_path / "broken.npz"), str(out))
 
 
 def test_checkpoints_hold_the_latents_as_measured(tmp_path):
