@@ -21,7 +21,7 @@ from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
 from radiodiff import corpus
-from radiodiff.manifest import choose
+from radiodiff.manifest import choose, refuse_moved
 from radiodiff.png import read_gray
 from radiodiff.propagation import in_sight
 from radiodiff.scan import SIMULATIONS, Sample, scan
@@ -203,10 +203,10 @@ class RadioMaps(L.LightningDataModule):
         for line in self.skipped:
             print(line, flush=True)
         cities = sorted({s.city for s in samples})
-        chosen, self.manifest_file = choose(
+        self.cities, self.manifest_file = choose(
             cities, self.shares, self.seed, self.manifest, self.cache, self.folder
         )
-        by_split = {n: [s for s in samples if s.city in set(c)] for n, c in chosen.items()}
+        by_split = {n: [s for s in samples if s.city in set(c)] for n, c in self.cities.items()}
         for name, members in by_split.items():
             if not members:
                 raise InputError(
@@ -224,6 +224,14 @@ class RadioMaps(L.LightningDataModule):
             raise InputError(
                 f"data.batch_size={self.batch_size}: only {len(self.splits.train)} training maps"
             )
+
+    def state_dict(self) -> dict:
+        """What a checkpoint must remember of its data: which city is in which split."""
+        return {"cities": self.cities}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Stop a run whose validation or test would see cities that it was trained on."""
+        refuse_moved(state["cities"], self.cities, self.cache, self.folder)
 
     def describe(self) -> dict:
         """What was trained on, for summary.json."""

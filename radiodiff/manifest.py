@@ -45,7 +45,10 @@ def check(manifest: dict, cities: list[int], source: str) -> dict[str, list[int]
             had[city] = split
     unknown = sorted(set(had) - set(cities))
     if unknown:
-        raise InputError(f"{source}: cities {unknown[:5]} are not in the data")
+        raise InputError(
+            f"{source}: cities {unknown[:5]} are not in the data; restore their maps, or take them "
+            "out of a copy of the manifest and give that"
+        )
     return manifest
 
 
@@ -69,11 +72,38 @@ def choose(
             raise InputError(f"data.manifest={given}: cannot be read ({error})") from error
         return check(manifest, cities, given), file
     drawn = check(draw(cities, shares, seed), cities, "drawn splits")
-    key = hashlib.sha256(json.dumps([str(folder.name), drawn]).encode()).hexdigest()[:12]
+    return drawn, keep(drawn, cache, folder)
+
+
+def keep(manifest: dict[str, list[int]], cache: Path, folder: Path) -> Path:
+    """The manifest's file in the cache, named by its content; written if it is not there."""
+    key = hashlib.sha256(json.dumps([str(folder.name), manifest]).encode()).hexdigest()[:12]
     file = cache / f"radio-maps-splits-{key}.json"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps(drawn) + "\n")
+        scratch.write_text(json.dumps(manifest) + "\n")
         os.replace(scratch, file)
-    return drawn, file
+    return file
+
+
+def refuse_moved(
+    before: dict[str, list[int]], now: dict[str, list[int]], cache: Path, folder: Path
+) -> None:
+    """Stop a run that goes on with a city in another split than it began with.
+
+    One more city in the folder draws all splits anew, and what was trained on would be the test.
+
+    Raises:
+        InputError: a city moved; the splits as they were are kept in a file that it names.
+    """
+    had, has = ({c: split for split in SPLITS for c in part[split]} for part in (before, now))
+    moved = sorted(city for city in had if has.get(city, had[city]) != had[city])
+    if moved:
+        one, file = moved[0], keep(before, cache, folder)
+        raise InputError(
+            f"{folder}: {len(moved)} cities are in another split than when this run began (city "
+            f"{one}: {had[one]}, now {has[one]}), for the cities, data.shares or data.seed "
+            f"changed; go on with the run's own splits by data.manifest={file} (new cities are left "
+            "out), or start a new run"
+        )

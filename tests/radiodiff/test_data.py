@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -179,7 +180,7 @@ def test_too_few_cities(root, tmp_path):
     ("content", "message"),
     [
         ({"train": [1, 2, 3], "val": [3], "test": [4]}, "city 3 is in train and in val"),
-        ({"train": [1, 2], "val": [3], "test": [9]}, "cities .9. are not in the data"),
+        ({"train": [1, 2], "val": [3], "test": [9]}, "cities .9. are not in the data; restore"),
         ({"train": [1]}, "expected an object with train, val and test"),
         ({"train": [1, 2, 3], "val": [4], "test": []}, "no map in split test"),
     ],
@@ -189,6 +190,30 @@ def test_bad_manifests(made, tmp_path, content, message):
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
         loader(made, tmp_path, manifest=str(file)).setup()
+
+
+def test_a_run_goes_on_with_its_own_splits_or_not_at_all(root, tmp_path):
+    data = loader(root, tmp_path)
+    data.setup()
+    state = json.loads(json.dumps(data.state_dict()))
+    corpus.make(root, maps=12, transmitters=2, size=SIZE)
+    more = loader(root, tmp_path / "elsewhere")
+    more.setup()
+    with pytest.raises(InputError, match=r"cities are in another split.*data\.manifest=") as caught:
+        more.load_state_dict(state)
+    file = re.search(r"data\.manifest=(\S+)", str(caught.value))[1]
+    same = loader(root, tmp_path / "elsewhere", manifest=file)
+    same.setup()
+    same.load_state_dict(state)
+    assert vars(same.splits) == vars(data.splits)
+
+
+def test_cities_may_come_and_go_as_long_as_none_moves(tmp_path):
+    before = {"train": [1, 2], "val": [3], "test": [4]}
+    now = {"train": [2, 5], "val": [3, 6], "test": [4]}
+    manifest.refuse_moved(before, now, tmp_path, tmp_path)
+    with pytest.raises(InputError, match="city 1: train, now test"):
+        manifest.refuse_moved(before, now | {"test": [4, 1]}, tmp_path, tmp_path)
 
 
 def test_splits_change_with_the_seed_alone():

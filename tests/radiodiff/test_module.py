@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
 from radiodiff import corpus
 from radiodiff.data import RadioMaps
@@ -206,6 +207,14 @@ def test_history_survives_a_resume_and_draws_the_published_figures(root, tmp_pat
     assert [row["step"] for row in found.history] == [1, 2, 3, 4, 5]
     six = {"total_loss", "kl_loss", "rec_loss", "disc_loss", "overview", "comparison"}
     assert set(found.figures()) == six
+
+
+def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(root, tmp_path):
+    fit(root, tmp_path, module(9), updates=1)
+    maps = tmp_path / "more"
+    corpus.make(maps, maps=14, transmitters=2, size=64)
+    with pytest.raises(InputError, match="cities are in another split than when this run began"):
+        fit(maps, tmp_path, module(9), updates=2, resume=tmp_path / "saved/last.ckpt")
 
 
 def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
