@@ -104,6 +104,6 @@ def refuse_moved(
         raise InputError(
             f"{folder}: {len(moved)} cities are in another split than when this run began (city "
             f"{one}: {had[one]}, now {has[one]}), for the cities, data.shares or data.seed "
-            f"changed; go on with the run's own splits by data.manifest={file} (new cities are left "
-            "out), or start a new run"
+            f"changed; go on with the run's own splits by data.manifest={file} (new cities are "
+            "left out), or start a new run"
         )
