@@ -16,7 +16,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
 from jingle import audio
 from jingle.codec_augment import augment
-from jingle.scan import FileBook
+from jingle.scan import FileBook, shared
 from jingle.song import PARTS, render_song
 
 SPLITS = ("train", "val", "test")
@@ -37,18 +37,26 @@ def make_songs(folder: Path, *, counts: dict[str, int], seconds: float, seed: in
 
 
 def find_songs(root: Path) -> dict[str, list[Path]]:
-    """Audio files by split: of train/, val/ and test/ if all are there, else split by file.
+    """Audio files by split: of train/, val/ and test/ if val/ or test/ is there, else by file.
 
-    Every twentieth file then goes to validation and to test, at least one each, chosen by a fixed
-    shuffle of the sorted names.
+    Without test/ the test has val/'s files. Split by file, every twentieth goes to validation and
+    to test, at least one each, chosen by a fixed shuffle of the sorted names.
 
     Raises:
-        InputError: no folder, or fewer than three songs.
+        InputError: no folder, val/ or test/ without what belongs to it, or fewer than three songs.
     """
     if not root.is_dir():
         raise InputError(f"data.root={root}: no such folder; expected a folder of songs")
-    if all((root / split).is_dir() for split in SPLITS):
-        return {split: _audio_files(root / split) for split in SPLITS}
+    there = [split for split in SPLITS if (root / split).is_dir()]
+    if "val" in there or "test" in there:
+        for needed in ("train", "val"):
+            if needed not in there:
+                raise InputError(
+                    f"data.root={root}: has {there[-1]}/ but no {needed}/; add it with songs of "
+                    "its own, or put all songs into one folder to have them split"
+                )
+        files = {split: _audio_files(root / split) for split in there}
+        return {"test": files["val"]} | files
     files = _audio_files(root)
     if len(files) < 3:
         raise InputError(
@@ -115,7 +123,8 @@ class CodecSongs(L.LightningDataModule):
     """Serves {"audio": (B, 1, S)}: augmented crops for training, song beginnings for the rest.
 
     Args:
-        root: a folder of songs, or of train/, val/ and test/; None renders the embedded songs.
+        root: a folder of songs, or of train/, val/ and perhaps test/; None renders the embedded
+            songs.
         cache: folder for the embedded songs and for what is known of the user's files.
         crop_seconds: length of a training crop.
         eval_seconds: how much of a held-out song is heard.
@@ -161,6 +170,7 @@ class CodecSongs(L.LightningDataModule):
         self.song_seconds, self.corpus_seed = song_seconds, corpus_seed
         self.songs: dict[str, list[tuple[Path, float]]] = {}
         self.skipped: list[str] = []
+        self.notes: list[str] = []
         self.hash = ""
 
     def _folder(self) -> Path:
@@ -184,8 +194,12 @@ class CodecSongs(L.LightningDataModule):
         found = find_songs(self._folder())
         book = FileBook(self.cache)
         facts = book.look(file for files in found.values() for file in files)
-        hashes = []
+        known: dict[str, list[tuple[Path, str]]] = {}
         for split in SPLITS:
+            if split == "test" and found["test"] is found["val"]:
+                self.songs["test"] = self.songs["val"]
+                self.notes.append("there is no test split: test figures are of the val split")
+                continue
             good = [file for file in found[split] if "problem" not in facts[file]]
             self.skipped += [facts[f]["problem"] for f in found[split] if "problem" in facts[f]]
             if not good:
@@ -194,9 +208,11 @@ class CodecSongs(L.LightningDataModule):
                     + "; ".join(self.skipped[:5])
                 )
             self.songs[split] = [(file, facts[file]["samples"] / audio.RATE) for file in good]
-            hashes += [facts[file]["hash"] for file in good]
-        for problem in self.skipped:
-            print(f"skipped: {problem}", flush=True)
+            known[split] = [(file, facts[file]["hash"]) for file in good]
+        self.notes += shared(known)
+        for line in (*self.notes, *(f"skipped: {problem}" for problem in self.skipped)):
+            print(line, flush=True)
+        hashes = [content for songs in known.values() for _, content in songs]
         self.hash = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:16]
 
     def train_dataset(self) -> TrainCrops:
@@ -228,7 +244,7 @@ class CodecSongs(L.LightningDataModule):
 
     def describe(self) -> dict:
         """What the summary records of the data."""
-        notes = [f"WARNING skipped {problem}" for problem in self.skipped]
+        notes = self.notes + [f"WARNING skipped {problem}" for problem in self.skipped]
         return {
             "source": "embedded" if self.root is None else str(self.root),
             "sizes": {split: len(songs) for split, songs in self.songs.items()},

@@ -15,7 +15,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
 from jingle import latents
 from jingle.cache import LatentStore, key_of
-from jingle.scan import FileBook, Pair, scan, splits
+from jingle.scan import FileBook, Pair, scan, shared, splits
 
 FRAME_RATE = 75  # latent frames a second
 
@@ -216,7 +216,7 @@ class JinglePairs(L.LightningDataModule):
         """Find the pairs and choose whose targets each input meets."""
         if self._pairs:
             return
-        folders, book = splits(self._folder()), FileBook(self.cache)
+        folders, book, songs = splits(self._folder()), FileBook(self.cache), {}
         self._store = LatentStore(self.cache / f"latents-{key_of(self.codec.identity)[:12]}")
         for split, folder in folders.items():
             if split == "test" and folder == folders["val"]:
@@ -230,6 +230,10 @@ class JinglePairs(L.LightningDataModule):
                 print(line, flush=True)
             if len(pairs) == 1 and (split != "train" or self.shuffle_targets):
                 self._notes.append(f"{split} holds one pair: its random partner is its own target")
+            songs[split] = [(s.file, s.hash) for p in pairs for s in (p.input, p.target)]
+        for line in shared(songs):
+            print(line, flush=True)
+            self._notes.append(line)
 
     def _verify(self) -> dict[str, int]:
         """How many arrays of each split are damaged; they are forgotten."""

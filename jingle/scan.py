@@ -1,5 +1,6 @@
 """Finds the pairs of a data folder, checks every file once, and says what it leaves out."""
 
+import itertools
 import json
 import math
 import re
@@ -144,6 +145,26 @@ def scan(folder: Path, book: FileBook, *, seconds: float) -> tuple[list[Pair], l
         reasons += f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
         raise InputError(f"{folder}: no usable pair, expected {LAYOUT}; {reasons}")
     return pairs, skipped
+
+
+def shared(songs: dict[str, list[tuple[Path, str]]]) -> list[str]:
+    """A line for each two splits that hold the same recording; `songs`: (file, content hash).
+
+    Only equal samples are noticed: not another part of the same song, nor another encoding of it.
+    """
+    notes = []
+    for first, second in itertools.combinations(songs, 2):
+        known = {content: file for file, content in songs[first]}
+        both = [(file, known[content]) for file, content in songs[second] if content in known]
+        if both:
+            named = "; ".join(f"{file} is {other}" for file, other in both[:5])
+            more = f"; and {len(both) - 5} more" if len(both) > 5 else ""
+            notes.append(
+                f"WARNING {len(both)} of {len(songs[second])} files of {second} hold the same "
+                f"recording as one of {first}, which flatters the figures of {second}: "
+                f"{named}{more}; remove one of each two, or split by song"
+            )
+    return notes
 
 
 def why_not(name: str, sides: dict[str, Path], facts: dict[Path, dict], seconds: float) -> str:

@@ -357,6 +357,27 @@ def test_nothing_but_bad_pairs_is_an_error(tmp_path, kind):
     assert words in str(caught.value)
 
 
+def test_a_recording_in_two_splits_is_said_with_both_names(tmp_path, capsys):
+    root = make_pairs(tmp_path / "pairs", train=3, val=2, test=1, stems=True)
+    assert not any("same" in n for n in module_for(root, tmp_path / "c").describe()["notes"])
+    heard = root / "train" / "pair_0002_output.wav"
+    copies = [root / "val" / "pair_0001_input.flac", root / "test" / "pair_0000_output.wav"]
+    for copy in copies:
+        copy.with_suffix(".wav").unlink()
+        soundfile.write(copy, *soundfile.read(heard))
+    notes = [n for n in module_for(root, tmp_path / "c").describe()["notes"] if "same" in n]
+    assert [note.startswith("WARNING 1 of ") for note in notes] == [True] * 3
+    assert f"{copies[0]} is {heard}" in notes[0]
+    assert f"{copies[1]} is {heard}" in notes[1]
+    assert f"{copies[1]} is {copies[0]}" in notes[2]
+    assert notes[0] in capsys.readouterr().out
+
+
+def test_val_in_place_of_a_missing_test_is_no_copy(tmp_path):
+    root = make_pairs(tmp_path / "pairs", train=2, val=1, stems=True)
+    assert not any("same" in n for n in module_for(root, tmp_path / "c").describe()["notes"])
+
+
 def test_a_mended_file_is_seen(tmp_path):
     root = make_pairs(tmp_path / "pairs", train=2, val=1, stems=True)
     spoil(root, "empty")
