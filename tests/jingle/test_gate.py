@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jingle import metrics
-from jingle.gate import Gate, balance
+from jingle.gate import Gate, balance, spread
 
 
 def sources(samples: int = 3, frames: int = 301) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,6 +42,16 @@ def test_balance_holds_for_lopsided_logits():
     logits = torch.rand(50, 2000, generator=generator).pow(8) * 30 - 7
     gate = torch.sigmoid(balance(logits, 0.1) / 0.1)
     assert (gate.mean(1) - 0.5).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.1, 0.2])
+def test_the_temperature_sets_how_sharp_a_gaussian_gate_is(temperature):
+    """Whatever the level and offset of the logits; 0.51 is what the gate's docstring says."""
+    generator = torch.Generator().manual_seed(3)
+    logits = 3 + torch.tensor([[0.1], [1.0], [30.0]]) * torch.randn(3, 100_000, generator=generator)
+    gate = torch.sigmoid(balance(spread(logits), temperature) / temperature)
+    undecided = 4 * (gate * (1 - gate)).mean(1)
+    assert (undecided / temperature - 0.51).abs().max() < 0.02
 
 
 def test_the_gradient_of_balance_is_that_of_the_implicit_shift():
