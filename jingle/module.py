@@ -135,6 +135,12 @@ class CreativeAgent(pl.LightningModule):
         if idle:
             self.print(f"not computed, for they need decoded audio and weigh 0: {', '.join(idle)}")
 
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["validations"] = self.validations
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.validations = checkpoint.get("validations", 0)  # older checkpoints lack it
+
     # What the networks see, and back
 
     def standard(self, latents: Tensor) -> Tensor:

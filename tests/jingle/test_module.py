@@ -193,6 +193,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
         assert torch.equal(value, second.state_dict()[name]), name
 
 
+def test_a_resumed_run_listens_at_the_same_validations(tmp_path):
+    class Heard(pl.Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_validation_end(self, trainer, module) -> None:
+            if not trainer.sanity_checking:
+                self.seen.append((trainer.current_epoch, module.decoded > 0))
+
+    whole, parts = Heard(), Heard()
+    options = {"limit_val_batches": 1, "limit_train_batches": 1}
+    fit(agent(heard=1, heard_every=2), tmp_path, max_epochs=4, callbacks=[whole], **options)
+    first = fit(agent(heard=1, heard_every=2), tmp_path, callbacks=[parts], **options)
+    first.save_checkpoint(tmp_path / "one.ckpt")
+    options |= {"callbacks": [parts], "ckpt_path": tmp_path / "one.ckpt"}
+    fit(agent(heard=1, heard_every=2), tmp_path, max_epochs=4, **options)
+    assert whole.seen == [(0, True), (1, False), (2, True), (3, False)]
+    assert parts.seen == whole.seen
+
+
 def test_the_temperature_falls_by_the_epoch_to_its_last_value(tmp_path):
     class Watch(pl.Callback):
         def __init__(self):
