@@ -89,8 +89,11 @@ class MolecularData(L.LightningDataModule):
         fresh: dict[str, int] | None = None,
     ):
         super().__init__()
-        if source == target or min(source, target) <= 0:
-            raise InputError(f"expected two temperatures in kelvin, got {source} and {target}")
+        if not 0 < source < target:
+            raise InputError(
+                "expected data.source below data.target, in kelvin (the map's inverse carries from "
+                f"hot to cold), got {source} and {target}"
+            )
         if min(batch_size, batches_per_epoch, eval_frames, eval_batch) < 1:
             raise InputError("expected batch_size, batches_per_epoch, eval_frames, eval_batch >= 1")
         if fresh is not None and (set(fresh) != {"blocks", "steps"} or min(fresh.values()) < 1):

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from experiments.shared.plots import new_figure
+from molecular_flow.torsions import Plane
 
 PANELS = (
     "total",
@@ -139,17 +140,16 @@ def torsion_marginals(angles: dict[str, Tensor], names: list[str]) -> Figure:
     return figure
 
 
-def ramachandran(
-    angles: dict[str, Tensor], plane: tuple[int, int], pair: tuple[float, float]
-) -> Figure:
-    """(phi of residue 2, psi of residue 1): before, transported, target."""
+def ramachandran(angles: dict[str, Tensor], plane: Plane, pair: tuple[float, float]) -> Figure:
+    """(phi, psi): before, transported, target."""
     figure, axes = new_figure(1, 3, size=(3.8, 3.6), sharex=True, sharey=True)
     titles = {"source": f"simulated, {pair[0]:g} K", "moved": f"transported to {pair[1]:g} K",
               "target": f"simulated, {pair[1]:g} K"}  # fmt: skip
     for axis, (which, values) in zip(axes, angles.items(), strict=True):
-        phi, psi = (((torch.rad2deg(values[:, k]) + 180) % 360 - 180).tolist() for k in plane)
+        degrees = (torch.rad2deg(values[:, [plane.phi, plane.psi]]) + 180) % 360 - 180
+        phi, psi = degrees.T.tolist()
         axis.hist2d(phi, psi, 48, range=[[-180, 180], [-180, 180]], cmin=1, cmap="viridis")
-        axis.set(title=titles[which], xlabel="phi of residue 2, degrees")
+        axis.set(title=titles[which], xlabel=f"phi of residue {plane.phi_residue + 1}, degrees")
         axis.set_xticks([-180, -90, 0, 90, 180])
-    axes[0].set_ylabel("psi of residue 1, degrees")
+    axes[0].set_ylabel(f"psi of residue {plane.psi_residue + 1}, degrees")
     return figure

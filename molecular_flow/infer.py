@@ -18,13 +18,17 @@ from molecular_flow.module import MolecularFlow
 from molecular_flow.trajectory import read
 
 
-def load(run: str, temperatures: list[float] | None) -> MolecularFlow:
+def load(
+    run: str, temperatures: list[float] | None = None, pdb: Path | None = None
+) -> MolecularFlow:
     """The trained module of a run, for the pair of temperatures that is asked for.
+
+    `pdb` is where the molecule's file lies now, if not where it lay in training.
 
     Raises:
         InputError: no such checkpoint, another model's, or another pair's.
     """
-    module = checkpoints.load(MolecularFlow, run)
+    module = checkpoints.load(MolecularFlow, run, **({"pdb": str(pdb)} if pdb else {}))
     if temperatures and tuple(temperatures) != tuple(module.pair):
         raise InputError(
             f"{run} maps {module.pair[0]:g} K to {module.pair[1]:g} K, asked for "
@@ -50,7 +54,7 @@ def transport(module: MolecularFlow, x: Tensor, inverse: bool, chunk: int = 1024
 
 
 def transport_file(args: argparse.Namespace) -> None:
-    module = load(args.checkpoint, args.temperatures)
+    module = load(args.checkpoint, args.temperatures, args.pdb)
     trajectory = read(args.input, module.molecule)
     start, end = module.pair[::-1] if args.inverse else module.pair
     positions = trajectory.positions[trajectory.row(start)]  # (L, F, N, 3)
@@ -77,16 +81,19 @@ def transport_file(args: argparse.Namespace) -> None:
 
 
 def exchange_runs(args: argparse.Namespace) -> None:
-    module = load(args.checkpoint, args.temperatures)
-    if min(args.evaluations, args.ladders) < 1:
-        raise InputError("expected --evaluations and --ladders of 1 or more")
+    module = load(args.checkpoint, args.temperatures, args.pdb)
+    if args.evaluations < 1 or args.ladders < 2:
+        raise InputError(
+            "expected --evaluations of 1 or more, and --ladders of 2 or more, between which errors "
+            f"are told; got {args.evaluations} and {args.ladders}"
+        )
 
     @torch.no_grad()
     def move(x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         return module.flow.transport(x, *module.pair, inverse=inverse)
 
     low, high = module.pair
-    if args.rungs and not all(min(low, high) < rung < max(low, high) for rung in args.rungs):
+    if args.rungs and not all(low < rung < high for rung in args.rungs):
         raise InputError(f"expected --rungs between {low:g} and {high:g} K, got {args.rungs}")
     common = {"ladders": args.ladders, "seed": args.seed, "equilibrate_ps": args.equilibrate_ps}
     budget = args.evaluations
@@ -97,7 +104,7 @@ def exchange_runs(args: argparse.Namespace) -> None:
         "plain": exchange.run(module.molecule, module.pair, budget, label="plain", **common),
     }
     if args.rungs:
-        rungs = sorted({*module.pair, *args.rungs}, reverse=low > high)
+        rungs = sorted({*module.pair, *args.rungs})
         # As many replicas in all, so that the same budget buys the same time for each.
         fewer = {**common, "ladders": max(1, round(2 * args.ladders / len(rungs)))}
         runs["plain, " + "/".join(f"{t:g}" for t in rungs)] = exchange.run(
@@ -139,6 +146,8 @@ def main() -> None:
         command.add_argument("--checkpoint", required=True, help="run folder or .ckpt file")
         command.add_argument("--temperatures", type=float, nargs=2, metavar=("SOURCE", "TARGET"),
                              help="refuse a checkpoint of another pair (kelvin)")  # fmt: skip
+        command.add_argument("--pdb", type=Path,
+                             help="the molecule's file, if it lies elsewhere now")  # fmt: skip
     args = parser.parse_args()
     args.run(args)
 

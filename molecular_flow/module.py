@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import lightning as L
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
-from molecular_flow import baselines, figures, losses, molecule
+from molecular_flow import baselines, figures, losses, molecule, torsions
 from molecular_flow.energy import TorchEnergy
 from molecular_flow.flow import TransportFlow
 from molecular_flow.fresh import ENDS
@@ -46,6 +47,7 @@ class MolecularFlow(L.LightningModule):
         schedule: Callable | None = None,
     ):
         super().__init__()
+        pdb = pdb and str(Path(pdb).absolute())  # a checkpoint is loaded from other folders, too
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
         check_names(loss_weights, TERMS)
         if estimator not in ("path", "plain"):
@@ -65,28 +67,11 @@ class MolecularFlow(L.LightningModule):
         self._example: dict[str, Tensor] = {}
         self._latest: dict[str, Tensor] = {}
         self._above = 0
-        self._plane = self._ramachandran()
         self._maps: dict[str, baselines.Map] = {}
         coordinates = self.flow.coordinates
-        self.scores = TransportMetrics(coordinates.stiff, coordinates.atoms - 1, self._plane)
-
-    def _ramachandran(self) -> tuple[int, int] | None:
-        """Places among the torsions of (phi, psi): phi of the second residue, psi of the first."""
-        coordinates = self.flow.coordinates
-        atoms = coordinates.dihedral_atoms[coordinates.free].tolist()
-        names = [
-            [(self.molecule.atoms[a].residue, self.molecule.atoms[a].name) for a in quad]
-            for quad in atoms
-        ]
-        phi = [(0, "C"), (1, "N"), (1, "CA"), (1, "C")]
-        psi = [(0, "N"), (0, "CA"), (0, "C"), (1, "N")]
-
-        def place(wanted):
-            found = [k for k, quad in enumerate(names) if quad in (wanted, wanted[::-1])]
-            return found[0] if found else None
-
-        found = place(phi), place(psi)
-        return None if None in found else found
+        self._plane = torsions.ramachandran(coordinates, self.molecule)
+        places = (self._plane.phi, self._plane.psi) if self._plane else None
+        self.scores = TransportMetrics(coordinates.stiff, coordinates.atoms - 1, places)
 
     # --- training ------------------------------------------------------------------------------
 
@@ -278,22 +263,15 @@ class MolecularFlow(L.LightningModule):
         found[f"acceptance_{pair}"] = figures.acceptance_curve(self.history, self.baselines)
         if self._example:
             found[f"energies_{pair}"] = figures.energy_histograms(self._example, self.pair)
-            torsions = slice(self.flow.stiff, None)
             angles = {
-                name: self._example[name][:, torsions].cpu()
+                name: self._example[name][:, self.flow.stiff :].cpu()
                 for name in ("source", "moved", "target")
             }
-            found[f"torsions_{pair}"] = figures.torsion_marginals(angles, self.torsion_names())
+            named = torsions.names(self.flow.coordinates, self.molecule)
+            found[f"torsions_{pair}"] = figures.torsion_marginals(angles, named)
             if self._plane:
                 found[f"ramachandran_{pair}"] = figures.ramachandran(angles, self._plane, self.pair)
         return found
-
-    def torsion_names(self) -> list[str]:
-        """A name for each torsion: its four atoms."""
-        coordinates = self.flow.coordinates
-        atoms = self.molecule.atoms
-        quads = coordinates.dihedral_atoms[coordinates.free].tolist()
-        return ["-".join(f"{atoms[a].name}{atoms[a].residue + 1}" for a in quad) for quad in quads]
 
     # --- checkpoints ---------------------------------------------------------------------------
 

@@ -168,7 +168,10 @@ def _build(
 
 def _read_pdb(path: Path, app):
     if not path.is_file():
-        raise InputError(f"expected a PDB file, got {path} which is not there: mend data.pdb")
+        raise InputError(
+            f"expected a PDB file, got {path} which is not there: mend data.pdb, or where a "
+            "checkpoint is used --pdb"
+        )
     try:
         pdb = app.PDBFile(str(path))
     except Exception as error:  # OpenMM's parser raises whatever the broken line provokes

@@ -53,8 +53,10 @@ def check_class(checkpoint: dict, cls: type, path: Path) -> None:
         raise InputError(f"{path} is a checkpoint of {owner}, expected {class_name(cls)}")
 
 
-def load(cls: type[M], run_or_file: str | Path) -> M:
+def load(cls: type[M], run_or_file: str | Path, **changes) -> M:
     """The module of class `cls` with the weights of a run or checkpoint file, in eval mode.
+
+    `changes` are hyper-parameters to set otherwise than they were in training.
 
     Raises:
         InputError: no such file, a truncated one, another experiment's, or other weights.
@@ -62,7 +64,7 @@ def load(cls: type[M], run_or_file: str | Path) -> M:
     path = resolve(run_or_file)
     checkpoint = read(path)
     check_class(checkpoint, cls, path)
-    module = cls(**checkpoint["hyper_parameters"])
+    module = cls(**checkpoint["hyper_parameters"] | changes)
     try:
         module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"], strict=True)

@@ -1,5 +1,7 @@
 """Molecules and a tiny simulated ladder, made once per test session."""
 
+import io
+
 import pytest
 import torch
 
@@ -10,6 +12,30 @@ from molecular_flow.simulate import Plan, simulate
 @pytest.fixture(scope="session")
 def dipeptide():
     return molecules.build("AA")
+
+
+@pytest.fixture(scope="session")
+def capped_alanine(tmp_path_factory):
+    """A PDB file of Ace-Ala-Nme, cut out of Ala-Ala-Ala."""
+    _, app, _ = molecules.openmm_modules()
+    kept = {
+        "ACE": {"CA": "CH3", "C": "C", "O": "O"},
+        "ALA": {name: name for name in ("N", "CA", "CB", "C", "O")},
+        "NME": {"N": "N", "CA": "C"},
+    }
+    lines = []
+    for line in molecules.peptide_pdb("AAA").splitlines():
+        if line.startswith("ATOM"):
+            residue = list(kept)[int(line[22:26]) - 1]
+            name = kept[residue].get(line[12:16].strip())
+            lines += [f"{line[:12]} {name:<3s} {residue}{line[20:]}"] if name else []
+    heavy = app.PDBFile(io.StringIO("\n".join([*lines, "END", ""])))
+    model = app.Modeller(heavy.topology, heavy.positions)
+    model.addHydrogens(app.ForceField(*molecules.FORCE_FIELD))
+    path = tmp_path_factory.mktemp("capped") / "ala.pdb"
+    with path.open("w") as file:
+        app.PDBFile.writeFile(model.topology, model.positions, file)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -134,10 +134,14 @@ def test_unreadable_files(tmp_path, dipeptide):
         MolecularData(root=str(tmp_path / "empty")).setup()
 
 
+@pytest.mark.parametrize(("source", "target"), [(450.0, 300.0), (300.0, 300.0), (0.0, 300.0)])
+def test_a_pair_that_does_not_rise_is_refused(source, target):
+    with pytest.raises(InputError, match=r"data\.source below data\.target"):
+        MolecularData(source=source, target=target)
+
+
 def test_a_temperature_that_is_not_there(tiny_ladder, tmp_path):
     with pytest.raises(InputError, match="670"):
         MolecularData(root=str(tiny_ladder), target=670.0).setup()
     with pytest.raises(InputError, match=r"data\.temperatures"):
         MolecularData(cache=str(tmp_path), target=500.0).prepare_data()
-    with pytest.raises(InputError, match="two temperatures"):
-        MolecularData(target=300.0)

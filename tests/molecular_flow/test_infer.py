@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from experiments.shared import checkpoints
+from experiments.shared.errors import InputError
 from molecular_flow import infer
 from molecular_flow.module import MolecularFlow
 
@@ -88,6 +89,40 @@ def test_another_molecule_is_refused(tmp_path, checkpoint, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         call(monkeypatch, "transport", other, tmp_path / "x.npz", "--checkpoint", checkpoint)
     assert "23, 3) of AA" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_a_pdb_file_loads_from_anywhere(tmp_path, capped_alanine, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    (here / "ala.pdb").write_bytes(capped_alanine.read_bytes())
+    monkeypatch.chdir(here)
+    module = MolecularFlow(
+        source=300.0, target=450.0, sequence=None, pdb="ala.pdb",
+        loss_weights={"forward": 1.0, "inverse": 1.0, "variance": 0.0},
+        flow={"network": "mlp", "width": 8, "bins": 4, "stiff_couplings": 0},
+    )  # fmt: skip
+    saved = {
+        "class": checkpoints.class_name(MolecularFlow),
+        "hyper_parameters": dict(module.hparams),
+        "state_dict": module.state_dict(),
+    }
+    module.on_save_checkpoint(saved)
+    torch.save(saved, tmp_path / "flow.ckpt")
+    monkeypatch.chdir(there)
+    assert infer.load(tmp_path / "flow.ckpt").molecule == module.molecule
+    saved["hyper_parameters"]["pdb"] = str(tmp_path / "gone" / "ala.pdb")
+    torch.save(saved, tmp_path / "flow.ckpt")
+    with pytest.raises(InputError, match="--pdb"):
+        infer.load(tmp_path / "flow.ckpt")
+    found = infer.load(tmp_path / "flow.ckpt", pdb=here / "ala.pdb")
+    assert found.molecule.fingerprint == module.molecule.fingerprint
+
+
+def test_one_ladder_tells_no_error(checkpoint, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "exchange", "--checkpoint", checkpoint, "--ladders", 1)
+    assert "--ladders of 2 or more" in capsys.readouterr().err
 
 
 def test_help():
