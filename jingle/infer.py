@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,30 @@ def codec_of(run: Path, choice: str | None, device: torch.device) -> tuple[Codec
     return codec, known, warnings
 
 
+def check_numbers(given: argparse.Namespace) -> None:
+    """Raises InputError at a number that makes no piece."""
+    for name in ("window", "overlap", "seconds", "limit", "batch"):
+        value = getattr(given, name)
+        if value is None or 0 < value < math.inf or (name == "overlap" and value == 0):
+            continue
+        least = "0 or more" if name == "overlap" else "more than 0"
+        raise InputError(f"--{name} {value:g}: expected {least}")
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of that name; without one, a GPU if there is one.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter: torch was built without it
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name}: cannot be used ({reason}); take cpu") from error
+
+
 def main() -> None:
     """Make a new piece with the rhythm of one song and the harmony of another."""
     parser = argparse.ArgumentParser(prog="python -m jingle.infer", description=main.__doc__)
@@ -125,15 +150,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4, help="windows at once (4)")
     parser.add_argument("--device", help="cpu, cuda, ... (cuda if there is one)")
     given = parser.parse_args()
-    device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    check_numbers(given)
+    device = device_of(given.device)
     requests = find_requests(given.input, given.target, given.data, given.output)
     module = checkpoints.load(CreativeAgent, given.checkpoint).to(device)
     codec, known, warnings = codec_of(given.checkpoint, given.codec, device)
     print("\n".join([codec.note, *warnings]), flush=True)
-    window = round((given.window or known.get("seconds", 16.0)) * RATE)
+    window = max(1, round((given.window or known.get("seconds", 16.0)) * RATE))
     overlap = round(window / 8 if given.overlap is None else given.overlap * RATE)
     if not 0 <= overlap < window:
-        raise InputError(f"--overlap: expected 0 to {window / RATE:g} s, the window, got {overlap}")
+        raise InputError(
+            f"--overlap: {overlap / RATE:g} s, expected less than the window, {window / RATE:g} s"
+        )
     about = {
         "checkpoint": str(given.checkpoint),
         "codec": {"name": codec.name, "identity": codec.identity, "meaningful": codec.meaningful},

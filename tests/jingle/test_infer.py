@@ -293,6 +293,52 @@ def test_folders_go_on_after_a_broken_song(tmp_path, monkeypatch, capsys):
         run_main(monkeypatch, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--window", "nan"), "--window nan: expected more than 0"),
+        (("--window", "0"), "--window 0: expected more than 0"),
+        (("--window", "0.5", "--overlap", "0.5"), "0.5 s, expected less than the window, 0.5 s"),
+        (("--overlap", "-1"), "--overlap -1: expected 0 or more"),
+        (("--seconds", "inf"), "--seconds inf: expected more than 0"),
+        (("--limit", "0"), "--limit 0: expected more than 0"),
+        (("--batch", "0"), "--batch 0: expected more than 0"),
+        (("--device", "abacus"), "--device abacus: cannot be used"),
+        (("--codec", "."), "codec weights .: no such file"),
+    ],
+)
+def test_options_that_make_no_piece_are_refused(tmp_path, monkeypatch, options, message):
+    run, song = checkpoint_of(tmp_path, identity="any"), tmp_path / "a.wav"
+    audio.write(song, music(0.2, 0))
+    common = (
+        "--checkpoint",
+        run,
+        "--input",
+        song,
+        "--target",
+        song,
+        "--output",
+        tmp_path / "o.wav",
+    )
+    with pytest.raises(InputError, match=message) as caught:
+        run_main(monkeypatch, *common, *options)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "o.wav").exists()
+
+
+@pytest.mark.parametrize("taken", ["o.wav", "o.png", "o.json", "."])
+def test_a_place_that_cannot_be_written_is_said(tmp_path, monkeypatch, taken):
+    run, song = checkpoint_of(tmp_path, identity="any"), tmp_path / "a.wav"
+    audio.write(song, music(0.2, 0))
+    if taken == ".":
+        (tmp_path / "out").write_text("")
+    else:
+        (tmp_path / "out" / taken).mkdir(parents=True)
+    common = ("--checkpoint", run, "--input", song, "--target", song)
+    with pytest.raises(InputError, match="cannot be written"):
+        run_main(monkeypatch, *common, "--output", tmp_path / "out" / "o.wav")
+
+
 @pytest.mark.slow
 def test_the_command_line_says_what_is_wrong(tmp_path):
     song = tmp_path / "a.wav"
