@@ -23,6 +23,16 @@ def save(array: np.ndarray, file: Path) -> None:
     Image.fromarray(np.round(array * 255.0).astype(np.uint8)).save(file)
 
 
+def make_folder(folder: Path) -> None:
+    """Raises InputError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made a folder ({error.strerror}); choose another place"
+        ) from error
+
+
 def make_city(root: Path, transmitters: int, size: int, cars: int, seed: int, number: int) -> int:
     """Write one city: its plan and its transmitters' maps. Returns how many maps."""
     rng = np.random.default_rng((seed, number))
@@ -59,7 +69,7 @@ def make(
     The same arguments give the same bytes, whatever the number of workers.
 
     Raises:
-        InputError: a number that makes no corpus.
+        InputError: a number that makes no corpus, or no place to write.
     """
     for name, value, least in (
         ("maps", maps, 1),
@@ -71,7 +81,7 @@ def make(
         if value < least:
             raise InputError(f"{name}={value}: expected at least {least}")
     for folder in FOLDERS + (CAR_FOLDERS if cars else ()):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        make_folder(root / folder)
     one = partial(make_city, root, transmitters, size, cars, seed)
     numbers = range(1, maps + 1)
     bar = partial(tqdm, total=maps, desc="cities", unit="city", disable=None)

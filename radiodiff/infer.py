@@ -10,7 +10,7 @@ from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
-from radiodiff.corpus import save
+from radiodiff.corpus import make_folder, save
 from radiodiff.metrics import psnr
 from radiodiff.module import RadioDiffVAE, gray
 from radiodiff.network import draw
@@ -30,15 +30,6 @@ def files_in(source: Path, suffix: str) -> list[Path]:
     if not found:
         raise InputError(f"{source}: expected a {suffix} file, or a folder with some")
     return found
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made a folder ({error.strerror}); choose another for the results"
-        ) from error
 
 
 def each(source: Path, out: Path, suffixes: tuple[str, str], work: Callable) -> None:
@@ -107,7 +98,7 @@ def save_map(made: Tensor, file: Path) -> None:
     if not made.isfinite().all():
         raise InputError(
             f"{file}: not written, the decoded map is NaN or infinite; its latents are far from "
-            "any that the model knows, or the model diverged in training"
+            "any that the model knows, or it diverged in training: take an earlier checkpoint"
         )
     try:
         save(gray(made[0, 0]).clamp(0, 1).numpy(), file)
@@ -128,8 +119,11 @@ def encode(module: RadioDiffVAE, source: Path, out: Path) -> None:
 
     def work(file: Path, place: Path) -> str:
         mean, logvar = module.autoencoder.encode(read_map(file, module.autoencoder.factor))
-        if not mean.isfinite().all():
-            raise InputError(f"{file}: its latents are NaN; the model diverged in training")
+        if not torch.cat([mean, logvar]).isfinite().all():
+            raise InputError(
+                f"{file}: its latents are NaN or infinite; the model diverged in training, take "
+                "an earlier checkpoint"
+            )
         scale = 1.0 / module.latent_std.clamp_min(1e-6)
         arrays = {"mean": mean[0], "logvar": logvar[0], "shift": module.latent_mean, "scale": scale}
         try:

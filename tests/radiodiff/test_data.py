@@ -49,6 +49,12 @@ def test_corpus_has_the_layout_and_is_deterministic(made, tmp_path):
         assert gain[lit > 0].item() == gain.max()
 
 
+def test_corpus_says_where_it_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/gain/DPM: cannot be made a folder"):
+        corpus.make(tmp_path / "file", maps=1, transmitters=1, size=SIZE)
+
+
 @pytest.mark.parametrize("simulation", ["DPM", "carsDPM"])
 def test_loader_reads_what_was_written(made, tmp_path, simulation):
     data = loader(made, tmp_path, simulation=simulation)

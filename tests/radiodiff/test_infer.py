@@ -111,6 +111,18 @@ def test_infer_says_what_is_wrong_with_latents(tmp_path, run_infer):
     assert not list(out.iterdir())
 
 
+def test_infer_writes_no_latents_of_a_model_that_diverged(root, tmp_path, checkpoint, run_infer):
+    saved = torch.load(checkpoint, weights_only=True)
+    for tensor in saved["state_dict"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(torch.nan)
+    file = tmp_path / "nan.ckpt"
+    torch.save(saved, file)
+    with pytest.raises(InputError, match=r"1_0\.png: its latents are NaN"):
+        run_infer("encode", "--checkpoint", file, root / "gain/DPM/1_0.png", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize(
     ("size", "message"),
     [(50, "--size 50: expected a multiple of 4; take 48 or 52"), (8, "expected at least 32")],
