@@ -21,6 +21,7 @@ from experiments.callbacks.guard import Diverged
 from experiments.callbacks.interrupt import Interrupted
 from experiments.callbacks.objective import Objective
 from experiments.callbacks.speed import Speed
+from experiments.launch import read_summary
 from experiments.shared import checkpoints
 
 PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "numpy")
@@ -90,7 +91,6 @@ def summarise(
 ) -> float | None:
     """Write summary.json and the report; return the best value of the objective."""
     objective = callback(trainer, Objective)
-    batch = datamodule.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
     summary = {
         "name": config.name,
         "status": status_of(error),
@@ -108,8 +108,9 @@ def summarise(
         "loss_weights": OmegaConf.to_container(config.loss),
         "parameters": parameters(module),
         "data": describe(datamodule, error),
-        "throughput": callback(trainer, Speed).measured(batch),
-        "duration_s": seconds + earlier_seconds(folder),
+        "throughput": callback(trainer, Speed).measured(datamodule.batch_size * trainer.world_size),
+        # A run that failed before it was built wrote none.
+        "duration_s": seconds + (read_summary(folder).get("duration_s") or 0.0),
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "seed": config.seed,
@@ -136,15 +137,6 @@ def describe(datamodule: pl.LightningDataModule, error: BaseException | None) ->
         if error is None:
             raise
         return {}
-
-
-def earlier_seconds(folder: Path) -> float:
-    """What the earlier sessions of a resumed run took, as far as they could still write it down."""
-    try:
-        # A run that failed before it was built wrote none.
-        return json.loads((folder / "summary.json").read_text()).get("duration_s") or 0.0
-    except FileNotFoundError:
-        return 0.0
 
 
 def scalars(metrics: dict) -> dict[str, float]:

@@ -58,12 +58,12 @@ def main() -> None:
         description="Report on a run or a sweep from its folder; on several, compare them.",
     )
     parser.add_argument("folders", nargs="+", type=Path, help="run or sweep folders")
-    parser.add_argument("--output", type=Path, help="where a comparison of several folders goes")
+    parser.add_argument("--output", type=Path, help="where a comparison goes; needed for several")
     arguments = parser.parse_args()
-    if len(arguments.folders) > 1:
-        if arguments.output is None:
-            raise InputError("several folders: expected --output FOLDER for their comparison")
+    if arguments.output is not None:
         print(compare(arguments.folders, arguments.output))
+    elif len(arguments.folders) > 1:
+        raise InputError("several folders: expected --output FOLDER for their comparison")
     else:
         print(write_report(arguments.folders[0]))
 

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.explain import explain, usage
-from experiments.launch import run_job
+from experiments.launch import occupied, read_summary, run_job
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 # Said of every run here, and nothing that a user could mend.
@@ -34,6 +34,8 @@ SILENCED = (
 OmegaConf.register_new_resolver(
     "file_name", lambda text: text.replace("/", "-")[:150], replace=True
 )
+# Two runs started in the same second have folders of their own.
+OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")
@@ -44,11 +46,15 @@ def main(config: DictConfig) -> float | None:
     if job.mode == RunMode.MULTIRUN:
         places = [o for o in job.overrides.hydra if "hydra.searchpath=" in o]
         return run_job(folder, [*job.overrides.task, *places])
-    try:
-        return train(settle(config, folder), folder)
-    except Exception as error:
-        leave_word(folder, config, error)
-        raise
+    from experiments.callbacks.interrupt import leave_on_signals
+
+    leave_on_signals()
+    with occupied(folder):
+        try:
+            return train(settle(config, folder), folder)
+        except Exception as error:
+            leave_word(folder, config, error)
+            raise
 
 
 def settle(config: DictConfig, folder: Path) -> DictConfig:
@@ -95,20 +101,24 @@ def train(config: DictConfig, folder: Path) -> float | None:
 
     last = folder / "checkpoints" / "last.ckpt"
     resume = last if last.is_file() else None
+    earlier = read_summary(folder)
     if trainer.is_global_zero:
         announce(finish.parameters(module), config.name, folder, resume)
     if resume:
         checkpoints.check_class(checkpoints.read(last), type(module), last)
+    if trainer.is_global_zero and earlier:
+        finish.write(folder / "summary.json", {**earlier, "status": "unfinished"})
 
     error, metrics = None, {}
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-        metrics = finish.scalars(trainer.callback_metrics)
+        # A run resumed at its end validates nothing again.
+        metrics = finish.scalars(trainer.callback_metrics) or earlier.get("metrics") or {}
         if config.test:
             metrics |= finish.test(trainer, module, datamodule, config)
     except BaseException as caught:
         error = caught
-        metrics = finish.scalars(trainer.callback_metrics)
+        metrics = metrics or finish.scalars(trainer.callback_metrics)
     if not trainer.is_global_zero:
         # Lightning kills rank 0 if another rank ends with an error, before it could write all this.
         failed = finish.status_of(error) == "failed"

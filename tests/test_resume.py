@@ -1,5 +1,6 @@
 """A resumed run equals the uninterrupted one, bit for bit on the CPU, however it was stopped."""
 
+import fcntl
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import torch
 
 from experiments.callbacks.guard import Diverged
 from experiments.shared.errors import InputError
-from tests.suite import EXPERIMENTS, REPOSITORY, run
+from tests.suite import EXPERIMENTS, REPOSITORY, command, run
 
 # Two batches an epoch, two epochs: stops fall inside an epoch, on its end, and on the run's end.
 LONGER = ("trainer.max_epochs=2", "test=false")
@@ -28,6 +29,17 @@ class SignalAt(pl.Callback):
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         if trainer.fit_loop.total_batch_idx + 1 == self.step:
+            os.kill(os.getpid(), self.signum)
+
+
+class SignalIn(pl.Callback):
+    """Sends this process a signal at the start of the stage "fit" or "test"."""
+
+    def __init__(self, stage: str, signum: int):
+        self.stage, self.signum = stage, signum
+
+    def setup(self, trainer, pl_module, stage) -> None:
+        if stage == self.stage:
             os.kill(os.getpid(), self.signum)
 
 
@@ -84,6 +96,38 @@ def test_a_signal_saves_and_the_run_goes_on(whole, tmp_path: Path, step: int, si
     run(tmp_path, *words)
     assert_equal_runs(whole, tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("stage", "signum"), [("fit", signal.SIGINT), ("fit", signal.SIGTERM), ("test", signal.SIGINT)]
+)
+def test_a_signal_before_or_after_the_training_is_no_failure(tmp_path: Path, stage, signum: int):
+    stop = f"{{_target_: tests.test_resume.SignalIn, stage: {stage}, signum: {signum:d}}}"
+    words = ("+exp=multitrack", "+debug=smoke", f"hydra.run.dir={tmp_path}")
+    done = command(*words, f"+callbacks.stop={stop}")
+    assert done.returncode == 128 + signum, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert any(name.startswith("val/") for name in summary["metrics"]) == (stage == "test")
+
+
+def test_a_run_resumed_at_its_end_keeps_what_it_measured(tmp_path: Path):
+    words = ("+exp=multitrack", "+debug=smoke", "test=false")
+    run(tmp_path, *words)
+    before = json.loads((tmp_path / "summary.json").read_text())
+    run(tmp_path, *words)
+    after = json.loads((tmp_path / "summary.json").read_text())
+    assert before["metrics"]
+    assert (after["status"], after["metrics"]) == ("completed", before["metrics"])
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_is_at_work(tmp_path: Path):
+    with (tmp_path / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = command("+exp=multitrack", "+debug=smoke", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 2, done.stderr
+    assert "another run is at work in" in done.stderr
+    assert not (tmp_path / "summary.json").exists()
 
 
 def test_a_checkpoint_by_steps_at_the_end_of_an_epoch_resumes(whole, tmp_path: Path):

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from hydra.utils import get_class
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_leaves
 
@@ -57,6 +58,14 @@ def test_summary_says_everything(finished):
     assert summary["data"]["hash"]
     weights = configuration(f"+exp={experiment}", folder=folder).loss
     assert set(summary["loss_weights"]) == set(weights)
+
+
+def test_samples_per_second_are_batches_over_step_times(tmp_path):
+    """Also where gradients accumulate: a step is one batch."""
+    run(tmp_path, "+exp=multitrack", "+debug=smoke", "trainer.accumulate_grad_batches=2")
+    speed = json.loads((tmp_path / "summary.json").read_text())["throughput"]
+    batch = OmegaConf.load(tmp_path / ".hydra" / "config.yaml").data.batch_size
+    assert speed["samples_per_s"] * speed["step_s_median"] == pytest.approx(batch)
 
 
 def test_every_metric_stands_beside_a_baseline(finished):

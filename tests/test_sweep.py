@@ -12,7 +12,8 @@ from tests.suite import command
 def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
     words = ("-m", "+exp=creative_agent", "+debug=smoke", "loss.balance=5,-1,2")
     done = command(*words, f"hydra.sweep.dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "2 of 3 jobs completed" in done.stdout
     folders = sorted(path.name for path in tmp_path.iterdir() if path.name[0].isdigit())
     assert [name[0] for name in folders] == ["0", "1", "2"]
     assert not any("=" in name for name in folders)
@@ -25,6 +26,16 @@ def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
     again = command(*words, f"hydra.sweep.dir={tmp_path}")
     assert "completed before, kept" in again.stdout
     assert (tmp_path / folders[0] / "summary.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+def test_a_sweep_is_lengthened_in_its_folder(tmp_path: Path):
+    words = ("-m", "+exp=multitrack", "+debug=smoke", "seed=1", f"hydra.sweep.dir={tmp_path}")
+    for epochs in (1, 2):
+        done = command(*words, f"trainer.max_epochs={epochs}")
+        assert done.returncode == 0, done.stderr
+        summaries = [json.loads(path.read_text()) for path in tmp_path.glob("*/summary.json")]
+        assert [summary["epochs"] for summary in summaries] == [epochs]
 
 
 @pytest.mark.slow

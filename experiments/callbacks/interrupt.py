@@ -18,6 +18,20 @@ class Interrupted(SystemExit):
         return f"stopped by {signal.Signals(self.code - 128).name}"
 
 
+def leave_on_signals() -> None:
+    """SIGINT and SIGTERM raise Interrupted: while there is nothing to save, before and after a fit.
+
+    Lightning would turn the first into exit status 1, as of a failure; the second would kill the
+    process before it could say how it ended.
+    """
+
+    def leave(signum, frame):
+        raise Interrupted(signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, leave)
+
+
 class Interrupt(Checkpoint):
     """Saves `path` after the batch in which SIGINT or SIGTERM came, then raises Interrupted.
 

@@ -51,7 +51,10 @@ class Speed(pl.Callback):
             )
 
     def measured(self, samples_per_step: int) -> dict:
-        """Medians over all steps but the first ten per cent (warm-up), for summary.json."""
+        """Medians over all steps but the first ten per cent (warm-up), for summary.json.
+
+        A step is one batch, also where gradients accumulate over several.
+        """
         steady = self.steps[len(self.steps) // 10 :]
         waits = self.waits[len(self.waits) // 10 :]
         seconds = statistics.median(steady) if steady else None
