@@ -1,16 +1,15 @@
-"""Turns predicted cells into clips: runs, donors for their media, few keyframes; into a timeline.
+"""Lays predicted cells over a timeline as clips, with donors for their media.
 
 `N` predicted samples (0.1 s), `K` tracks.
 """
 
 import copy
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from multitrack.decode import ENTER, LEAVE
+from multitrack.pieces import curve, hysteresis, segments
 from multitrack.timeline import (
     SAMPLES_PER_SECOND,
     Clip,
@@ -21,84 +20,18 @@ from multitrack.timeline import (
     source_size,
 )
 
-SHORTEST = 3  # samples; shorter runs and gaps are flicker
 # What counts as standing still, and how far a straight line may miss: percent, pixels, percent.
 SLACK = {"scale": 0.5, "place": 2.0, "crop": 0.5}
 
 
-def hysteresis(sure: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """On or off from probabilities (N, K); `before` (K,): what was on. Flicker is smoothed away."""
-    state, out = before.astype(bool).copy(), np.zeros(sure.shape, bool)
-    for i, row in enumerate(sure):
-        state = np.where(state, row >= LEAVE, row > ENTER)
-        out[i] = state
-    for track in range(sure.shape[1]):
-        for value in (False, True):  # first fill short gaps, then drop short runs
-            for begin, end in runs(out[:, track] == value):
-                inside = end < len(out) and (begin > 0 or before[track] != value)
-                if end - begin < SHORTEST and inside:
-                    out[begin:end, track] = not value
-    return out
-
-
-def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """[begin, end) of the stretches of True."""
-    padded = np.concatenate([[False], flags, [False]]).astype(np.int8)
-    change = np.diff(padded)
-    return list(zip(np.nonzero(change == 1)[0], np.nonzero(change == -1)[0], strict=True))
-
-
-def segments(on: np.ndarray, asset: np.ndarray) -> list[tuple[int, int, int]]:
-    """(begin, end, asset class) of one track: runs of `on` (N,), cut where `asset` (N,) changes.
-
-    A class must hold for SHORTEST samples; a shorter one joins the stretch before it.
-    """
-    found: list[tuple[int, int, int]] = []
-    for begin, end in runs(on):
-        first = len(found)
-        edges = [begin, *(begin + 1 + np.nonzero(np.diff(asset[begin:end]))[0]), end]
-        for one, two in itertools.pairwise(edges):
-            kind = int(asset[one])
-            if len(found) > first and (two - one < SHORTEST or found[-1][2] == kind):
-                found[-1] = (found[-1][0], int(two), found[-1][2])
-            else:
-                found.append((int(one), int(two), kind))
-    return found
-
-
-def simplify(values: np.ndarray, slack: float) -> list[int]:
-    """Indices of the keys whose straight lines miss `values` (N,) by at most `slack`."""
-    keys, open_ = {0, len(values) - 1}, [(0, len(values) - 1)]
-    while open_:
-        one, two = open_.pop()
-        if two - one < 2:
-            continue
-        line = np.interp(np.arange(one, two + 1), (one, two), (values[one], values[two]))
-        miss = np.abs(values[one : two + 1] - line)
-        worst = int(miss.argmax())
-        if miss[worst] > slack:
-            keys.add(one + worst)
-            open_ += [(one, one + worst), (one + worst, two)]
-    return sorted(keys)
-
-
-def curve(values: np.ndarray, frames: np.ndarray, slack: float) -> Curve:
-    """A still value where `values` (N,) hardly move, else keys at `frames` (N,) media frames."""
-    middle = float(np.median(values))
-    if np.abs(values - middle).max() <= slack:
-        return Curve(round(middle, 4))
-    keys = simplify(values, slack)
-    return Curve(
-        round(float(values[0]), 5),
-        tuple((float(frames[k]), round(float(values[k]), 5)) for k in keys),
-    )
-
-
 class Composer:
-    """Lays predictions over a copy of `timeline`."""
+    """Lays predictions over a copy of `timeline`.
 
-    def __init__(self, timeline: Timeline):
-        self.timeline = copy.deepcopy(timeline)
+    `rule`: what Basic Motion's centre is in units of, as in `timeline.sample`.
+    """
+
+    def __init__(self, timeline: Timeline, rule: str = "source"):
+        self.timeline, self.rule = copy.deepcopy(timeline), rule
         self.classes = asset_classes(self.timeline)
         self.notes: list[str] = []
         self.made = 0
@@ -208,7 +141,7 @@ class Composer:
         """Let `clip` run on to sequence frame `end`; what moves gets further keys."""
         old, ratio = clip.end, clip.rate.fps / self.timeline.rate.fps
         at = self._media_frames(clip, start, len(values))
-        for name, (series, slack) in self._geometry(values, clip).items():
+        for name, (series, slack) in self._geometry(values, clip, at).items():
             curves = clip.crop if name in clip.crop else clip.motion
             known = curves.get(name, Curve(100.0 if name == "scale" else 0.0))
             held = np.asarray(known.at(at)) * np.ones(len(at))
@@ -243,7 +176,7 @@ class Composer:
             kept=[e for e in donor.kept if e.tag == "effect"],
         )  # fmt: skip
         at = self._media_frames(clip, start, len(values))
-        for name, (series, slack) in self._geometry(values, clip).items():
+        for name, (series, slack) in self._geometry(values, clip, at).items():
             clip.motion[name] = curve(series, at, slack)
         self.classes[id(clip)] = kind
         self.timeline.tracks[number].clips.append(clip)
@@ -263,23 +196,23 @@ class Composer:
         frames = np.array([self.frame(start + i) for i in range(count)])
         return np.round(clip.first + (frames - clip.start) * ratio)
 
-    def _geometry(self, values: np.ndarray, clip: Clip) -> dict[str, tuple[np.ndarray, float]]:
-        """Each parameter's series in the file's units, and its slack; values (N, 9)."""
-        width, height = source_size(clip, self.timeline)
+    def _geometry(
+        self, values: np.ndarray, clip: Clip, at: np.ndarray
+    ) -> dict[str, tuple[np.ndarray, float]]:
+        """Each parameter's series in the file's units, and its slack.
+
+        values (N, 9); `at` (N,): the media frames that show then, where the clip's anchor counts.
+        """
+        canvas, size = (
+            (self.timeline.width, self.timeline.height), source_size(clip, self.timeline)
+        )  # fmt: skip
+        unit = size if self.rule == "source" else canvas
         scale = values[:, 2].clip(0, 1000)
-        anchor = [clip.curve(f"anchor_{axis}").value for axis in "xy"]
-        return {
-            "scale": (scale, SLACK["scale"]),
-            "x": (
-                values[:, 3] * self.timeline.width / width + scale / 100 * anchor[0],
-                SLACK["place"] / width,
-            ),
-            "y": (
-                values[:, 4] * self.timeline.height / height + scale / 100 * anchor[1],
-                SLACK["place"] / height,
-            ),
-            **{
-                side: (values[:, 5 + i].clip(0, 100), SLACK["crop"])
-                for i, side in enumerate(("left", "right", "top", "bottom"))
-            },
-        }
+        series = {"scale": (scale, SLACK["scale"])}
+        for i, name in enumerate("xy"):
+            anchor = size[i] * clip.curve(f"anchor_{name}").at(at)
+            pixels = values[:, 3 + i] * canvas[i] + scale / 100 * anchor
+            series[name] = (pixels / unit[i], SLACK["place"] / unit[i])
+        for i, side in enumerate(("left", "right", "top", "bottom")):
+            series[side] = (values[:, 5 + i].clip(0, 100), SLACK["crop"])
+        return series

@@ -18,6 +18,7 @@ from experiments.shared.errors import InputError, cli
 from multitrack import scenes, xmeml
 from multitrack.draft import Draft
 from multitrack.drivers import DRIVERS, world
+from multitrack.output import writing
 from multitrack.styles import style
 from multitrack.timeline import Clip, Media, Timeline, Track, Transition
 
@@ -149,8 +150,9 @@ def main() -> None:
     part = options.timelines // 5
     counts = {"val": part // 2 or 1, "test": part - part // 2, "heldout": part}
     counts = {"train": options.timelines - sum(counts.values()), **counts}
-    write(options.out, counts, seed=options.seed, styles=options.styles,
-          seconds=tuple(options.seconds))  # fmt: skip
+    with writing(options.out):
+        write(options.out, counts, seed=options.seed, styles=options.styles,
+              seconds=tuple(options.seconds))  # fmt: skip
     print(f"{options.timelines} timelines in {options.out}: {counts}")
 
 

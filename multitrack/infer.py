@@ -19,6 +19,7 @@ from multitrack.compose import Composer
 from multitrack.decode import stitch
 from multitrack.drivers import Hearing, listen, read_signals
 from multitrack.module import Multitrack
+from multitrack.output import save_picture, writing
 from multitrack.state import states
 from multitrack.tasks import Task
 from multitrack.timeline import SAMPLES_PER_SECOND, Timeline, sample
@@ -123,7 +124,12 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
             raise InputError(f"{source}: expected video clips that show, got none")
         first = int(shown[-1]) + 1
         said, sure = forecast(network, values[:first], hearing, options.horizon)
-        return Composer(timeline).lay(said, sure, first), values, first, first + options.horizon
+        return (
+            Composer(timeline, options.rule).lay(said, sure, first),
+            values,
+            first,
+            first + options.horizon,
+        )
     begin, end = options.infill
     total = len(values) / SAMPLES_PER_SECOND
     if not 0 < begin < end <= total or end - begin > LONGEST:
@@ -133,16 +139,22 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
         )
     first, last = round(begin * SAMPLES_PER_SECOND), round(end * SAMPLES_PER_SECOND)
     said, sure = infill(network, values, hearing, first, last, options.tracks)
-    return Composer(timeline).lay(said, sure, first, options.tracks), values, first, last
+    return (
+        Composer(timeline, options.rule).lay(said, sure, first, options.tracks),
+        values,
+        first,
+        last,
+    )
 
 
 def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace) -> None:
     """One file."""
     started = time.perf_counter()
     timeline, before, first, last = predict(network, source, options)
-    xmeml.write(timeline, target)
+    with writing(target):
+        xmeml.write(timeline, target)
     after = sample(timeline, rule=options.rule).values
-    picture(timeline, before, after, first, last).savefig(target.with_suffix(".png"))
+    save_picture(picture(timeline, before, after, first, last), target.with_suffix(".png"))
     for note in timeline.notes:
         print(f"note: {source.name}: {note}")
     tenth = 1 / SAMPLES_PER_SECOND
@@ -171,6 +183,21 @@ def _track_list(text: str) -> list[int]:
     return numbers
 
 
+def _check_paths(source: Path, target: Path) -> None:
+    """Refuse, before any work, a pair of paths that cannot be meant."""
+    if not source.exists():
+        raise InputError(f"{source}: expected an FCP7 XML or a folder of them, found nothing there")
+    if source.is_dir() and target.exists() and not target.is_dir():
+        raise InputError(f"{target}: expected a folder, as {source} is one, got a file")
+    # The picture lies beside the XML, under the same name.
+    if not source.is_dir() and (target.suffix.lower() != ".xml" or target.is_dir()):
+        raise InputError(
+            f"{target}: expected the new file's name, such as {target / source.name}"
+            if target.is_dir()
+            else f"{target}: expected a file name that ends in .xml, as {source} is a file"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="an FCP7 XML, or a folder of them")
@@ -185,19 +212,27 @@ def main() -> None:
     parser.add_argument("--int8", action="store_true", help="quantise the linear layers")
     parser.add_argument("--again", action="store_true", help="make what is already there anew")
     options = parser.parse_args()
-    options.tracks = _track_list(options.tracks) if options.tracks else None
+    if options.tracks is not None and options.infill is None:
+        raise InputError(
+            f"--tracks {options.tracks}: expected --infill FROM TO with it; a forecast continues "
+            "every track"
+        )
+    options.tracks = None if options.tracks is None else _track_list(options.tracks)
     if not 1 <= options.horizon <= 6000:
         raise InputError(f"--horizon {options.horizon}: expected 1 to 6000 samples of 0.1 s")
+    _check_paths(options.source, options.target)
     network = checkpoints.load(Multitrack, options.checkpoint).network.eval()
     if options.int8:
         size = weight_bytes(network)
         network = quantise(network)
         print(f"int8: {weight_bytes(network) / size:.0%} of {size / 1e6:.1f} MB")
-    if not options.source.is_dir():
-        options.target.parent.mkdir(parents=True, exist_ok=True)
+    alone = not options.source.is_dir()
+    folder = options.target.parent if alone else options.target
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if alone:
         run(network, options.source, options.target, options)
         return
-    options.target.mkdir(parents=True, exist_ok=True)
     sources = sorted(options.source.glob("*.xml"))
     if not sources:
         raise InputError(f"{options.source}: expected XML files, got none")
@@ -213,7 +248,7 @@ def main() -> None:
             failed += 1
             print(f"skipped: {error}")
     if failed == len(sources):
-        raise InputError(f"{options.source}: none of {failed} files could be read")
+        raise InputError(f"{options.source}: none of {failed} files could be done")
 
 
 if __name__ == "__main__":

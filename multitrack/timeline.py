@@ -290,6 +290,7 @@ def main() -> None:
     from pathlib import Path
 
     from multitrack import figures, xmeml
+    from multitrack.output import save_picture
 
     parser = argparse.ArgumentParser(description="Print an FCP7 XML as a table and draw its lanes.")
     parser.add_argument("xml", type=Path)
@@ -301,7 +302,7 @@ def main() -> None:
     timeline.notes += frames.notes
     print(table(timeline))
     target = options.png or Path(f"{options.xml.stem}.lanes.png")
-    figures.lanes({"edit": frames.values}, title=timeline.name).savefig(target)
+    save_picture(figures.lanes({"edit": frames.values}, title=timeline.name), target)
     print(f"lanes: {target}")
 
 

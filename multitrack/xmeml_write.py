@@ -34,8 +34,11 @@ def write(timeline: Timeline, path: str | Path, wrapper: str = "none") -> None:
     """Write `timeline` to `path`, whole or not at all."""
     path = Path(path)
     scratch = path.with_name(f".{path.name}.part")
-    scratch.write_bytes(dumps(timeline, wrapper))
-    scratch.replace(path)
+    try:
+        scratch.write_bytes(dumps(timeline, wrapper))
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def dumps(timeline: Timeline, wrapper: str = "none") -> bytes:

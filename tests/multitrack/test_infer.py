@@ -6,14 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.shared.errors import InputError
-from multitrack import compose, corpus, infer, xmeml
+from experiments.shared.errors import InputError, cli
+from multitrack import corpus, infer, pieces, xmeml
 from multitrack.compose import Composer
 from multitrack.drivers import listen
 from multitrack.module import Multitrack
 from multitrack.timeline import sample
 from tests.multitrack.test_module import SIZES, WEIGHTS
-from tests.multitrack.test_xmeml import RATE, clip, document
+from tests.multitrack.test_xmeml import FILE, RATE, clip, document, motion
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def command(monkeypatch, *arguments) -> None:
 @given(st.lists(st.floats(-50, 50), min_size=2, max_size=60), st.floats(0.1, 5))
 def test_simplified_keys_miss_by_no_more_than_the_slack(values, slack):
     values = np.array(values)
-    keys = compose.simplify(values, slack)
+    keys = pieces.simplify(values, slack)
     line = np.interp(np.arange(len(values)), keys, values[keys])
     assert np.abs(line - values).max() <= slack + 1e-9
     assert {0, len(values) - 1} <= set(keys)
@@ -53,8 +53,8 @@ def test_hysteresis_ignores_flicker_and_keeps_runs():
     sure = np.array([0.9] * 10 + [0.2] * 2 + [0.9] * 8 + [0.1] * 10 + [0.9] * 2 + [0.1] * 8)[
         :, None
     ]
-    on = compose.hysteresis(sure, np.array([True]))[:, 0]
-    assert compose.runs(on) == [(0, 20)]
+    on = pieces.hysteresis(sure, np.array([True]))[:, 0]
+    assert pieces.runs(on) == [(0, 20)]
 
 
 def test_disabled_clips_stay_where_nothing_is_put_and_a_fade_goes_with_its_end():
@@ -173,8 +173,8 @@ def test_int8_is_offered(tmp_path, monkeypatch, checkpoint, edit, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--horizon", 0), ("--infill", 5, 500), ("--infill", -1, 3), ("--tracks", "x"),
-     ("--infill", "nan", 3)],
+    [("--horizon", 0), ("--infill", 5, 500), ("--infill", -1, 3), ("--infill", "nan", 3),
+     ("--infill", 5, 8, "--tracks", "x"), ("--infill", 5, 8, "--tracks", ""), ("--tracks", "2")],
 )  # fmt: skip
 def test_wrong_arguments_have_messages(tmp_path, monkeypatch, checkpoint, edit, arguments):
     xmeml.write(edit[0], tmp_path / "in.xml")
@@ -182,6 +182,47 @@ def test_wrong_arguments_have_messages(tmp_path, monkeypatch, checkpoint, edit, 
         command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
                 *arguments)  # fmt: skip
     assert not (tmp_path / "out.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("none.xml", "out.xml"), ("in.xml", "folder"), ("in.xml", "folder.xml"), ("in.xml", "out.png"),
+     ("in.xml", "in.xml/out.xml"), ("folder", "in.xml"), ("folder", "in.xml/below")],
+)  # fmt: skip
+def test_wrong_paths_end_in_one_line_that_names_one(
+    tmp_path, monkeypatch, checkpoint, edit, capsys, source, target
+):
+    xmeml.write(edit[0], tmp_path / "in.xml")
+    for folder in ("folder", "folder.xml"):
+        (tmp_path / folder).mkdir()
+    arguments = (tmp_path / source, tmp_path / target, "--checkpoint", checkpoint)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr("sys.argv", ["infer", *map(str, arguments), "--horizon", "5"])
+    with pytest.raises(SystemExit) as caught:
+        cli(infer.main)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert said.count("\n") == 1
+    assert str(tmp_path) in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("rule", ["source", "sequence"])
+@pytest.mark.parametrize("start", [20, 40])  # a clip that goes on, a new one
+def test_positions_read_back_as_predicted_under_the_same_rule(rule, start):
+    """A 3840 wide source on a 1080 wide canvas, its anchor off the middle."""
+    file = FILE.replace("1920", "3840").replace("1080", "2160")
+    anchor = motion("centerOffset", value="<horiz>0.1</horiz><vert>0</vert>")
+    written = clip(end=50, last=50, file=file, filters=anchor)
+    timeline = xmeml.parse(document(written, size=(1080, 1920)))
+    values = np.repeat(sample(timeline, rule=rule).values[-1:], 20, 0)
+    values[:, 0, 3] = np.linspace(-0.05, 0.05, 20)
+    values[:, 0, 4] = 0.25
+    made = Composer(timeline, rule).lay(values, values[:, :, 0], start)
+    again = sample(xmeml.parse(xmeml.dumps(made)), rule=rule).values[start:]
+    pixels = np.abs(again - values)[:, 0, 3:5] * (1080, 1920)
+    assert again[:, 0, 0].all()
+    assert pixels.max() <= 3.5  # two for the straight line, the rest for whole frames
 
 
 def test_bad_signals_have_a_message(tmp_path):

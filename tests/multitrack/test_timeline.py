@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
+from experiments.shared.errors import cli
 from multitrack import figures, xmeml
 from multitrack.geometry import area, iou, rectangles
-from multitrack.timeline import Clip, Media, Rate, Timeline, Track, sample, table
+from multitrack.timeline import Clip, Media, Rate, Timeline, Track, main, sample, table
 
 
 def raster(box: np.ndarray, size: int) -> np.ndarray:
@@ -95,6 +97,24 @@ def test_the_command_prints_a_table_and_draws(tmp_path, edit):
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("xml", "png"),
+    [("none.xml", "a.png"), (".", "a.png"), ("a.xml", "none/a.png"), ("a.xml", "a.docx"),
+     ("a.xml", "folder.png"), ("a.xml", "a"), ("a.xml", "a.xml/b.png")],
+)  # fmt: skip
+def test_wrong_paths_end_in_one_line_that_names_one(tmp_path, monkeypatch, edit, capsys, xml, png):
+    xmeml.write(edit[0], tmp_path / "a.xml")
+    (tmp_path / "folder.png").mkdir()
+    arguments = ["timeline", str(tmp_path / xml), "--png", str(tmp_path / png)]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as caught:
+        cli(main)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert said.count("\n") == 1
+    assert str(tmp_path) in said
 
 
 def test_lanes_show_exactly_the_active_cells(edit):
