@@ -184,8 +184,8 @@ def main() -> None:
         sources = {"input": str(request.input), "target": str(request.target)}
         write_piece(request.output, waves, masks, about | sources | report)
         print(summary(request.output, report), flush=True)
-    if failures == len(requests[: given.limit]):
-        raise InputError(f"none of the {failures} pieces could be made, see above")
+    if failures:
+        raise InputError(f"{failures} of {len(requests[: given.limit])} pieces failed, see above")
 
 
 def summary(output: Path, report: dict) -> str:

@@ -284,12 +284,13 @@ def test_folders_go_on_after_a_broken_song(tmp_path, monkeypatch, capsys):
         "--checkpoint", run, "--input", tmp_path / "a", "--target", tmp_path / "b",
         "--output", tmp_path / "out",
     )  # fmt: skip
-    run_main(monkeypatch, *arguments)
+    with pytest.raises(InputError, match="1 of 2 pieces failed"):
+        run_main(monkeypatch, *arguments)
     assert (tmp_path / "out" / "two.wav").is_file()
     assert not (tmp_path / "out" / "one.wav").exists()
     assert "skipped one.wav" in capsys.readouterr().out
     (tmp_path / "b" / "two.wav").write_bytes(b"")
-    with pytest.raises(InputError, match="none of the 2 pieces"):
+    with pytest.raises(InputError, match="2 of 2 pieces failed"):
         run_main(monkeypatch, *arguments)
 
 
