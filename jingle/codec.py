@@ -5,11 +5,8 @@ This is the one file that imports `encodec`.
 """
 
 import argparse
-import functools
 import hashlib
 import json
-import threading
-import urllib.request
 import warnings
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from torch import Tensor, nn
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from jingle import published_weights as hub
 
 RATE = 24_000
 HOP = 320
@@ -25,9 +23,6 @@ DIMENSION = 128
 RATIOS = (8, 5, 4, 2)
 CHOICES = ("auto", "pretrained", "embedded", "random")
 EMBEDDED = Path(__file__).parent / "weights" / "embedded_codec.safetensors"
-PUBLISHED_FILE = "encodec_24khz-d7cc33bc.th"
-PUBLISHED_URL = "https://dl.fbaipublicfiles.com/encodec/v0/" + PUBLISHED_FILE
-PROBE_S = 4.0
 # What SEANetEncoder and SEANetDecoder are given for our own codec; not causal, no LSTM.
 SMALL = {
     "n_filters": 8,
@@ -145,7 +140,7 @@ def write_weights(file: Path, encoder: nn.Module, decoder: nn.Module, architectu
 
 
 def _auto() -> Codec:
-    reason = _unreachable()
+    reason = hub.unreachable()
     if reason is None:
         try:
             return _pretrained()
@@ -218,58 +213,19 @@ def _load_strictly(module: nn.Module, state: dict, file: Path) -> None:
 
 
 def _pretrained() -> Codec:
-    file = _hub_file()
+    file = hub.location()
     if not file.is_file():
-        reason = _unreachable()
+        reason = hub.unreachable()
         if reason is None:
-            reason = _download(file)
+            reason = hub.download(file)
         if reason is not None:
             raise InputError(
-                f"the published EnCodec weights cannot be had ({reason}): put {PUBLISHED_FILE} "
+                f"the published EnCodec weights cannot be had ({reason}): put {hub.FILE} "
                 f"into {file.parent}, or give its path as codec, or choose codec: embedded"
             )
     codec = _published(_read_published(file), "pretrained")
     codec.note = f"codec: the published 24 kHz EnCodec weights {codec.identity}"
     return codec
-
-
-def _hub_file() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / PUBLISHED_FILE
-
-
-def _download(file: Path) -> str | None:
-    """Fetch the published weights into torch's hub folder; the reason why not, or None."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    print(f"codec: downloading {PUBLISHED_URL}", flush=True)
-    try:
-        torch.hub.download_url_to_file(PUBLISHED_URL, str(file), "d7cc33bc", progress=True)
-    except (OSError, RuntimeError) as error:
-        return str(error)
-    return None
-
-
-@functools.cache
-def _probe() -> str | None:
-    """Why the published weights' host does not answer, or None; takes `PROBE_S` at most."""
-    answer = [f"no answer within {PROBE_S:g} s"]
-
-    def ask() -> None:
-        try:
-            request = urllib.request.Request(PUBLISHED_URL, method="HEAD")
-            with urllib.request.urlopen(request, timeout=PROBE_S):
-                answer[0] = ""
-        except (OSError, ValueError) as error:
-            answer[0] = f"no connection: {error}"
-
-    # a thread, because a name look-up heeds no timeout
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PROBE_S)
-    return answer[0] or None
-
-
-def _unreachable() -> str | None:
-    return None if _hub_file().is_file() else _probe()
 
 
 def _read_published(file: Path) -> dict[str, Tensor]:

@@ -8,7 +8,8 @@ from lightning import LightningModule, Trainer
 
 from experiments.shared.errors import InputError
 from jingle import audio, blend
-from jingle.data import JinglePairs, draw_partners
+from jingle.data import JinglePairs
+from jingle.triples import draw_partners
 from tests.jingle.fakes import LinearCodec, make_pairs, music
 
 
