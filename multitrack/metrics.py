@@ -265,8 +265,12 @@ class EditScores(Metric):
         self.add_state("gathered", default=[], dist_reduce_fx="cat")
 
     def update(self, rows: Tensor) -> None:
-        """Add one edit: rows (P, R)."""
-        self.gathered.append(rows[None])
+        """Add the rows (V, P, R) of V edits.
+
+        Under DDP every rank must call it, with V = 0 if it has no edit: what is gathered has to
+        have the same dimensions everywhere.
+        """
+        self.gathered.append(rows)
 
     def compute(self) -> dict[str, dict[str, float]]:
         """Predictor -> metric -> value."""

@@ -1,5 +1,6 @@
 """The LightningModule: training on masked edits, scores beside baselines, pictures."""
 
+import itertools
 from collections.abc import Callable
 
 import lightning.pytorch as pl
@@ -156,9 +157,7 @@ class Multitrack(pl.LightningModule):
             for name, prediction in predictions.items()
         ]
         key = (chosen.name, bool(batch["heldout"]))
-        if key not in self.scores:
-            self.scores[key] = metrics.EditScores(PREDICTORS).to(self.device)
-        self.scores[key].update(torch.stack(rows).to(self.device))
+        self.scores[key].update(torch.stack(rows)[None].to(self.device))
         if number == 0:
             self.shown = {
                 "true": kept["target"].cpu().numpy(),
@@ -189,10 +188,18 @@ class Multitrack(pl.LightningModule):
                 self.compared.setdefault((name, f"published_{term}"), []).append(float(value))
 
     def on_validation_epoch_start(self) -> None:
-        self.scores, self.compared = {}, {}
+        self._begin(self.trainer.datamodule.val_tasks, (False,))
 
     def on_test_epoch_start(self) -> None:
+        self._begin(self.trainer.datamodule.test_tasks, (False, True))
+
+    def _begin(self, tasks: tuple[Task, ...], heldout: tuple[bool, ...]) -> None:
+        """Empty scores of everything that any rank may meet: all gather and log the same."""
         self.scores, self.compared = {}, {}
+        none = torch.zeros(0, len(PREDICTORS), sum(metrics.LAYOUT.values()), dtype=torch.float64)
+        for key in itertools.product((task.name for task in tasks), heldout):
+            self.scores[key] = metrics.EditScores(PREDICTORS).to(self.device)
+            self.scores[key].update(none.to(self.device))
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val")
@@ -211,6 +218,8 @@ class Multitrack(pl.LightningModule):
         for (task, heldout), scores in self.scores.items():
             prefix = ("" if task == headline else f"{task}/") + ("heldout/" if heldout else "")
             found = scores.compute()
+            if not any(np.isfinite(value) for value in found["model"].values()):
+                continue  # no such edits, or no batches of them
             self.rows[f"{task}{'/heldout' if heldout else ''}"] = scores.rows()
             known = task.startswith("forecast") and np.any(scores.rows()[:, -1])
             for predictor, values in found.items():

@@ -49,6 +49,22 @@ def test_two_processes_equal_one_on_the_same_global_batch(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_ranks_that_validate_on_different_tasks_log_the_same(tmp_path: Path):
+    """One edit, two tasks, two processes: each has edits of one task only."""
+    words = ("+exp=multitrack", *SMOKE, "smoke.data.timelines.val=1", "model.optimizer.lr=0",
+             "test=false")  # fmt: skip
+    found = []
+    for name, strategy in (("one", "cpu"), ("two", "cpu_ddp2")):
+        done = command(*words, f"strategy={strategy}", f"hydra.run.dir={tmp_path}/{name}")
+        assert done.returncode == 0, done.stderr
+        metrics = json.loads((tmp_path / name / "summary.json").read_text())["metrics"]
+        found.append({key: value for key, value in metrics.items() if key.startswith("val/")})
+    one, two = found
+    assert "val/excess" in one
+    assert two == pytest.approx(one)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_trains_on_two_processes(tmp_path: Path, experiment: str):
     done = command(f"+exp={experiment}", *SMOKE, "strategy=cpu_ddp2", f"hydra.run.dir={tmp_path}")

@@ -124,7 +124,8 @@ def test_scores_gather_rows_as_a_torchmetric(edit):
     values = sample(edit[0]).values
     scores = metrics.EditScores(("model", "other"))
     row = torch.from_numpy(row_of(values, values))
-    scores.update(torch.stack([row, row]))
-    scores.update(torch.stack([row, row]))
+    scores.update(torch.zeros(0, 2, len(row)))
+    scores.update(torch.stack([row, row])[None])
+    scores.update(torch.stack([row, row])[None])
     assert scores.rows().shape == (2, 2, len(row))
     assert scores.compute()["other"]["active_f1"] == pytest.approx(1)
