@@ -9,7 +9,7 @@ from experiments.callbacks.last import awaits_more
 
 
 class Interrupted(SystemExit):
-    """The run was asked to stop; its state is saved. The exit status is 128 + signal."""
+    """The run was asked to stop. The exit status is 128 + signal."""
 
     def __init__(self, signum: int):
         super().__init__(128 + signum)
