@@ -4,12 +4,16 @@
 """
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from multitrack.pieces import curve, hysteresis, segments
+from multitrack.safexml import text_of
 from multitrack.timeline import (
     SAMPLES_PER_SECOND,
     Clip,
@@ -19,6 +23,8 @@ from multitrack.timeline import (
     asset_classes,
     source_size,
 )
+from multitrack.xmeml_references import item_ids, links
+from multitrack.xmeml_write import AHEAD
 
 # What counts as standing still, and how far a straight line may miss: percent, pixels, percent.
 SLACK = {"scale": 0.5, "place": 2.0, "crop": 0.5}
@@ -31,10 +37,18 @@ class Composer:
     """
 
     def __init__(self, timeline: Timeline, rule: str = "source"):
-        self.timeline, self.rule = copy.deepcopy(timeline), rule
+        # The document's definitions are only read: as large as the document, they are shared.
+        self.timeline, self.rule = copy.deepcopy(replace(timeline, sources={})), rule
+        self.timeline.sources = timeline.sources
+        self.ids = item_ids(self.timeline)
         self.classes = asset_classes(self.timeline)
         self.notes: list[str] = []
-        self.made = 0
+
+    def _new_id(self, stem: str) -> str:
+        """An id that no item has, be it from an earlier prediction over the same edit."""
+        made = next(f"{stem}-{n}" for n in itertools.count(1) if f"{stem}-{n}" not in self.ids)
+        self.ids.add(made)
+        return made
 
     def frame(self, sample: int) -> int:
         step = self.timeline.rate.fps / SAMPLES_PER_SECOND
@@ -50,6 +64,7 @@ class Composer:
         """Replace [start, start + N) on `tracks` by values (N, K, 9), P(active) `sure` (N, K)."""
         count = len(values)
         chosen = range(values.shape[1]) if tracks is None else tracks
+        given = {clip.id for clip in self.timeline.clips}
         self._run_on(start, chosen)
         before = np.zeros(values.shape[1], bool)
         for k, track in enumerate(self.timeline.tracks[: values.shape[1]]):
@@ -65,6 +80,13 @@ class Composer:
                 self._track(k, found, values[:, k], start, count)
         ends = [c.end + c.tail for c in self.timeline.clips]
         self.timeline.duration = max(self.frame(start + count), self.timeline.duration, *ends, 0)
+        gone = given - {clip.id for clip in self.timeline.clips}
+        lost = {text_of(link, "linkclipref") for link in links(self.timeline)} & gone
+        if lost:
+            self.notes.append(
+                f"{len(lost)} clips with links were taken out: what they were linked to stays, "
+                "without the link"
+            )
         self.timeline.notes = [*self.timeline.notes, *self.notes]
         return self.timeline
 
@@ -79,8 +101,9 @@ class Composer:
                 follows = any(clip.end <= other.start < first for other in track.clips)
                 fades = any(t.cut == clip.end for t in track.transitions)
                 if clip.enabled and seen < clip.end < first and not follows and not fades:
-                    clip.last += int((first - clip.end) * clip.rate.fps / self.timeline.rate.fps)
-                    clip.end = first
+                    end = self._reach(clip, first)
+                    clip.last += int((end - clip.end) * clip.rate.fps / self.timeline.rate.fps)
+                    clip.end = end
 
     def _track(
         self,
@@ -99,13 +122,42 @@ class Composer:
         for begin, end, kind in found:
             one, two = self.frame(start + begin), self.frame(start + end)
             self._clear(track, one, two, enabled=False)
-            left = next((c for c in track.clips if c.end == one and c.enabled and not c.tail), None)
+            left = self._left(track, one)
             if begin == 0 and left is not None and self.classes[id(left)] == kind:
-                track.transitions = [t for t in track.transitions if t.cut != left.end]
-                self._prolong(left, two, values[begin:end], start)
+                self._prolong(track, left, two, values[begin:end], start)
             else:
                 self._insert(number, kind, one, two, values[begin:end], start + begin)
         track.clips.sort(key=lambda c: c.start)
+
+    def _left(self, track: Track, frame: int) -> Clip | None:
+        """The clip that shows until `frame`, or would, had its source not ended just before."""
+        seen = frame - self.timeline.rate.fps / SAMPLES_PER_SECOND
+        fitting = [
+            clip
+            for clip in track.clips
+            if clip.enabled and not clip.tail and seen < clip.end <= frame
+            and (clip.end == frame or self._reach(clip, frame) == clip.end)
+        ]  # fmt: skip
+        return max(fitting, key=lambda c: c.end, default=None)
+
+    def _source_end(self, clip: Clip) -> Fraction | None:
+        """The media frame at which the clip's source ends; None: never, or nobody says."""
+        media = clip.media
+        if clip.kind not in ("video", "nested") or media is None or media.duration <= 0:
+            return None
+        if clip.speed == 0:
+            return None
+        ratio = clip.rate.fps / (media.rate or clip.rate).fps * Fraction(100 / abs(clip.speed))
+        return max(media.duration * ratio, Fraction(clip.last))
+
+    def _reach(self, clip: Clip, end: int) -> int:
+        """The sequence frame, `end` at most, up to which the clip's source lasts."""
+        limit = self._source_end(clip)
+        if limit is None:
+            return end
+        return min(
+            end, clip.end + int((limit - clip.last) * self.timeline.rate.fps / clip.rate.fps)
+        )
 
     def _clear(self, track: Track, first: int, last: int, enabled: bool = True) -> None:
         """Take [first, last) out of the track's clips, and transitions that reach into it.
@@ -127,8 +179,15 @@ class Composer:
                 self.classes[id(kept[-1])] = self.classes[id(clip)]
             if clip.end > last:
                 skip = int((last - clip.start) * ratio)
-                name = f"{clip.id}-after"
-                kept.append(replace(clip, id=name, start=last, first=clip.first + skip, lead=0))
+                rest = replace(clip, start=last, first=clip.first + skip, lead=0)
+                if clip.start < first:  # the part before keeps the id, and what is linked to it
+                    rest.id = self._new_id(f"{clip.id}-after")
+                    rest.kept = [e for e in clip.kept if e.tag != "link"]
+                    if len(rest.kept) < len(clip.kept):
+                        self.notes.append(
+                            f"{clip.name!r} is cut in two: from frame {last} unlinked"
+                        )
+                kept.append(rest)
                 self.classes[id(kept[-1])] = self.classes[id(clip)]
         track.clips = kept
         gone = [t for t in track.transitions if t.end > first and t.start < last]
@@ -137,9 +196,19 @@ class Composer:
             clip.lead = 0 if any(t.cut == clip.start for t in gone) else clip.lead
             clip.tail = 0 if any(t.cut == clip.end for t in gone) else clip.tail
 
-    def _prolong(self, clip: Clip, end: int, values: np.ndarray, start: int) -> None:
+    def _prolong(self, track: Track, clip: Clip, end: int, values: np.ndarray, start: int) -> None:
         """Let `clip` run on to sequence frame `end`; what moves gets further keys."""
         old, ratio = clip.end, clip.rate.fps / self.timeline.rate.fps
+        wanted, end = end, self._reach(clip, end)
+        if end < wanted:
+            self.notes.append(
+                f"{clip.name!r}: its source ends at frame {end}, predicted until {wanted}: "
+                "left empty from there"
+            )
+        values = values[: sum(self.frame(start + i) < end for i in range(len(values)))]
+        if end <= old or not len(values):
+            return
+        track.transitions = [t for t in track.transitions if t.cut != old]
         at = self._media_frames(clip, start, len(values))
         for name, (series, slack) in self._geometry(values, clip, at).items():
             curves = clip.crop if name in clip.crop else clip.motion
@@ -154,6 +223,8 @@ class Composer:
                 ahead = curve(series, at, slack)
                 more = ahead.keys or ((float(at[0]), ahead.value),)
                 curves[name] = Curve(known.value, (*keys, *more))
+                if known.keys and _eased(clip):
+                    self.notes.append(f"{clip.name!r}: {name} goes on, its keys lose their easing")
         clip.end = end
         clip.last += int((end - old) * ratio)
 
@@ -165,15 +236,29 @@ class Composer:
             self.notes.append(f"V{number + 1}: nothing to show at frame {first}, left empty")
             return
         ratio = donor.rate.fps / self.timeline.rate.fps
-        length = int((last - first) * ratio)
-        begin = donor.first
-        if donor.kind == "video" and donor.media and donor.last + length <= donor.media.duration:
-            begin = donor.last  # footage goes on where it was left
-        self.made += 1
+        if donor.speed != 100:  # a clip's times are those of the retimed source
+            real = abs(donor.speed) / 100
+            times = {"first": int(donor.first * real), "last": int(donor.last * real)}
+            donor = replace(donor, speed=100.0, **times)
+        length, begin = int((last - first) * ratio), donor.first
+        limit = self._source_end(donor)
+        if limit is not None:
+            if donor.kind == "video" and donor.last + length <= limit:
+                begin = donor.last  # footage goes on where it was left
+            begin = max(0, min(begin, int(limit) - length))
+            if begin + length > limit:
+                wanted, last = last, first + int((limit - begin) / ratio)
+                length = int((last - first) * ratio)
+                self.notes.append(
+                    f"V{number + 1}: {donor.name!r} ends at frame {last}, predicted until {wanted}"
+                )
+        values = values[: sum(self.frame(start + i) < last for i in range(len(values)))]
+        if not len(values):
+            return
         clip = replace(
-            donor, id=f"clipitem-predicted-{self.made}", start=first, end=last, first=begin,
+            donor, id=self._new_id("clipitem-predicted"), start=first, end=last, first=begin,
             last=begin + length, lead=0, tail=0, motion={}, crop={}, opacity=None,
-            kept=[e for e in donor.kept if e.tag == "effect"],
+            kept=[e for e in donor.kept if _of_the_source(e)],
         )  # fmt: skip
         at = self._media_frames(clip, start, len(values))
         for name, (series, slack) in self._geometry(values, clip, at).items():
@@ -216,3 +301,14 @@ class Composer:
         for i, side in enumerate(("left", "right", "top", "bottom")):
             series[side] = (values[:, 5 + i].clip(0, 100), SLACK["crop"])
         return series
+
+
+def _of_the_source(element: Element) -> bool:
+    """Whether what is kept of a clip belongs to what it shows, not to this one use of it."""
+    text = text_of(element, "effect/effectid").lower() == "graphicandtype"
+    return text or element.tag in ("effect", *AHEAD)
+
+
+def _eased(clip: Clip) -> bool:
+    keyframes = (k for e in clip.kept if e.tag == "filter" for k in e.iter("keyframe"))
+    return any(child.tag not in ("when", "value") for keyframe in keyframes for child in keyframe)

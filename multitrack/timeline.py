@@ -82,6 +82,7 @@ class Clip:
 
     Where an edge lies inside a transition, `start`/`end` are the cut point and `lead`/`tail` say
     how many frames the clip goes on beyond it (FCP7 writes such an edge as -1).
+    `attributes`, `kept`: what of the element no other field holds, and its filters.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Clip:
     lead: int = 0
     tail: int = 0
     masterclip: str = ""
+    attributes: dict[str, str] = field(default_factory=dict, compare=False)
     kept: list[Element] = field(default_factory=list, compare=False, repr=False)
 
     def curve(self, name: str, default: float = 0.0) -> Curve:
@@ -129,11 +131,17 @@ class Track:
     transitions: list[Transition] = field(default_factory=list)
     enabled: bool = True
     locked: bool = False
+    attributes: dict[str, str] = field(default_factory=dict, compare=False)
+    kept: list[Element] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass
 class Timeline:
-    """One sequence. `notes` are the reader's remarks on what it had to mend or leave out."""
+    """One sequence. `notes` are the reader's remarks on what it had to mend or leave out.
+
+    `attributes`, `kept`, `format`: markers, timecode, pixel aspect ratio and what else no other
+    field holds. `sources`: the document's definitions of files and sequences by (tag, id).
+    """
 
     name: str
     rate: Rate
@@ -143,6 +151,10 @@ class Timeline:
     duration: int = 0
     id: str = "sequence-1"
     audio: Element | None = field(default=None, compare=False, repr=False)
+    format: Element | None = field(default=None, compare=False, repr=False)
+    attributes: dict[str, str] = field(default_factory=dict, compare=False)
+    kept: list[Element] = field(default_factory=list, compare=False, repr=False)
+    sources: dict[tuple[str, str], Element] = field(default_factory=dict, compare=False, repr=False)
     notes: list[str] = field(default_factory=list, compare=False)
 
     @property

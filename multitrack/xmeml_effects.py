@@ -14,25 +14,32 @@ MOTION = {
     "bottomcrop": "bottom",
 }
 CROP = ("left", "right", "top", "bottom")
+KINDS = {"basic": "motion", "basic motion": "motion", "crop": "crop", "opacity": "opacity"}
+REMAP = ("timeremap", "time remap")
 MAX_FRAME = 1 << 40
 
 
-def apply(filter_: Element, clip: Clip, where: str, notes: list[str]) -> None:
-    """Basic Motion, Crop and Opacity become curves; any other filter is kept as it is."""
+def kind_of(filter_: Element) -> str:
+    """`motion`, `crop` or `opacity`; empty for another filter, or one that is switched off."""
     effect = filter_.find("effect")
-    kind = (text_of(effect, "effectid") or text_of(effect, "name")).lower()
-    off = text_of(filter_, "enabled").upper() == "FALSE"
-    if effect is None or off or kind not in ("basic", "basic motion", "crop", "opacity"):
-        if kind in ("timeremap", "time remap"):
+    if effect is None or text_of(filter_, "enabled").upper() == "FALSE":
+        return ""
+    return KINDS.get((text_of(effect, "effectid") or text_of(effect, "name")).lower(), "")
+
+
+def apply(filter_: Element, clip: Clip, where: str, notes: list[str]) -> None:
+    """Basic Motion, Crop and Opacity become curves, Time Remap the clip's speed."""
+    effect, kind = filter_.find("effect"), kind_of(filter_)
+    if not kind:
+        if (text_of(effect, "effectid") or text_of(effect, "name")).lower() in REMAP:
             speed = [p for p in filter_.iter("parameter") if text_of(p, "parameterid") == "speed"]
             clip.speed = (number_of(text_of(speed[0], "value")) or 100.0) if speed else 100.0
-        clip.kept.append(filter_)
         return
     for parameter in effect.findall("parameter"):
         name = text_of(parameter, "parameterid").lower()
-        if kind.startswith("basic") and name in MOTION:
+        if kind == "motion" and name in MOTION:
             clip.motion[MOTION[name]] = _curve(parameter, "", clip, where, notes)
-        elif kind.startswith("basic") and name in ("center", "centeroffset"):
+        elif kind == "motion" and name in ("center", "centeroffset"):
             prefix = "" if name == "center" else "anchor_"
             clip.motion[prefix + "x"] = _curve(parameter, "horiz", clip, where, notes)
             clip.motion[prefix + "y"] = _curve(parameter, "vert", clip, where, notes)

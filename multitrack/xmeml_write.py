@@ -10,23 +10,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
+from multitrack.safexml import number_of
+from multitrack.timeline import Clip, Media, Rate, Timeline, Track, Transition
+from multitrack.xmeml_filters import filters, number
+from multitrack.xmeml_references import settle
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n'
-# (parameterid, name, limits) in Premiere's order.
-MOTION = (
-    ("scale", "Scale", (0, 1000)),
-    ("rotation", "Rotation", (-8640, 8640)),
-    ("center", "Center", None),
-    ("centerOffset", "Anchor Point", None),
-    ("antiflicker", "Anti-flicker Filter", (0, 1)),
-    ("leftcrop", "Crop Left", (0, 100)),
-    ("topcrop", "Crop Top", (0, 100)),
-    ("rightcrop", "Crop Right", (0, 100)),
-    ("bottomcrop", "Crop Bottom", (0, 100)),
-)
-PARTS = {"center": ("x", "y"), "centerOffset": ("anchor_x", "anchor_y")}
-CROPS = {"leftcrop": "left", "rightcrop": "right", "topcrop": "top", "bottomcrop": "bottom"}
+# Of what is kept of a clip, what stands before its source; the rest stands after it.
+AHEAD = ("alphatype", "pixelaspectratio", "anamorphic", "fielddominance", "compositemode")
+TICKS = 254_016_000_000  # a second, as Premiere counts
 WRAPPERS = ("none", "project", "bin")
 
 
@@ -54,6 +46,7 @@ def dumps(timeline: Timeline, wrapper: str = "none") -> bytes:
             _leaf(bin_, "name", "Edit")
             parent = SubElement(bin_, "children")
     _sequence(parent, timeline, set())
+    settle(root, timeline.sources)
     ElementTree.indent(root, " ")
     return HEAD + ElementTree.tostring(root, encoding="utf-8", xml_declaration=False) + b"\n"
 
@@ -73,27 +66,41 @@ def _legal(text: str) -> str:
     )
 
 
-def _number(value: float) -> str:
-    """The shortest text that reads back as the same number."""
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
 def _rate(parent: Element, rate: Rate) -> None:
     element = SubElement(parent, "rate")
     timebase = Fraction(rate.timebase)
-    decimal = _number(float(timebase))
+    decimal = number(float(timebase))
     _leaf(element, "timebase", decimal if Fraction(decimal) == timebase else timebase)
     _leaf(element, "ntsc", "TRUE" if rate.ntsc else "FALSE")
 
 
-def _sequence(parent: Element, timeline: Timeline, defined: set[str]) -> None:
-    sequence = SubElement(parent, "sequence", id=timeline.id)
+def _sequence(parent: Element, timeline: Timeline, defined: set[tuple[str, str]]) -> None:
+    sequence = SubElement(parent, "sequence", {"id": timeline.id, **timeline.attributes})
     _leaf(sequence, "name", timeline.name)
     _leaf(sequence, "duration", timeline.duration)
     _rate(sequence, timeline.rate)
     media = SubElement(sequence, "media")
     video = SubElement(media, "video")
-    size = SubElement(SubElement(video, "format"), "samplecharacteristics")
+    video.append(_format(timeline))
+    for track in timeline.tracks:
+        _track(video, track, timeline, defined)
+    media.append(Element("audio") if timeline.audio is None else copy.deepcopy(timeline.audio))
+    sequence.extend(copy.deepcopy(timeline.kept))
+
+
+def _format(timeline: Timeline) -> Element:
+    if timeline.format is not None:
+        given = copy.deepcopy(timeline.format)
+        size = given.find("samplecharacteristics")
+        size = SubElement(given, "samplecharacteristics") if size is None else size
+        for tag, value in (("width", timeline.width), ("height", timeline.height)):
+            side = size.find(tag)
+            if side is None:
+                side = SubElement(size, tag)
+            side.text = str(value)
+        return given
+    made = Element("format")
+    size = SubElement(made, "samplecharacteristics")
     _rate(size, timeline.rate)
     for tag, value in (
         ("width", timeline.width),
@@ -103,23 +110,11 @@ def _sequence(parent: Element, timeline: Timeline, defined: set[str]) -> None:
         ("fielddominance", "none"),
     ):
         _leaf(size, tag, value)
-    for track in timeline.tracks:
-        _track(video, track, timeline, defined)
-    if timeline.audio is None:
-        SubElement(media, "audio")
-    else:
-        audio = copy.deepcopy(timeline.audio)
-        for file in audio.iter("file"):
-            if file.get("id") in defined:  # defined above: here a reference
-                for child in list(file):
-                    file.remove(child)
-            elif len(file):
-                defined.add(file.get("id"))
-        media.append(audio)
+    return made
 
 
-def _track(video: Element, track: Track, timeline: Timeline, defined: set[str]) -> None:
-    element = SubElement(video, "track")
+def _track(video: Element, track: Track, timeline: Timeline, defined: set[tuple[str, str]]) -> None:
+    element = SubElement(video, "track", track.attributes)
     items = [*track.transitions, *track.clips]
 
     def order(item: Clip | Transition) -> tuple[float, int]:
@@ -133,6 +128,7 @@ def _track(video: Element, track: Track, timeline: Timeline, defined: set[str]) 
             _clip(element, item, timeline, track, defined)
     _leaf(element, "enabled", "TRUE" if track.enabled else "FALSE")
     _leaf(element, "locked", "TRUE" if track.locked else "FALSE")
+    element.extend(copy.deepcopy(track.kept))
 
 
 def _transition(parent: Element, transition: Transition, rate: Rate) -> None:
@@ -155,9 +151,13 @@ def _transition(parent: Element, transition: Transition, rate: Rate) -> None:
         _leaf(effect, tag, value)
 
 
-def _clip(parent: Element, clip: Clip, timeline: Timeline, track: Track, defined: set[str]) -> None:
+def _clip(
+    parent: Element, clip: Clip, timeline: Timeline, track: Track, defined: set[tuple[str, str]]
+) -> None:
     generator = clip.kind in ("text", "generator") and any(e.tag == "effect" for e in clip.kept)
-    item = SubElement(parent, "generatoritem" if generator else "clipitem", id=clip.id)
+    own = {"id": clip.id} if clip.id else {}
+    tag = "generatoritem" if generator else "clipitem"
+    item = SubElement(parent, tag, {**own, **clip.attributes})
     media = clip.media
     ratio = clip.rate.fps / timeline.rate.fps
     if clip.masterclip:
@@ -168,48 +168,49 @@ def _clip(parent: Element, clip: Clip, timeline: Timeline, track: Track, defined
     }
     _leaf(item, "name", clip.name)
     _leaf(item, "enabled", "TRUE" if clip.enabled else "FALSE")
-    _leaf(item, "duration", media.duration if media and media.duration else clip.last - clip.first)
+    kept = {element.tag: element for element in clip.kept}
+    if "duration" in kept:
+        item.append(copy.deepcopy(kept["duration"]))
+    else:
+        length = media.duration if media and media.duration else clip.last - clip.first
+        _leaf(item, "duration", length)
     _rate(item, clip.rate)
     _leaf(item, "start", -1 if inside["start"] else clip.start)
     _leaf(item, "end", -1 if inside["end"] else clip.end)
-    _leaf(item, "in", clip.first - int(clip.lead * ratio))
-    _leaf(item, "out", clip.last + int(clip.tail * ratio))
+    trim = {"In": clip.first - int(clip.lead * ratio), "Out": clip.last + int(clip.tail * ratio)}
+    for side, frame in trim.items():
+        _leaf(item, side.lower(), frame)
+    for side, frame in trim.items():
+        ticks = kept.get(f"pproTicks{side}")
+        seen = None if ticks is None else number_of(ticks.text or "")
+        # Finer than a frame; of another trim, where the clip has been cut or goes on.
+        if seen is not None and abs(seen * clip.rate.fps / TICKS - frame) < 1:
+            item.append(copy.deepcopy(ticks))
+    item.extend(copy.deepcopy([e for e in clip.kept if e.tag in AHEAD]))
     if clip.kind == "still":
         _leaf(item, "stillframe", "TRUE")
-    if not generator and media is not None:
+    if not generator and media is not None and "multiclip" not in kept:
         _media(item, media, clip.kind, defined)
-    for kept in clip.kept:
-        if kept.tag == "effect":
-            item.append(copy.deepcopy(kept))
-    if clip.motion:
-        _motion(item, clip)
-    if clip.crop:
-        _crop(item, clip)
-    if clip.opacity is not None:
-        effect = _effect(item, "Opacity", "opacity", "motion")
-        _parameter(effect, "opacity", "Opacity", (0, 100), clip.opacity)
-    for tag in ("filter", "link"):
-        for kept in clip.kept:
-            if kept.tag == tag:
-                item.append(copy.deepcopy(kept))
+    own = [e for e in clip.kept if e.tag not in (*AHEAD, "duration", "pproTicksIn", "pproTicksOut")]
+    item.extend(copy.deepcopy([e for e in own if e.tag not in ("filter", "link")]))
+    item.extend(filters(clip))
+    item.extend(copy.deepcopy([e for e in own if e.tag == "link"]))
 
 
-def _media(item: Element, media: Media, kind: str, defined: set[str]) -> None:
-    if media.sequence is not None:
-        if media.id in defined:
-            SubElement(item, "sequence", id=media.id)
-        else:
-            defined.add(media.id)
-            _sequence(item, media.sequence, defined)
+def _media(item: Element, media: Media, kind: str, defined: set[tuple[str, str]]) -> None:
+    nested = media.sequence is not None
+    tag = media.element.tag if media.element is not None else "sequence" if nested else "file"
+    if (tag, media.id) in defined:
+        SubElement(item, tag, id=media.id)
         return
-    if media.id in defined:
-        SubElement(item, "file", id=media.id)
-        return
-    defined.add(media.id)
+    defined.add((tag, media.id))
     if media.element is not None:
         element = copy.deepcopy(media.element)
         element.set("id", media.id)
         item.append(element)
+        return
+    if nested:
+        _sequence(item, media.sequence, defined)
         return
     file = SubElement(item, "file", id=media.id)
     if not (media.path or media.width or media.name != media.id):
@@ -231,65 +232,3 @@ def _media(item: Element, media: Media, kind: str, defined: set[str]) -> None:
     if media.width and media.height:
         _leaf(size, "width", media.width)
         _leaf(size, "height", media.height)
-
-
-def _effect(item: Element, name: str, effectid: str, category: str) -> Element:
-    effect = SubElement(SubElement(item, "filter"), "effect")
-    for tag, value in (
-        ("name", name),
-        ("effectid", effectid),
-        ("effectcategory", category),
-        ("effecttype", category),
-        ("mediatype", "video"),
-    ):
-        _leaf(effect, tag, value)
-    return effect
-
-
-def _motion(item: Element, clip: Clip) -> None:
-    effect = _effect(item, "Basic Motion", "basic", "motion")
-    for parameter, name, limits in MOTION:
-        if parameter in PARTS:
-            _point(effect, parameter, name, *(clip.curve(part) for part in PARTS[parameter]))
-        else:
-            key = CROPS.get(parameter, parameter)
-            default = 100.0 if parameter == "scale" else 0.0
-            _parameter(effect, parameter, name, limits, clip.curve(key, default))
-
-
-def _crop(item: Element, clip: Clip) -> None:
-    effect = _effect(item, "Crop", "crop", "motion")
-    for side in ("left", "right", "top", "bottom"):
-        _parameter(effect, side, side, (0, 100), clip.crop.get(side, Curve(0.0)))
-
-
-def _parameter(
-    effect: Element, key: str, name: str, limits: tuple[int, int] | None, curve: Curve
-) -> None:
-    parameter = SubElement(effect, "parameter", authoringApp="PremierePro")
-    _leaf(parameter, "parameterid", key)
-    _leaf(parameter, "name", name)
-    if limits:
-        _leaf(parameter, "valuemin", limits[0])
-        _leaf(parameter, "valuemax", limits[1])
-    _leaf(parameter, "value", _number(curve.value))
-    for when, value in curve.keys:
-        keyframe = SubElement(parameter, "keyframe")
-        _leaf(keyframe, "when", _number(when))
-        _leaf(keyframe, "value", _number(value))
-
-
-def _point(effect: Element, key: str, name: str, x: Curve, y: Curve) -> None:
-    """A two-part parameter: its keys stand at the times of both curves' keys."""
-    parameter = SubElement(effect, "parameter", authoringApp="PremierePro")
-    _leaf(parameter, "parameterid", key)
-    _leaf(parameter, "name", name)
-    value = SubElement(parameter, "value")
-    _leaf(value, "horiz", _number(x.value))
-    _leaf(value, "vert", _number(y.value))
-    for when in sorted({when for when, _ in (*x.keys, *y.keys)}):
-        keyframe = SubElement(parameter, "keyframe")
-        _leaf(keyframe, "when", _number(when))
-        value = SubElement(keyframe, "value")
-        _leaf(value, "horiz", _number(x.at(when)))
-        _leaf(value, "vert", _number(y.at(when)))

@@ -1,0 +1,75 @@
+"""References within a document: a source is defined once, a link has its end."""
+
+import copy
+from xml.etree.ElementTree import Element
+
+from multitrack.safexml import text_of
+from multitrack.timeline import Timeline
+
+ITEMS = ("clipitem", "generatoritem")
+SOURCES = ("file", "sequence")
+
+Sources = dict[tuple[str, str], Element]
+
+
+def is_definition(element: Element) -> bool:
+    """Whether a <file> or <sequence> says more than which one is meant."""
+    return element.find("media") is not None if element.tag == "sequence" else len(element) > 0
+
+
+def definitions(root: Element) -> Sources:
+    """The first definition of each file and sequence with an id, by (tag, id)."""
+    found: Sources = {}
+    for element in root.iter():
+        if element.tag in SOURCES and element.get("id") and is_definition(element):
+            found.setdefault((element.tag, element.get("id")), element)
+    return found
+
+
+def loose_links(root: Element) -> list[tuple[Element, Element]]:
+    """(item, link) of each link that names an item which is not there."""
+    items = [element for element in root.iter() if element.tag in ITEMS]
+    ids = {item.get("id") for item in items}
+    return [
+        (item, link)
+        for item in items
+        for link in item.findall("link")
+        if text_of(link, "linkclipref") not in ids
+    ]
+
+
+def settle(root: Element, sources: Sources) -> None:
+    """Define each referenced source where it first stands, and only there; drop loose links.
+
+    `sources`: definitions to fall back on, where the clip that held one has gone.
+    """
+    known = {**sources, **definitions(root)}
+    defined, open_ = set(), [root]
+    while open_:  # in document order; pulled-in sequences bring references of their own
+        element = open_.pop()
+        key = (element.tag, element.get("id"))
+        if key in defined:
+            element[:], element.text = [], None
+            continue
+        if key in known:
+            if not is_definition(element):
+                element[:] = [copy.deepcopy(child) for child in known[key]]
+            defined.add(key)
+        open_ += reversed(element)
+    for item, link in loose_links(root):
+        item.remove(link)
+
+
+def links(timeline: Timeline) -> list[Element]:
+    """The <link> elements of its video clips and its audio."""
+    audio = [] if timeline.audio is None else [timeline.audio]
+    kept = [element for clip in timeline.clips for element in clip.kept]
+    return [link for element in (*audio, *kept) for link in element.iter("link")]
+
+
+def item_ids(timeline: Timeline) -> set[str]:
+    """Ids of all items that will stand in the document."""
+    inside = [clip.media.element for clip in timeline.clips if clip.media]
+    trees = [e for e in (timeline.audio, *inside, *timeline.sources.values()) if e is not None]
+    items = (item for tree in trees for tag in ITEMS for item in tree.iter(tag))
+    return {clip.id for clip in timeline.clips} | {item.get("id", "") for item in items}
