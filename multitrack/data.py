@@ -1,11 +1,12 @@
 """Edits from FCP7 XML as windows of 100 frames: read once, kept as arrays, split by video.
 
 Give `root`, a folder of XML files (with a manifest.json of splits, or without: then 80/10/10 by
-file), or nothing: then the embedded corpus is made under `cache`.
+a hash of each file's name), or nothing: then the embedded corpus is made under `cache`.
 """
 
 import hashlib
 import json
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -120,7 +121,10 @@ class MultitrackData(pl.LightningDataModule):
         self.skipped = index["skipped"]
         for message in self.skipped.values():
             print(f"skipped {message}")
-        splits = self._splits(folder, files)
+        self.moved: list[str] = []
+        splits = self._splits(folder, files, [Path(file) for file in index["files"]])
+        for message in self.moved:
+            print(message)
         self.edits = {split: [] for split in SPLITS}
         for file, stored in index["files"].items():
             self.edits[splits[file]].append(load(Path(file), arrays / stored))
@@ -136,7 +140,7 @@ class MultitrackData(pl.LightningDataModule):
         self.typical = torch.from_numpy(baselines.typical(frames))
         self.index = index
 
-    def _splits(self, folder: Path, files: list[Path]) -> dict[str, str]:
+    def _splits(self, folder: Path, files: list[Path], readable: list[Path]) -> dict[str, str]:
         manifest = folder / "manifest.json"
         if manifest.is_file():
             try:
@@ -150,15 +154,13 @@ class MultitrackData(pl.LightningDataModule):
             if missing:
                 raise InputError(f"{manifest}: does not put {missing[0]} into one of {SPLITS}")
             return found
-        # By the hash of the name, so that a new file moves no other; three files at least.
-        ranked = sorted(
-            files, key=lambda f: hashlib.sha256(str(f.relative_to(folder)).encode()).hexdigest()
-        )
-        tenth = max(1, len(files) // 10)
-        return {
-            str(file): "val" if rank < tenth else "test" if rank < 2 * tenth else "train"
-            for rank, file in enumerate(ranked)
-        }
+        places, moved = split_by_name([file.relative_to(folder).as_posix() for file in readable])
+        for name in moved:
+            self.moved.append(
+                f"WARNING {name} is in {places[name]!r} only because few files are there: adding "
+                "files can move it (a manifest.json holds it)"
+            )
+        return {str(folder / name): split for name, split in places.items()}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -203,7 +205,7 @@ class MultitrackData(pl.LightningDataModule):
 
     def describe(self) -> dict:
         made = self.root is None
-        notes = []
+        notes = list(self.moved)
         if self.skipped:
             notes.append(f"WARNING {len(self.skipped)} XML files could not be read: skipped")
         return {
@@ -216,6 +218,31 @@ class MultitrackData(pl.LightningDataModule):
             "readers_notes": self.index["notes"],
             "notes": notes,
         }
+
+
+def split_by_name(names: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The split of each file by its own name alone, and those that had to leave theirs.
+
+    A hash of the name puts a tenth each into `val` and `test`, so that files added or taken away
+    move no other. A split that stays empty borrows: `val` and `test` from each other, where two
+    are to be had, else from `train`, opposite ends of it; `train` from the fuller of them. As files
+    of its own come, the borrowed one goes back, so that a file of `train` is never scored later
+    unless it was borrowed. Fewer than three files stay where they are.
+    """
+    place = {n: int(hashlib.sha256(n.encode()).hexdigest()[:15], 16) / 16**15 for n in names}
+    splits = {n: "val" if p < 0.1 else "test" if p < 0.2 else "train" for n, p in place.items()}
+    moved = []
+    for empty, other, choose in (("val", "test", min), ("test", "val", max), ("train", "", max)):
+        if len(names) < 3 or empty in splits.values():
+            continue
+        held = Counter(splits.values())
+        lender = max(("val", "test"), key=held.__getitem__) if empty == "train" else "train"
+        if held[other] > 1:
+            lender = other
+        name = choose((n for n in names if splits[n] == lender), key=place.__getitem__)
+        splits[name] = empty
+        moved.append(name)
+    return splits, moved
 
 
 def _prepare_into(files: list[Path], rule: str, out: Path) -> None:
