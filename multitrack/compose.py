@@ -179,7 +179,10 @@ class Composer:
                 self.classes[id(kept[-1])] = self.classes[id(clip)]
             if clip.end > last:
                 skip = int((last - clip.start) * ratio)
-                rest = replace(clip, start=last, first=clip.first + skip, lead=0)
+                rest = replace(
+                    clip, start=last, first=clip.first + skip, lead=0,
+                    motion=dict(clip.motion), crop=dict(clip.crop),  # the part before may go on
+                )  # fmt: skip
                 if clip.start < first:  # the part before keeps the id, and what is linked to it
                     rest.id = self._new_id(f"{clip.id}-after")
                     rest.kept = [e for e in clip.kept if e.tag != "link"]

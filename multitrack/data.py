@@ -33,7 +33,7 @@ TEST_TASKS = (
     Task("generate", 0, True),
     Task("identity"),
 )
-FORMAT = 1  # of the prepared arrays
+FORMAT = 2  # of the prepared arrays
 
 
 class MultitrackData(pl.LightningDataModule):

@@ -1,7 +1,8 @@
 """Continues or in-fills edits: `python -m multitrack.infer --checkpoint RUN IN.xml OUT.xml`.
 
 IN and OUT may be folders: every XML in IN becomes one of the same name in OUT; what is already
-there is left (--again makes it anew). Signals are read from NAME.drivers.npz beside the XML.
+there is left (--again makes it anew); what fails is named, the rest is made, and the status is 2.
+Signals are read from NAME.drivers.npz beside the XML.
 """
 
 import argparse
@@ -247,8 +248,8 @@ def main() -> None:
         except InputError as error:
             failed += 1
             print(f"skipped: {error}")
-    if failed == len(sources):
-        raise InputError(f"{options.source}: none of {failed} files could be done")
+    if failed:
+        raise InputError(f"{options.source}: {failed} of {len(sources)} files failed, see above")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments.shared.errors import InputError
 from multitrack import baselines, corpus, xmeml
 from multitrack.drivers import DRIVERS
 from multitrack.styles import style
@@ -92,3 +93,11 @@ def test_a_command_makes_a_corpus(tmp_path, monkeypatch, capsys):
     corpus.main()
     assert len(list(tmp_path.rglob("*.xml"))) == 5
     assert (tmp_path / "manifest.json").is_file()
+
+
+def test_a_corpus_is_not_written_where_a_file_is(tmp_path, monkeypatch):
+    (tmp_path / "out").write_text("mine")
+    monkeypatch.setattr("sys.argv", ["corpus", str(tmp_path / "out"), "--timelines", "5"])
+    with pytest.raises(InputError, match="out: cannot be written"):
+        corpus.main()
+    assert (tmp_path / "out").read_text() == "mine"

@@ -138,13 +138,15 @@ def test_a_file_alone_and_in_a_folder_gives_the_same_bytes(
         made, _, _ = corpus.make(0, "test", number, styles=4, seconds=(15, 20))
         xmeml.write(made, source / f"{number}.xml")
     (source / "bad.xml").write_text("<xmeml>")
-    command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
+    with pytest.raises(InputError, match="1 of 3 files failed"):
+        command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
     command(monkeypatch, source / "1.xml", tmp_path / "one.xml", "--checkpoint", checkpoint,
             "--horizon", 5)  # fmt: skip
     assert (tmp_path / "out" / "1.xml").read_bytes() == (tmp_path / "one.xml").read_bytes()
     told = capsys.readouterr().out
     assert "skipped" in told
     assert not (tmp_path / "out" / "bad.xml").exists()
+    (source / "bad.xml").unlink()
     command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
     assert "already there" in capsys.readouterr().out
 

@@ -5,10 +5,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multitrack import xmeml
 from multitrack.compose import Composer
 from multitrack.timeline import sample
+from tests.multitrack.conftest import timelines
 from tests.multitrack.test_xmeml import FILE, RATE, clip, document
 
 BEZIER = "<interpolation><name>FCPCurve</name></interpolation><inscale>0.4</inscale>"
@@ -144,6 +147,44 @@ def test_references_hold_after_any_block_is_taken_out(first, length):
         for number in (1, 2):
             if f"c{number}" not in {c.id for c in made.clips}:
                 assert any("without the link" in note for note in made.notes)
+
+
+@given(timelines(), st.integers(0, 60), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_outside_the_block_that_is_predicted_nothing_changes(timeline, start, length, seed):
+    timeline = xmeml.parse(xmeml.dumps(timeline))
+    true = sample(timeline).values
+    start = min(start, len(true))
+    rng = np.random.default_rng(seed)
+    values = np.repeat(
+        rng.random((-(-length // 5), 20, 9)) * (1, 9, 150, 1, 1, 50, 50, 50, 50), 5, 0
+    )
+    made = Composer(timeline).lay(values[:length], values[:length, :, 0], start, [0, 1, 2])
+    written = xmeml.dumps(made)
+    check_references(written)
+    again = sample(xmeml.parse(written)).values
+    outside = np.ones((max(len(true), start + length), 20), bool)
+    outside[start : start + length, :3] = False
+    outside = outside[: len(true)]
+    np.testing.assert_array_equal(again[: len(true)][outside][:, 0], true[outside][:, 0])
+    # Asset classes number the sources in order of appearance, which a new clip may change.
+    np.testing.assert_allclose(
+        again[: len(true)][outside][:, 2:], true[outside][:, 2:], rtol=1e-4, atol=2e-3
+    )
+    for clip_ in made.clips:
+        if clip_.kind in ("video", "nested"):
+            given_ = [c.last for c in timeline.clips if c.media.id == clip_.media.id]
+            assert clip_.last <= max(clip_.media.duration, *given_)
+
+
+def test_the_second_part_of_a_clip_does_not_take_the_first_ones_motion():
+    timeline = xmeml.parse(document(clip(filters=MOTION)))
+    true = sample(timeline).values
+    values = np.repeat(true[10:11], 10, 0)
+    values[:, 0, 2], values[6:, 0, 0] = 30, 0  # the first part goes on for a while, smaller
+    made = Composer(timeline).lay(values, values[:, :, 0], 10)
+    again = sample(xmeml.parse(xmeml.dumps(made))).values
+    np.testing.assert_allclose(again[10:16, 0, 2], 30)
+    np.testing.assert_allclose(again[20:, 0], true[20:, 0], atol=1e-4)
 
 
 def test_a_prediction_over_a_prediction_gives_no_id_twice():
