@@ -14,7 +14,7 @@ from experiments.shared.errors import InputError
 from multitrack.safexml import number_of, text_of
 from multitrack.timeline import Clip, Media, Rate, Timeline, Track, Transition
 from multitrack.xmeml_effects import MAX_FRAME, apply
-from multitrack.xmeml_references import definitions, loose_links
+from multitrack.xmeml_references import conflicts, definitions, loose_links
 
 TEXT = {"text", "outlinetext", "graphicandtype", "lower 3rd", "title 3d", "title crawl", "crawl"}
 STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".psd", ".bmp", ".gif", ".ai", ".tga", ".heic"}
@@ -81,6 +81,8 @@ class Reader:
         loose = len(loose_links(element))
         if loose:
             self.notes.append(f"{loose} links lead to no clip: not written again")
+        for tag, key in dict.fromkeys(conflicts(element, self.sources)):
+            self.notes.append(f"{tag} {key!r} is defined again, otherwise: the first one counts")
         audio = element.iterfind("media/audio//file")
         keys = {(file.tag, file.get("id")) for file in audio if not len(file)}
         for _, key in sorted(keys - set(self.sources)):

@@ -26,6 +26,22 @@ def definitions(root: Element) -> Sources:
     return found
 
 
+def conflicts(root: Element, sources: Sources) -> list[tuple[str, str]]:
+    """(tag, id) of each source that a later definition describes otherwise; the first counts."""
+    found = []
+    for element in root.iter():
+        first = sources.get((element.tag, element.get("id")))
+        if first is None or element is first or not is_definition(element):
+            continue
+        if _content(element) != _content(first):
+            found.append((element.tag, element.get("id")))
+    return found
+
+
+def _content(element: Element) -> list[tuple]:
+    return [(e.tag, e.attrib, (e.text or "").strip()) for e in element.iter()]
+
+
 def loose_links(root: Element) -> list[tuple[Element, Element]]:
     """(item, link) of each link that names an item which is not there."""
     items = [element for element in root.iter() if element.tag in ITEMS]
@@ -69,7 +85,8 @@ def links(timeline: Timeline) -> list[Element]:
 
 def item_ids(timeline: Timeline) -> set[str]:
     """Ids of all items that will stand in the document."""
-    inside = [clip.media.element for clip in timeline.clips if clip.media]
-    trees = [e for e in (timeline.audio, *inside, *timeline.sources.values()) if e is not None]
+    inside = {clip.media.id: clip.media.element for clip in timeline.clips if clip.media}
+    trees = (timeline.audio, *inside.values(), *timeline.sources.values())
+    trees = [tree for tree in trees if tree is not None]
     items = (item for tree in trees for tag in ITEMS for item in tree.iter(tag))
     return {clip.id for clip in timeline.clips} | {item.get("id", "") for item in items}

@@ -271,3 +271,14 @@ def test_clips_in_bins_are_noted_and_what_they_define_is_taken_along():
 def test_an_unknown_source_only_heard_is_noted():
     given = rich().replace(b'<file id="f1"/><link>', b'<file id="gone"/><link>')
     assert xmeml.parse(given).notes == ["audio: file 'gone' is not defined in the document"]
+
+
+def test_of_two_definitions_the_first_counts_and_the_other_is_noted():
+    same = xmeml.parse(document(clip(1), clip(2)))
+    assert same.notes == []
+    check_references(xmeml.dumps(same))
+    timeline = xmeml.parse(document(clip(1), clip(2, file=FILE.replace("a.mov", "b.mov"))))
+    assert timeline.notes == ["file 'f1' is defined again, otherwise: the first one counts"]
+    written = xmeml.dumps(timeline)
+    check_references(written)
+    assert b"b.mov" not in written
