@@ -40,15 +40,13 @@ class Composer:
         # The document's definitions are only read: as large as the document, they are shared.
         self.timeline, self.rule = copy.deepcopy(replace(timeline, sources={})), rule
         self.timeline.sources = timeline.sources
-        self.ids = item_ids(self.timeline)
+        self.ids, self.numbers = item_ids(self.timeline), itertools.count(1)
         self.classes = asset_classes(self.timeline)
         self.notes: list[str] = []
 
     def _new_id(self, stem: str) -> str:
         """An id that no item has, be it from an earlier prediction over the same edit."""
-        made = next(f"{stem}-{n}" for n in itertools.count(1) if f"{stem}-{n}" not in self.ids)
-        self.ids.add(made)
-        return made
+        return next(i for i in (f"{stem}-{n}" for n in self.numbers) if i not in self.ids)
 
     def frame(self, sample: int) -> int:
         step = self.timeline.rate.fps / SAMPLES_PER_SECOND

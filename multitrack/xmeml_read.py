@@ -38,6 +38,7 @@ class Reader:
         # Defined once, with children, anywhere; elsewhere an empty element with the same id.
         self.sources = definitions(root)
         self.taken = {element.get("id") for element in root.iter("sequence")}
+        self.numbers = itertools.count(1)
         self.depth: list[str] = []
 
     def fail(self, message: str) -> InputError:
@@ -69,9 +70,7 @@ class Reader:
 
     def free_id(self) -> str:
         """An id for a sequence that has none: what has no name is not what else has none."""
-        number = next(n for n in itertools.count(1) if f"sequence-{n}" not in self.taken)
-        self.taken.add(f"sequence-{number}")
-        return f"sequence-{number}"
+        return next(i for i in map("sequence-{}".format, self.numbers) if i not in self.taken)
 
     def whole(self, element: Element) -> Timeline:
         """The outermost sequence, with what its references need."""
@@ -84,7 +83,7 @@ class Reader:
         for tag, key in dict.fromkeys(conflicts(element, self.sources)):
             self.notes.append(f"{tag} {key!r} is defined again, otherwise: the first one counts")
         audio = element.iterfind("media/audio//file")
-        keys = {(file.tag, file.get("id")) for file in audio if not len(file)}
+        keys = {(file.tag, file.get("id", "")) for file in audio if not len(file)}
         for _, key in sorted(keys - set(self.sources)):
             self.notes.append(f"audio: file {key!r} is not defined in the document")
         return timeline
@@ -107,7 +106,7 @@ class Reader:
         timeline.attributes, timeline.kept = _rest(element, SEQUENCE)
         others = [e for e in element.find("media") if e.tag not in ("video", "audio")]
         others += [e for e in video if e.tag not in ("format", "track")]
-        for other in others:
+        for other in others if not self.depth else ():  # nested ones are written as they were
             self.notes.append(f"{where}: <{other.tag}> among its tracks is not written again")
         for number, track in enumerate(video.findall("track"), 1):
             timeline.tracks.append(self._track(track, number, rate, (width, height)))

@@ -1,6 +1,7 @@
 """References within a document: a source is defined once, a link has its end."""
 
 import copy
+import itertools
 from xml.etree.ElementTree import Element
 
 from multitrack.safexml import text_of
@@ -33,13 +34,16 @@ def conflicts(root: Element, sources: Sources) -> list[tuple[str, str]]:
         first = sources.get((element.tag, element.get("id")))
         if first is None or element is first or not is_definition(element):
             continue
-        if _content(element) != _content(first):
+        # Side by side, to the first difference: small ones do not make a large one be read often.
+        pairs = itertools.zip_longest(element.iter(), first.iter())
+        if any(_said(one) != _said(two) for one, two in pairs):
             found.append((element.tag, element.get("id")))
     return found
 
 
-def _content(element: Element) -> list[tuple]:
-    return [(e.tag, e.attrib, (e.text or "").strip()) for e in element.iter()]
+def _said(element: Element | None) -> tuple | None:
+    text = None if element is None else (element.text or "").strip()
+    return None if element is None else (element.tag, element.attrib, text)
 
 
 def loose_links(root: Element) -> list[tuple[Element, Element]]:

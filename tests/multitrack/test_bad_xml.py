@@ -147,6 +147,18 @@ def test_many_elements_are_read_in_reasonable_time():
     assert time.perf_counter() - started < 10
 
 
+def test_many_sequences_without_an_id_and_many_definitions_do_not_hang():
+    inner = "<sequence><media><video/></media></sequence>"
+    large = FILE.replace("<media>", "<x/>" * 10_000 + "<media>")
+    track = clip(0, 0, 1, file=large)
+    track += "".join(clip(n, n, n + 1, file=inner) for n in range(1, 4000))
+    track += "".join(clip(n, n, n + 1) for n in range(4000, 8000))
+    started = time.perf_counter()
+    timeline = xmeml.parse(document(track))
+    xmeml.dumps(timeline)
+    assert time.perf_counter() - started < 10
+
+
 def test_the_limit_is_on_bytes_too():
     with pytest.raises(InputError, match="at most"):
         safexml.parse(b" " * (safexml.MAX_BYTES + 1), "x")

@@ -268,6 +268,25 @@ def test_clips_in_bins_are_noted_and_what_they_define_is_taken_along():
     assert b"a.mov" in xmeml.dumps(timeline)
 
 
+def test_a_sound_without_a_source_is_no_fault_of_the_reader():
+    given = rich().replace(b'<file id="f1"/><link>', b'<file/><file id="gone"/><link>')
+    notes = xmeml.parse(given).notes
+    assert "audio: file 'gone' is not defined in the document" in notes
+
+
+def test_only_what_is_left_out_is_said_to_be():
+    given = rich().replace(
+        b"</video></media></sequence>", b"</video><other/></media></sequence>", 1
+    )
+    timeline = xmeml.parse(given)  # in the nested one, which is written as it was
+    assert timeline.notes == []
+    assert b"<other" in xmeml.dumps(timeline)
+    given = given.replace(b"</audio></media>", b"</audio><more/></media>")
+    assert xmeml.parse(given).notes == [
+        "sequence 's': <more> among its tracks is not written again"
+    ]
+
+
 def test_an_unknown_source_only_heard_is_noted():
     given = rich().replace(b'<file id="f1"/><link>', b'<file id="gone"/><link>')
     assert xmeml.parse(given).notes == ["audio: file 'gone' is not defined in the document"]
