@@ -125,12 +125,8 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
             raise InputError(f"{source}: expected video clips that show, got none")
         first = int(shown[-1]) + 1
         said, sure = forecast(network, values[:first], hearing, options.horizon)
-        return (
-            Composer(timeline, options.rule).lay(said, sure, first),
-            values,
-            first,
-            first + options.horizon,
-        )
+        made = Composer(timeline, options.rule).lay(said, sure, first)
+        return made, values, first, first + options.horizon
     begin, end = options.infill
     total = len(values) / SAMPLES_PER_SECOND
     if not 0 < begin < end <= total or end - begin > LONGEST:
@@ -140,12 +136,8 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
         )
     first, last = round(begin * SAMPLES_PER_SECOND), round(end * SAMPLES_PER_SECOND)
     said, sure = infill(network, values, hearing, first, last, options.tracks)
-    return (
-        Composer(timeline, options.rule).lay(said, sure, first, options.tracks),
-        values,
-        first,
-        last,
-    )
+    made = Composer(timeline, options.rule).lay(said, sure, first, options.tracks)
+    return made, values, first, last
 
 
 def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace) -> None:

@@ -180,12 +180,14 @@ def _clip(
     trim = {"In": clip.first - int(clip.lead * ratio), "Out": clip.last + int(clip.tail * ratio)}
     for side, frame in trim.items():
         _leaf(item, side.lower(), frame)
-    for side, frame in trim.items():
-        ticks = kept.get(f"pproTicks{side}")
-        seen = None if ticks is None else number_of(ticks.text or "")
-        # Finer than a frame; of another trim, where the clip has been cut or goes on.
-        if seen is not None and abs(seen * clip.rate.fps / TICKS - frame) < 1:
-            item.append(copy.deepcopy(ticks))
+    ticks = [kept[f"pproTicks{side}"] for side in trim if f"pproTicks{side}" in kept]
+    seen = [number_of(e.text or "") for e in ticks]
+    # Finer than a frame; of another trim, where the clip has been cut or goes on.
+    if all(
+        at is not None and abs(at * clip.rate.fps / TICKS - frame) < 1
+        for at, frame in zip(seen, trim.values(), strict=False)
+    ):
+        item.extend(copy.deepcopy(ticks))
     item.extend(copy.deepcopy([e for e in clip.kept if e.tag in AHEAD]))
     if clip.kind == "still":
         _leaf(item, "stillframe", "TRUE")

@@ -101,6 +101,17 @@ def test_a_continued_document_loses_only_where_it_ended():
     assert {tag for tag, _, _ in lost} <= {"end", "out", "duration"}
 
 
+def test_finer_edges_go_with_the_trim_that_they_are_of():
+    second = 254_016_000_000  # ticks
+    ticks = f"<pproTicksIn>{second // 25}</pproTicksIn><pproTicksOut>{second * 4}</pproTicksOut>"
+    timeline = xmeml.parse(document(clip(first=1, last=100, end=99, filters=ticks)))
+    assert xmeml.dumps(timeline).count(b"pproTicks") == 4
+    hole = np.zeros((6, 20, 9))
+    made = Composer(timeline).lay(hole, hole[:, :, 0], 14)
+    assert len(made.clips) == 2
+    assert b"pproTicks" not in xmeml.dumps(made)
+
+
 def test_where_motion_changes_the_rest_of_its_filter_stays():
     given = document(clip(filters=MOTION))
     timeline = xmeml.parse(given)
