@@ -10,7 +10,8 @@ import torch
 from experiments.shared.errors import cli
 from multitrack import figures, xmeml
 from multitrack.geometry import area, iou, rectangles
-from multitrack.timeline import Clip, Media, Rate, Timeline, Track, main, sample, table
+from multitrack.show import main, table
+from multitrack.timeline import Clip, Media, Rate, Timeline, Track, sample
 
 
 def raster(box: np.ndarray, size: int) -> np.ndarray:
@@ -82,7 +83,7 @@ def test_the_command_prints_a_table_and_draws(tmp_path, edit):
     xmeml.write(timeline, tmp_path / "a.xml")
     png = tmp_path / "a.png"
     done = subprocess.run(
-        [sys.executable, "-m", "multitrack.timeline", tmp_path / "a.xml", "--png", png],
+        [sys.executable, "-m", "multitrack.show", tmp_path / "a.xml", "--png", png],
         capture_output=True,
         text=True,
     )
@@ -91,7 +92,7 @@ def test_the_command_prints_a_table_and_draws(tmp_path, edit):
     assert png.read_bytes()[:4] == b"\x89PNG"
     (tmp_path / "b.xml").write_text("<xmeml/>")
     done = subprocess.run(
-        [sys.executable, "-m", "multitrack.timeline", tmp_path / "b.xml"],
+        [sys.executable, "-m", "multitrack.show", tmp_path / "b.xml"],
         capture_output=True,
         text=True,
     )
@@ -107,7 +108,7 @@ def test_the_command_prints_a_table_and_draws(tmp_path, edit):
 def test_wrong_paths_end_in_one_line_that_names_one(tmp_path, monkeypatch, edit, capsys, xml, png):
     xmeml.write(edit[0], tmp_path / "a.xml")
     (tmp_path / "folder.png").mkdir()
-    arguments = ["timeline", str(tmp_path / xml), "--png", str(tmp_path / png)]
+    arguments = ["show", str(tmp_path / xml), "--png", str(tmp_path / png)]
     monkeypatch.setattr("sys.argv", arguments)
     with pytest.raises(SystemExit) as caught:
         cli(main)

@@ -1,0 +1,56 @@
+"""Shows an edit: `python -m multitrack.show IN.xml` prints its tracks, and draws them as lanes."""
+
+import argparse
+from pathlib import Path
+
+from experiments.shared.errors import cli
+from multitrack import figures, xmeml
+from multitrack.output import save_picture
+from multitrack.timeline import ASSETS, PARAMETERS, Clip, Timeline, asset_classes, sample
+
+
+def table(timeline: Timeline) -> str:
+    """The timeline as text: one line a track."""
+    rate = timeline.rate
+    lines = [
+        f"{timeline.name}: {timeline.width}x{timeline.height}, {timeline.seconds:.1f} s, "
+        f"{float(rate.fps):.3f} fps (timebase {rate.timebase}{', NTSC' if rate.ntsc else ''})",
+        f"{'track':>5} {'clips':>6} {'cover':>6} {'moving':>6} {'cropped':>7} {'off':>4}  assets",
+    ]
+    classes = asset_classes(timeline)
+    for number, track in enumerate(timeline.tracks, 1):
+        clips = track.clips
+        cover = sum(c.end - c.start for c in clips if c.enabled) / max(1, timeline.duration)
+        moving = sum(any(v.moves for v in (*c.motion.values(), *c.crop.values())) for c in clips)
+        cropped = sum(_cropped(c) for c in clips)
+        off = "all" if not track.enabled else sum(not c.enabled for c in clips)
+        names = ", ".join(dict.fromkeys(ASSETS[classes[id(c)]] for c in clips))
+        lines.append(
+            f"{f'V{number}':>5} {len(clips):>6} {cover:>6.0%} {moving:>6} {cropped:>7} {off:>4}"
+            f"  {names}"
+        )
+    return "\n".join(lines + [f"note: {note}" for note in timeline.notes])
+
+
+def _cropped(clip: Clip) -> bool:
+    curves = [clip.curve(side) for side in PARAMETERS[5:]] + list(clip.crop.values())
+    return any(c.value > 0 or any(v > 0 for _, v in c.keys) for c in curves)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print an FCP7 XML as a table and draw its lanes.")
+    parser.add_argument("xml", type=Path)
+    parser.add_argument("--sequence", help="name of the sequence, where the file holds several")
+    parser.add_argument("--png", type=Path, help="default: IN.lanes.png in the current folder")
+    options = parser.parse_args()
+    timeline = xmeml.read(options.xml, sequence=options.sequence)
+    frames = sample(timeline)
+    timeline.notes += frames.notes
+    print(table(timeline))
+    target = options.png or Path(f"{options.xml.stem}.lanes.png")
+    save_picture(figures.lanes({"edit": frames.values}, title=timeline.name), target)
+    print(f"lanes: {target}")
+
+
+if __name__ == "__main__":
+    cli(main)
