@@ -16,6 +16,7 @@ class Figures(pl.Callback):
 
     def __init__(self, folder: str):
         self.folder, self.validations = Path(folder), 0
+        self.drawn_at: int | None = None  # the step of the last drawing
 
     def on_validation_end(self, trainer, pl_module) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -25,7 +26,8 @@ class Figures(pl.Callback):
             self.draw(trainer, pl_module)
 
     def on_fit_end(self, trainer, pl_module) -> None:
-        self.draw(trainer, pl_module)
+        if self.drawn_at != trainer.global_step:
+            self.draw(trainer, pl_module)
 
     def on_test_end(self, trainer, pl_module) -> None:
         self.draw(trainer, pl_module)
@@ -36,6 +38,7 @@ class Figures(pl.Callback):
 
     @rank_zero_only
     def draw(self, trainer, pl_module) -> None:
+        self.drawn_at = trainer.global_step
         board = trainer.logger.experiment if trainer.logger else None
         if hasattr(pl_module, "figures"):
             (self.folder / "figures").mkdir(exist_ok=True)
