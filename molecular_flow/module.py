@@ -128,6 +128,8 @@ class MolecularFlow(L.LightningModule):
         return ahead, back, terms
 
     def on_train_epoch_end(self) -> None:
+        if not self._latest:
+            return  # resumed from a checkpoint that was written between the last batch and here
         epoch = self.current_epoch + 1
         if epoch <= 100 or epoch % 10 == 0:
             seen = {name: self._latest[f"train/{name}"].item() for name in figures.PANELS}

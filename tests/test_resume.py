@@ -111,6 +111,17 @@ def test_a_signal_before_or_after_the_training_is_no_failure(tmp_path: Path, sta
     assert any(name.startswith("val/") for name in summary["metrics"]) == (stage == "test")
 
 
+def test_the_best_checkpoint_can_be_gone_on_from(tmp_path: Path):
+    """It is written in a validation, before the end of its epoch."""
+    words = ("+exp=molecular_flow", "+debug=smoke", "test=false")
+    run(tmp_path, *words, "trainer.max_epochs=1")
+    best = (tmp_path / "checkpoints" / "best.ckpt").read_bytes()
+    (tmp_path / "checkpoints" / "last.ckpt").write_bytes(best)
+    run(tmp_path, *words, "trainer.max_epochs=2")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["status"], summary["epochs"]) == ("completed", 2)
+
+
 def test_a_run_resumed_at_its_end_keeps_what_it_measured(tmp_path: Path):
     words = ("+exp=multitrack", "+debug=smoke", "test=false")
     run(tmp_path, *words)
