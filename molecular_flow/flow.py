@@ -146,11 +146,6 @@ class TransportFlow(nn.Module):
         self.regression.copy_(fitted)
         self.scale.copy_((y - x @ fitted).std(0).clamp_min(1e-6))
 
-    @property
-    def unit(self) -> Tensor:
-        """(D,): what a coordinate typically varies by, nm or radians."""
-        return torch.cat([self.scale, torch.ones_like(self.centre)])
-
     def _turn(self, torsion: Tensor) -> Tensor:
         """Torsions in units of half a period about their centres: [-1, 1)."""
         half = self.coordinates.period / 2

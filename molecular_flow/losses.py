@@ -31,17 +31,6 @@ def excess(forward_work: Tensor, inverse_work: Tensor) -> Tensor:
     return forward_work.mean() + inverse_work.mean()
 
 
-def limited(pull: Tensor, unit: Tensor, times: float = 10.0) -> Tensor:
-    """`pull` (B, D), in which no frame's is longer than `times` the batch's median length.
-
-    Lengths are taken in `unit` (D,). A frame that the map has put onto a barrier pulls a thousand
-    times as hard as the others together: clipping the whole batch's gradient would leave its
-    direction.
-    """
-    length = (pull * unit).norm(dim=1, keepdim=True).clamp_min(1e-12)
-    return pull * (times * length.median() / length).clamp(max=1.0)
-
-
 def with_path_gradient(value: Tensor, moved: Tensor, pull: Tensor) -> Tensor:
     """`value` whose gradient is that of mean_b <pull, moved(theta)>, for moved, pull (B, D).
 

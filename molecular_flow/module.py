@@ -124,8 +124,7 @@ class MolecularFlow(L.LightningModule):
         }
         if self.estimator == "path":
             for name, way in (("forward", ahead), ("inverse", back)):
-                pull = losses.limited(way.pull, self.flow.unit)
-                terms[name] = losses.with_path_gradient(terms[name], way.moved, pull)
+                terms[name] = losses.with_path_gradient(terms[name], way.moved, way.pull)
         return ahead, back, terms
 
     def on_train_epoch_end(self) -> None:
