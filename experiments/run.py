@@ -72,7 +72,10 @@ def settle(config: DictConfig, folder: Path) -> DictConfig:
 def build(config: DictConfig) -> tuple:
     """The module and the datamodule that a configuration asks for; both get plain values only."""
     import lightning.pytorch as pl
+    import torch
 
+    if config.threads:
+        torch.set_num_threads(config.threads)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in SILENCED:

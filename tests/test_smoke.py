@@ -60,6 +60,15 @@ def test_summary_says_everything(finished):
     assert set(summary["loss_weights"]) == set(weights)
 
 
+def test_threads_are_as_many_as_asked_for(tmp_path):
+    before = torch.get_num_threads()
+    try:
+        run(tmp_path, "+exp=multitrack", "+debug=smoke", "test=false", "threads=3")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_samples_per_second_are_batches_over_step_times(tmp_path):
     """Also where gradients accumulate: a step is one batch."""
     run(tmp_path, "+exp=multitrack", "+debug=smoke", "trainer.accumulate_grad_batches=2")
