@@ -81,6 +81,7 @@ def config(**module):
         {
             "name": "toy",
             "seed": 1,
+            "threads": None,
             "model": {"_target_": here + "Net", **module},
             "data": {"_target_": here + "Data"},
             "callbacks": {
