@@ -106,7 +106,7 @@ def exchange_runs(args: argparse.Namespace) -> None:
     if args.rungs:
         rungs = sorted({*module.pair, *args.rungs})
         # As many replicas in all, so that the same budget buys the same time for each.
-        fewer = {**common, "ladders": max(1, round(2 * args.ladders / len(rungs)))}
+        fewer = {**common, "ladders": max(2, round(2 * args.ladders / len(rungs)))}
         runs["plain, " + "/".join(f"{t:g}" for t in rungs)] = exchange.run(
             module.molecule, module.pair, budget, temperatures=rungs, label="rungs", **fewer
         )
