@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from jingle import audio
-from jingle.song import render_song
+from jingle.songs.song import render_song
+from jingle.sound import audio
 
 SPLITS = ("train", "val", "test")
 SIDES = ("input", "output")

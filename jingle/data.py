@@ -12,10 +12,10 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
-from jingle import latents
-from jingle.cache import LatentStore, key_of
-from jingle.scan import FileBook, Pair, scan, shared, splits
-from jingle.triples import EvalTriples, TrainTriples, Triple, draw_partners
+from jingle.pairs import latents
+from jingle.pairs.cache import LatentStore, key_of
+from jingle.pairs.scan import FileBook, Pair, scan, shared, splits
+from jingle.pairs.triples import EvalTriples, TrainTriples, Triple, draw_partners
 
 FRAME_RATE = 75  # latent frames a second
 
@@ -96,7 +96,7 @@ class JinglePairs(L.LightningDataModule):
     def codec(self):
         """The codec, loaded when first asked for, on the trainer's device."""
         if self._codec is None:
-            from jingle.codec import load_codec
+            from jingle.codec.model import load_codec
 
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             if self.trainer is not None:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
-from jingle import audio
-from jingle.codec import Codec, load_codec
+from jingle.codec.model import Codec, load_codec
 from jingle.module import CreativeAgent
-from jingle.piece import RATE, make_piece, picture
-from jingle.scan import FileBook, scan
+from jingle.pairs.scan import FileBook, scan
+from jingle.pieces.piece import RATE, make_piece, picture
+from jingle.sound import audio
 
 
 @dataclass(frozen=True)

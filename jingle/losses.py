@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jingle import spectral as spectral_distances
+from jingle.sound import spectral as spectral_distances
 
 TERMS = ("target", "input", "spectral", "mel", "gan", "mask_reg", "balance", "blend")
 DEAR = ("spectral", "mel")  # need decoded audio: with weight 0 they are not computed

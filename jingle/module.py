@@ -14,10 +14,11 @@ from torchmetrics.classification import BinaryAUROC
 
 from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
-from jingle import figures, listening, losses, metrics
-from jingle.gate import Gate
-from jingle.network import Cascade, Discriminator
-from jingle.published import AttentionAgent, PublishedCascade, PublishedDiscriminator, bce
+from jingle import figures, losses, metrics
+from jingle.networks.cascade import Cascade, Discriminator
+from jingle.networks.gate import Gate
+from jingle.networks.published import AttentionAgent, PublishedCascade, PublishedDiscriminator, bce
+from jingle.pieces import listening
 
 AGENTS = {"gate": Gate, "attention": AttentionAgent}
 WRITERS = {"rotary": Cascade, "published": PublishedCascade}

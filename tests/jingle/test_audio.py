@@ -3,7 +3,8 @@ import pytest
 import soundfile
 
 from experiments.shared.errors import InputError
-from jingle import audio, blend
+from jingle.pairs import blend
+from jingle.sound import audio
 from tests.jingle.fakes import music
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from experiments.shared.errors import InputError
-from jingle import latents
-from jingle.cache import LatentStore, key_of
+from jingle.pairs import latents
+from jingle.pairs.cache import LatentStore, key_of
 from tests.jingle.fakes import LinearCodec, music
 
 
@@ -174,7 +174,7 @@ def test_chunks_equal_one_piece_in_encodec_itself():
 
 
 def test_chunks_equal_one_piece_in_the_embedded_codec():
-    from jingle.codec import load_codec
+    from jingle.codec.model import load_codec
 
     codec = load_codec("embedded")
     wave = torch.from_numpy(music(2.5, 0))[None, None]
@@ -186,7 +186,7 @@ def test_chunks_equal_one_piece_in_the_embedded_codec():
 
 
 def test_file_hash_is_sha256(tmp_path):
-    from jingle.cache import file_hash
+    from jingle.pairs.cache import file_hash
 
     file = Path(tmp_path / "a")
     file.write_bytes(b"abc")

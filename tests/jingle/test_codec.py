@@ -7,15 +7,15 @@ import torch
 from encodec import EncodecModel
 
 from experiments.shared.errors import InputError
-from jingle import published_weights as hub
-from jingle.codec import EMBEDDED, SMALL, build_seanet, load_codec, write_weights
+from jingle.codec import download
+from jingle.codec.model import EMBEDDED, SMALL, build_seanet, load_codec, write_weights
 
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     """No cached published weights, and a host that does not answer."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(hub, "probe", lambda: "no connection: test")
+    monkeypatch.setattr(download, "probe", lambda: "no connection: test")
 
 
 @pytest.mark.parametrize("samples", [320, 321, 24_000, 24_319])
@@ -61,7 +61,7 @@ def test_published_weights_are_read_and_give_the_published_latents(tmp_path, mon
     """With EnCodec's own (here random) weights: weight norm removed, nothing else changed."""
     torch.manual_seed(0)
     model = EncodecModel.encodec_model_24khz(pretrained=False).eval()
-    file = tmp_path / "checkpoints" / hub.FILE
+    file = tmp_path / "checkpoints" / download.FILE
     file.parent.mkdir()
     torch.save(model.state_dict(), file)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))

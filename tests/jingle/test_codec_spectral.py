@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jingle.spectral import magnitude, mel_distance, si_sdr, stft_distance
+from jingle.sound.spectral import magnitude, mel_distance, si_sdr, stft_distance
 
 RATE = 24_000
 

@@ -8,16 +8,17 @@ import soundfile
 import torch
 
 from experiments.shared.errors import InputError
-from jingle import audio, codec_losses
-from jingle.codec import SMALL, build_seanet
-from jingle.codec_augment import augment
-from jingle.codec_data import CodecSongs, find_songs
-from jingle.codec_init import mdct_basis, transform_start
-from jingle.codec_metrics import BASELINES, SongTable, compare
-from jingle.codec_module import CodecTraining
-from jingle.codec_optim import LevelAdam, level_groups
-from jingle.song import render_song
-from jingle.spectral import si_sdr
+from jingle.codec import losses
+from jingle.codec.augment import augment
+from jingle.codec.data import CodecSongs, find_songs
+from jingle.codec.metrics import BASELINES, SongTable, compare
+from jingle.codec.model import SMALL, build_seanet
+from jingle.codec.module import CodecTraining
+from jingle.codec.optimizer import LevelAdam, level_groups
+from jingle.codec.start import mdct_basis, transform_start
+from jingle.songs.song import render_song
+from jingle.sound import audio
+from jingle.sound.spectral import si_sdr
 
 WEIGHTS = {"waveform": 1.0, "stft": 1.0, "mel": 2.0, "latent": 0.05}
 
@@ -85,7 +86,7 @@ def test_the_transform_can_be_trained_without_falling_apart(songs):
         sounds, seen = songs[:2, :, :12_000], []
         for _ in range(8):
             found = decoder(encoder(sounds))[..., : sounds.shape[-1]]
-            error = codec_losses.waveform(found, sounds) + codec_losses.mel(found, sounds)
+            error = losses.waveform(found, sounds) + losses.mel(found, sounds)
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
@@ -123,18 +124,18 @@ def test_waveform_loss_is_the_snr_in_bels():
     sound = torch.randn(2, 1, 24_000)
     noise = torch.randn(2, 1, 24_000)
     noise *= sound.square().mean((1, 2), True).sqrt() / noise.square().mean((1, 2), True).sqrt()
-    assert codec_losses.waveform(sound + 0.1 * noise, sound) == pytest.approx(-2.0, abs=0.01)
+    assert losses.waveform(sound + 0.1 * noise, sound) == pytest.approx(-2.0, abs=0.01)
     silence = torch.zeros(1, 1, 24_000, requires_grad=True)
-    codec_losses.waveform(silence, torch.zeros(1, 1, 24_000)).backward()
+    losses.waveform(silence, torch.zeros(1, 1, 24_000)).backward()
     assert torch.isfinite(silence.grad).all()
 
 
 def test_latent_loss_is_zero_at_power_one_and_positive_elsewhere():
     latents = torch.randn(4, 8, 2000)
     latents = latents / latents.square().mean((0, 2), True).sqrt()
-    assert codec_losses.latent(latents) == pytest.approx(0, abs=1e-5)
+    assert losses.latent(latents) == pytest.approx(0, abs=1e-5)
     expected = 0.5 * (4 - 1 - math.log(4))
-    assert codec_losses.latent(2 * latents) == pytest.approx(expected, rel=1e-3)
+    assert losses.latent(2 * latents) == pytest.approx(expected, rel=1e-3)
 
 
 def test_metrics_are_perfect_for_the_same_song_and_order_the_baselines(songs):

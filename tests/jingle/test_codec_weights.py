@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from experiments.shared.errors import InputError
-from jingle.codec import EMBEDDED, export, load_codec
-from jingle.codec_module import CodecTraining
-from jingle.codec_quality import held_out, quality, table
+from jingle.codec.__main__ import export
+from jingle.codec.model import EMBEDDED, load_codec
+from jingle.codec.module import CodecTraining
+from jingle.codec.quality import held_out, quality, table
 
 CARD = EMBEDDED.with_suffix(".md")
 

@@ -8,7 +8,7 @@ import soundfile
 
 from experiments.shared.errors import InputError
 from jingle.corpus import make_corpus, render_pair
-from jingle.song import render_song
+from jingle.songs.song import render_song
 
 RATE = 24_000
 

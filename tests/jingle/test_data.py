@@ -7,9 +7,10 @@ import torch
 from lightning import LightningModule, Trainer
 
 from experiments.shared.errors import InputError
-from jingle import audio, blend
 from jingle.data import JinglePairs
-from jingle.triples import draw_partners
+from jingle.pairs import blend
+from jingle.pairs.triples import draw_partners
+from jingle.sound import audio
 from tests.jingle.fakes import LinearCodec, make_pairs, music
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jingle import features
+from jingle.sound import features
 from tests.jingle.fakes import music
 
 RATE = features.RATE

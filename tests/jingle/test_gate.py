@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jingle import metrics
-from jingle.gate import Gate, balance, spread
+from jingle.networks.gate import Gate, balance, spread
 
 
 def sources(samples: int = 3, frames: int = 301) -> tuple[torch.Tensor, torch.Tensor]:

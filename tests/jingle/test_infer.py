@@ -10,7 +10,9 @@ import soundfile
 import torch
 
 from experiments.shared.errors import InputError
-from jingle import audio, infer, piece, windows
+from jingle import infer
+from jingle.pieces import piece, windows
+from jingle.sound import audio
 from tests.jingle.fakes import LinearCodec, make_pairs, music
 
 
@@ -239,7 +241,7 @@ def run_main(monkeypatch, *arguments):
 
 
 def test_a_checkpoint_makes_wav_picture_and_report(tmp_path, monkeypatch, capsys):
-    from jingle.codec import load_codec
+    from jingle.codec.model import load_codec
 
     run = checkpoint_of(tmp_path, identity=load_codec("random").identity)
     stereo = np.stack([music(2.3, 0, 44_100)] * 2, 1)

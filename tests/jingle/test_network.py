@@ -4,9 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from jingle.gate import Gate
-from jingle.network import Attention, Cascade, Discriminator, blur, rotary, rotate
-from jingle.published import AttentionAgent, PublishedCascade, PublishedDiscriminator, level
+from jingle.networks.cascade import Attention, Cascade, Discriminator, blur, rotary, rotate
+from jingle.networks.gate import Gate
+from jingle.networks.published import (
+    AttentionAgent,
+    PublishedCascade,
+    PublishedDiscriminator,
+    level,
+)
 
 
 def count(module: nn.Module) -> int:

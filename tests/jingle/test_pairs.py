@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from experiments.shared.errors import InputError
-from jingle import audio, pairs
+from jingle.pairs.build import build, check_apart
+from jingle.sound import audio
 from tests.jingle.fakes import music
 from tests.jingle.test_data import module_for
 
@@ -26,7 +27,7 @@ def songs(tmp_path):
 
 
 def test_it_is_the_published_layout_and_can_be_trained_on(songs, tmp_path):
-    sizes = pairs.build(songs, tmp_path / "out", **OPTIONS)
+    sizes = build(songs, tmp_path / "out", **OPTIONS)
     assert sizes == {"train": 12, "val": 4}
     files = sorted((tmp_path / "out" / "train").iterdir())
     assert [f.name for f in files[:2]] == ["pair_0000_input.wav", "pair_0000_output.wav"]
@@ -38,7 +39,7 @@ def test_it_is_the_published_layout_and_can_be_trained_on(songs, tmp_path):
 
 
 def test_no_song_is_in_two_splits(songs, tmp_path):
-    pairs.build(songs, tmp_path / "out", **OPTIONS | {"test_share": 0.25})
+    build(songs, tmp_path / "out", **OPTIONS | {"test_share": 0.25})
     made = json.loads((tmp_path / "out" / "songs.json").read_text())
     used = {
         split: {entry[side]["song"] for entry in entries for side in ("input", "output")}
@@ -54,13 +55,13 @@ def test_no_song_is_in_two_splits(songs, tmp_path):
 def test_a_song_in_two_splits_would_be_caught():
     one, two = ({"song": name, "hash": name} for name in "ab")
     fine = {"train": [{"input": one, "output": one}], "val": [{"input": two, "output": two}]}
-    pairs.check_apart(fine)
+    check_apart(fine)
     with pytest.raises(AssertionError, match="two splits"):
-        pairs.check_apart(fine | {"test": [{"input": two, "output": two}]})
+        check_apart(fine | {"test": [{"input": two, "output": two}]})
 
 
 def test_the_files_hold_what_the_record_says(songs, tmp_path):
-    pairs.build(songs, tmp_path / "out", **OPTIONS)
+    build(songs, tmp_path / "out", **OPTIONS)
     entry = json.loads((tmp_path / "out" / "songs.json").read_text())["train"][3]
     for side in ("input", "output"):
         got = audio.read(tmp_path / "out" / "train" / f"{entry['pair']}_{side}.wav")
@@ -73,7 +74,7 @@ def test_the_files_hold_what_the_record_says(songs, tmp_path):
 
 def test_the_same_seed_gives_the_same_pairs(songs, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        pairs.build(songs, tmp_path / name, **OPTIONS, seed=seed)
+        build(songs, tmp_path / name, **OPTIONS, seed=seed)
     records = [(tmp_path / name / "songs.json").read_text() for name in "abc"]
     assert records[0] == records[1] != records[2]
     file = "train/pair_0003_input.wav"
@@ -87,7 +88,7 @@ def test_what_cannot_be_used_is_skipped_and_said(songs, tmp_path, capsys):
     soundfile.write(songs / "silent.wav", np.zeros(48_000), 24_000)
     soundfile.write(songs / "short.wav", music(0.3, 0), 24_000)
     (songs / "cover.jpg").write_bytes(b"picture")
-    pairs.build(songs, tmp_path / "out", **OPTIONS)
+    build(songs, tmp_path / "out", **OPTIONS)
     said = capsys.readouterr().out
     for name in ("text.mp3", "empty.wav", "silent.wav", "short.wav"):
         assert f"{name}: " in said
@@ -106,28 +107,28 @@ def test_silent_passages_are_not_drawn(tmp_path):
         file = tmp_path / "songs" / f"{index}.wav"
         file.parent.mkdir(exist_ok=True)
         soundfile.write(file, sound, 24_000)
-    pairs.build(tmp_path / "songs", tmp_path / "out", per_song=4, seconds=0.5, val_share=0.5)
+    build(tmp_path / "songs", tmp_path / "out", per_song=4, seconds=0.5, val_share=0.5)
     for file in (tmp_path / "out").rglob("*.wav"):
         assert 20 * np.log10(np.sqrt((audio.read(file) ** 2).mean())) > -51
 
 
 def test_bad_input_is_said(songs, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        pairs.build(tmp_path / "nowhere", tmp_path / "out")
+        build(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "nothing").mkdir()
     with pytest.raises(InputError, match="no audio in it"):
-        pairs.build(tmp_path / "nothing", tmp_path / "out")
+        build(tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(InputError, match="two songs or more"):
-        pairs.build(songs, tmp_path / "out", seconds=0.5, val_share=0.9)
+        build(songs, tmp_path / "out", seconds=0.5, val_share=0.9)
     with pytest.raises(InputError, match=r"two songs or more in each split.*got 0 usable"):
-        pairs.build(songs, tmp_path / "out", seconds=100)
+        build(songs, tmp_path / "out", seconds=100)
     with pytest.raises(InputError, match="expected at least 1"):
-        pairs.build(songs, tmp_path / "out", per_song=0)
+        build(songs, tmp_path / "out", per_song=0)
     with pytest.raises(InputError, match="is there already"):
-        pairs.build(songs, songs)
+        build(songs, songs)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="choose another folder"):
-        pairs.build(songs, tmp_path / "file" / "out", **OPTIONS)
+        build(songs, tmp_path / "file" / "out", **OPTIONS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "nothing", "songs"]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from jingle import features, spectral
+from jingle.sound import features, spectral
 
 RATE = 24_000
 NAMES = ("si_sdr", "mel_distance", "stft_distance", "onset_f1", "chroma", "harmony")
@@ -20,9 +20,9 @@ NAMES = ("si_sdr", "mel_distance", "stft_distance", "onset_f1", "chroma", "harmo
 def compare(audio: Tensor, reference: Tensor) -> dict[str, Tensor]:
     """Every metric of `audio` against `reference`, (B,) each, on the CPU.
 
-    `si_sdr` in dB; `mel_distance` and `stft_distance` as in `jingle.spectral`; `onset_f1` within
-    50 ms; `chroma`, the cosine of librosa's chroma vectors, frames weighted by loudness; `harmony`,
-    the same of vectors less their means, which unrelated music brings near 0.
+    `si_sdr` in dB; `mel_distance` and `stft_distance` as in `jingle.sound.spectral`;
+    `onset_f1` within 50 ms; `chroma`, the cosine of librosa's chroma vectors, frames weighted by
+    loudness; `harmony`, the same of vectors less their means, which unrelated music brings near 0.
     """
     heard = [
         _heard(found, wanted)

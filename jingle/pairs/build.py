@@ -1,6 +1,5 @@
 """Builds pairs in the published layout from a folder of songs, split by song."""
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -11,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from experiments.shared.errors import InputError, cli
-from jingle import audio
-from jingle.features import level
+from experiments.shared.errors import InputError
+from jingle.sound import audio
+from jingle.sound.features import level
 
 SILENT_DB = -50.0  # RMS; a crop or song below this counts as silence
 TRIES = 20  # crops drawn before a song is given up as mostly silent
@@ -230,31 +229,3 @@ def write_records(
     lines = [f"{key}: {value}\n" for key, value in values.items()]
     (folder / "metadata.txt").write_text("".join(lines))
     (folder / "songs.json").write_text(json.dumps(made, indent=1))
-
-
-def main() -> None:
-    """Build pairs for training from a folder of songs; no song is in two splits."""
-    parser = argparse.ArgumentParser(prog="python -m jingle.pairs", description=main.__doc__)
-    parser.add_argument("songs", type=Path, help="folder of wav, flac, ogg, mp3; with subfolders")
-    parser.add_argument("out", type=Path, help="folder to write; new or empty")
-    parser.add_argument("--pairs-per-song", type=int, default=4, help="with each as input (4)")
-    parser.add_argument("--seconds", type=float, default=16.0, help="length of a file (16)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--val-share", type=float, default=0.1, help="of the songs (0.1)")
-    parser.add_argument("--test-share", type=float, default=0.0, help="of the songs (0: none)")
-    parser.add_argument("--format", choices=("wav", "flac", "ogg"), default="wav")
-    given = parser.parse_args()
-    build(
-        given.songs,
-        given.out,
-        per_song=given.pairs_per_song,
-        seconds=given.seconds,
-        seed=given.seed,
-        val_share=given.val_share,
-        test_share=given.test_share,
-        suffix=f".{given.format}",
-    )
-
-
-if __name__ == "__main__":
-    cli(main)

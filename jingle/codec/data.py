@@ -14,10 +14,10 @@ from tqdm import tqdm
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
-from jingle import audio
-from jingle.codec_augment import augment
-from jingle.scan import FileBook, shared
-from jingle.song import PARTS, render_song
+from jingle.codec.augment import augment
+from jingle.pairs.scan import FileBook, shared
+from jingle.songs.song import PARTS, render_song
+from jingle.sound import audio
 
 SPLITS = ("train", "val", "test")
 QUIET = 1e-3  # RMS below which a training crop is drawn again

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jingle.cache import LatentStore
+from jingle.pairs.cache import LatentStore
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jingle.synth import DRUMS, RATE, filtered, note, place, room, timbre
+from jingle.songs.synth import DRUMS, RATE, filtered, note, place, room, timbre
 
 MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 # Four chords a loop, as degrees of the scale.

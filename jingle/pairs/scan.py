@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError
-from jingle import audio
+from jingle.sound import audio
 
 HOP = 320  # samples of 24 kHz audio a latent frame
 NAME = re.compile(r"(pair_\d+)_(input|output)\.(wav|flac|ogg|mp3)", re.IGNORECASE)

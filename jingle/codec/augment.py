@@ -5,7 +5,7 @@ Sounds are float32 (S,) at 24 kHz; every choice comes from the generator that is
 
 import numpy as np
 
-from jingle import synth
+from jingle.songs import synth
 
 
 def augment(sound: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,6 @@ Axes: `B` batch, `S` samples at 24 kHz, `D` 128 latent channels, `T` frames, 75 
 This is the one file that imports `encodec`.
 """
 
-import argparse
 import hashlib
 import json
 import warnings
@@ -13,9 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from experiments.shared import checkpoints
-from experiments.shared.errors import InputError, cli
-from jingle import published_weights as hub
+from experiments.shared.errors import InputError
+from jingle.codec import download
 
 RATE = 24_000
 HOP = 320
@@ -102,7 +100,7 @@ def load_codec(choice: str | Path = "auto", device: str | torch.device = "cpu") 
     elif choice == "random":
         codec = _random("codec: random weights, its sound means nothing")
     else:
-        codec = _from_file(Path(choice))
+        codec = from_file(Path(choice))
     return codec.to(device)
 
 
@@ -140,7 +138,7 @@ def write_weights(file: Path, encoder: nn.Module, decoder: nn.Module, architectu
 
 
 def _auto() -> Codec:
-    reason = hub.unreachable()
+    reason = download.unreachable()
     if reason is None:
         try:
             return _pretrained()
@@ -157,7 +155,7 @@ def _auto() -> Codec:
 def _embedded() -> Codec:
     if not EMBEDDED.is_file():
         return _random("codec: WARNING no embedded weights are shipped, so these are random")
-    codec = _from_file(EMBEDDED)
+    codec = from_file(EMBEDDED)
     codec.name = "embedded"
     codec.note = f"codec: embedded weights {codec.identity} (small, trained on rendered songs)"
     return codec
@@ -170,7 +168,7 @@ def _random(note: str) -> Codec:
     return Codec(encoder, decoder, name="random", note=note)
 
 
-def _from_file(file: Path) -> Codec:
+def from_file(file: Path) -> Codec:
     if not file.is_file():
         raise InputError(
             f"codec weights {file}: no such file; expected one of {', '.join(CHOICES)}, or a file "
@@ -186,7 +184,7 @@ def _from_file(file: Path) -> Codec:
             for name, tensor in tensors.items()
             if name.startswith(f"{part}.")
         }
-        _load_strictly(module, state, file)
+        load_strictly(module, state, file)
     return Codec(encoder, decoder, name=str(file), note=f"codec: weights of {file}")
 
 
@@ -204,7 +202,7 @@ def _read_weights(file: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, json.loads(metadata["architecture"])
 
 
-def _load_strictly(module: nn.Module, state: dict, file: Path) -> None:
+def load_strictly(module: nn.Module, state: dict, file: Path) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -213,14 +211,14 @@ def _load_strictly(module: nn.Module, state: dict, file: Path) -> None:
 
 
 def _pretrained() -> Codec:
-    file = hub.location()
+    file = download.location()
     if not file.is_file():
-        reason = hub.unreachable()
+        reason = download.unreachable()
         if reason is None:
-            reason = hub.download(file)
+            reason = download.download(file)
         if reason is not None:
             raise InputError(
-                f"the published EnCodec weights cannot be had ({reason}): put {hub.FILE} "
+                f"the published EnCodec weights cannot be had ({reason}): put {download.FILE} "
                 f"into {file.parent}, or give its path as codec, or choose codec: embedded"
             )
     codec = _published(_read_published(file), "pretrained")
@@ -241,52 +239,10 @@ def _published(state: dict[str, Tensor], name: str) -> Codec:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = EncodecModel.encodec_model_24khz(pretrained=False)
-    _load_strictly(model, state, Path(name))
+    load_strictly(model, state, Path(name))
     for part in (model.encoder, model.decoder):
         for module in part.modules():
             if hasattr(module, "weight_g"):  # without it the codec can be copied and compiled
                 nn.utils.remove_weight_norm(module)
     note = f"codec: EnCodec 24 kHz weights of {name}"
     return Codec(model.encoder, model.decoder, name=name, note=note)
-
-
-def export(run: str | Path, out: Path) -> Path:
-    """Write the codec of a training run (or checkpoint) into one weights file.
-
-    Raises:
-        InputError: the run holds no codec.
-    """
-    file = checkpoints.resolve(run)
-    state = checkpoints.read(file)
-    architecture = state.get("hyper_parameters", {}).get("architecture")
-    if architecture is None:
-        raise InputError(f"{file} holds no codec: expected a run of +exp=codec")
-    encoder, decoder = build_seanet(architecture)
-    for part, module in (("encoder", encoder), ("decoder", decoder)):
-        prefix = f"{part}."
-        weights = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state["state_dict"].items()
-            if name.startswith(prefix)
-        }
-        _load_strictly(module, weights, file)
-    write_weights(out, encoder, decoder, architecture)
-    return out
-
-
-def main() -> None:
-    """Command line: `export RUN OUT` writes the weights file of a training run."""
-    parser = argparse.ArgumentParser(prog="python -m jingle.codec", description=main.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    exporting = commands.add_parser("export", help="write a run's codec into one weights file")
-    exporting.add_argument("run", type=Path, help="run folder or checkpoint of +exp=codec")
-    exporting.add_argument("out", type=Path, help="the .safetensors file to write")
-    arguments = parser.parse_args()
-    out = export(arguments.run, arguments.out)
-    codec = _from_file(out)
-    sha = hashlib.sha256(out.read_bytes()).hexdigest()
-    print(f"{out}: {out.stat().st_size / 2**20:.2f} MiB, identity {codec.identity}, sha256 {sha}")
-
-
-if __name__ == "__main__":
-    cli(main)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torchaudio
 
-from jingle.audio import RATE, peak_safe
+from jingle.sound.audio import RATE, peak_safe
 
 # Part of every blend's cache key: change it whenever the sound of a blend changes.
 RECIPE = {"hpss": [2048, 512, 31], "match": "BS.1770", "gain_db": 12.0, "ceiling": 0.99}

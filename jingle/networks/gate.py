@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jingle.network import Attention, rotary
+from jingle.networks.cascade import Attention, rotary
 
 
 def balance(logits: Tensor, temperature: float, *, rounds: int = 24) -> Tensor:

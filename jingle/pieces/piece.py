@@ -9,7 +9,10 @@ from torch import Tensor
 
 from experiments.shared.errors import InputError
 from experiments.shared.plots import new_figure
-from jingle import audio, blend, features, latents, metrics, spectral, windows
+from jingle import metrics
+from jingle.pairs import blend, latents
+from jingle.pieces import windows
+from jingle.sound import audio, features, spectral
 
 RATE = 75  # latent frames a second
 SHORTEST = 0.04  # seconds; below this nothing can be said about time

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from jingle import audio, blend
-from jingle.cache import LatentStore, key_of
-from jingle.scan import HOP, Pair, Song
+from jingle.pairs import blend
+from jingle.pairs.cache import LatentStore, key_of
+from jingle.pairs.scan import HOP, Pair, Song
+from jingle.sound import audio
 
 CHUNK = 60 * 75  # latent frames coded at once; bounds the memory for whole songs
 PAST, FUTURE = 8 * 75, 75  # frames before and after a chunk that are coded with it and dropped

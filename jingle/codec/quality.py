@@ -10,11 +10,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from jingle import audio
-from jingle.codec import HOP, RATE, Codec, load_codec
-from jingle.codec_data import padded
-from jingle.codec_metrics import BASELINES, SongTable
-from jingle.song import render_song
+from jingle.codec.data import padded
+from jingle.codec.metrics import BASELINES, SongTable
+from jingle.codec.model import HOP, RATE, Codec, load_codec
+from jingle.songs.song import render_song
+from jingle.sound import audio
 
 COLUMNS = {
     "si_sdr": "SI-SDR, dB, median",
@@ -98,7 +98,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 def main() -> None:
     """Measure a codec's round trip on songs it never heard, beside trivial codecs; its speed."""
     parser = argparse.ArgumentParser(
-        prog="python -m jingle.codec_quality", description=main.__doc__
+        prog="python -m jingle.codec.quality", description=main.__doc__
     )
     parser.add_argument("--codec", default="embedded", help="auto, pretrained, embedded or a file")
     parser.add_argument("--songs", type=int, default=40, help="how many (40)")

@@ -7,7 +7,7 @@ is anything with `decode`: raw latents (B, C, T) -> audio (B, 1, S), differentia
 import torch
 from torch import Tensor
 
-from jingle import features, spectral
+from jingle.sound import features, spectral
 
 RATE = 24_000
 HOP = 320

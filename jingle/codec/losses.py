@@ -6,7 +6,7 @@ Axes: `B` batch, `S` samples at 24 kHz, `D` latent channels, `T` frames. Each re
 import torch
 from torch import Tensor
 
-from jingle import spectral
+from jingle.sound import spectral
 
 TERMS = ("waveform", "stft", "mel", "latent")
 

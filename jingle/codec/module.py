@@ -9,24 +9,25 @@ from torch import Tensor
 
 from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
-from jingle import codec_losses, figures
-from jingle.codec import RATE, SMALL, build_seanet
-from jingle.codec_init import transform_start
-from jingle.codec_metrics import BASELINES, SongTable
-from jingle.codec_optim import even_groups, level_groups
+from jingle import figures
+from jingle.codec import losses
+from jingle.codec.metrics import BASELINES, SongTable
+from jingle.codec.model import RATE, SMALL, build_seanet
+from jingle.codec.optimizer import even_groups, level_groups
+from jingle.codec.start import transform_start
 
 
 class CodecTraining(L.LightningModule):
     """The codec in training; batches are {"audio": (B, 1, S)} at 24 kHz.
 
     Args:
-        loss_weights: weight of each of `codec_losses.TERMS`.
-        architecture: what SEANet is given beyond `jingle.codec.SMALL`.
-        start: "transform" (an MDCT and noise bursts, see `codec_init`) or "random".
+        loss_weights: weight of each of `losses.TERMS`.
+        architecture: what SEANet is given beyond `jingle.codec.model.SMALL`.
+        start: "transform" (an MDCT and noise bursts, see `jingle.codec.start`) or "random".
         start_crops: how many crops the transform is fitted to.
         noise: latents get Gaussian noise of a deviation drawn from [0, noise] for each sample, so
             that the decoder bears latents that another network predicts.
-        optimizer: partial of `codec_optim.LevelAdam`.
+        optimizer: partial of `jingle.codec.optimizer.LevelAdam`.
         schedule: partial of a schedule, stepped every update.
     """
 
@@ -41,7 +42,7 @@ class CodecTraining(L.LightningModule):
         schedule: Callable | None = None,
     ):
         super().__init__()
-        check_names(loss_weights, codec_losses.TERMS)
+        check_names(loss_weights, losses.TERMS)
         if start not in ("transform", "random"):
             raise InputError(f"model.start={start}: expected transform or random")
         architecture = {**SMALL, **(architecture or {})}
@@ -93,10 +94,10 @@ class CodecTraining(L.LightningModule):
         noisy = latents + level * torch.randn_like(latents)
         found = self.decoder(noisy)[..., : audio.shape[-1]]
         terms = {
-            "waveform": codec_losses.waveform(found, audio),
-            "stft": codec_losses.stft(found, audio),
-            "mel": codec_losses.mel(found, audio),
-            "latent": codec_losses.latent(latents),
+            "waveform": losses.waveform(found, audio),
+            "stft": losses.stft(found, audio),
+            "mel": losses.mel(found, audio),
+            "latent": losses.latent(latents),
         }
         total, shares = weighted_sum(terms, self.loss_weights)
         size = len(audio)

@@ -1,0 +1,1 @@
+"""The codec between sound and latents: network, training, quality, shipped weights."""

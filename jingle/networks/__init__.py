@@ -1,0 +1,1 @@
+"""The layers: gate, cascade, and the published agent as it was."""

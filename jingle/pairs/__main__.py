@@ -1,0 +1,35 @@
+"""python -m jingle.pairs SONGS OUT: pairs for training from a folder of songs."""
+
+import argparse
+from pathlib import Path
+
+from experiments.shared.errors import cli
+from jingle.pairs.build import build
+
+
+def main() -> None:
+    """Build pairs for training from a folder of songs; no song is in two splits."""
+    parser = argparse.ArgumentParser(prog="python -m jingle.pairs", description=main.__doc__)
+    parser.add_argument("songs", type=Path, help="folder of wav, flac, ogg, mp3; with subfolders")
+    parser.add_argument("out", type=Path, help="folder to write; new or empty")
+    parser.add_argument("--pairs-per-song", type=int, default=4, help="with each as input (4)")
+    parser.add_argument("--seconds", type=float, default=16.0, help="length of a file (16)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--val-share", type=float, default=0.1, help="of the songs (0.1)")
+    parser.add_argument("--test-share", type=float, default=0.0, help="of the songs (0: none)")
+    parser.add_argument("--format", choices=("wav", "flac", "ogg"), default="wav")
+    given = parser.parse_args()
+    build(
+        given.songs,
+        given.out,
+        per_song=given.pairs_per_song,
+        seconds=given.seconds,
+        seed=given.seed,
+        val_share=given.val_share,
+        test_share=given.test_share,
+        suffix=f".{given.format}",
+    )
+
+
+if __name__ == "__main__":
+    cli(main)

@@ -1,0 +1,1 @@
+"""A whole piece: cut into windows, joined again, heard."""

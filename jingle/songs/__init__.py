@@ -1,0 +1,1 @@
+"""Rendered songs with known stems."""

@@ -1,0 +1,1 @@
+"""Sound itself: reading and writing it, its features and spectra."""
