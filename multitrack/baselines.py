@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multitrack.network import REACH
-from multitrack.timeline import ASSETS
+from multitrack.edit.timeline import ASSETS
+from multitrack.networks.cell import REACH
 
 NAMES = ("persistence", "linear", "prior")
 

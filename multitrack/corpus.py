@@ -15,12 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from multitrack import scenes, xmeml
-from multitrack.draft import Draft
-from multitrack.drivers import DRIVERS, world
-from multitrack.output import writing
-from multitrack.styles import style
-from multitrack.timeline import Clip, Media, Timeline, Track, Transition
+from multitrack.answer.output import writing
+from multitrack.edit.drivers import DRIVERS, world
+from multitrack.edit.timeline import Clip, Media, Timeline, Track, Transition
+from multitrack.editors import scenes
+from multitrack.editors.draft import Draft
+from multitrack.editors.styles import style
+from multitrack.xmeml import files
 
 SPLITS = {"train": 0, "val": 1, "test": 2, "heldout": 3}
 
@@ -127,7 +128,7 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         timeline, signals, about = make(seed, split, number, styles=styles, seconds=seconds)
         name = f"{about['scene']}_{number:04d}"
-        xmeml.write(timeline, folder / f"{name}.xml", ("none", "project", "bin")[number % 3])
+        files.write(timeline, folder / f"{name}.xml", ("none", "project", "bin")[number % 3])
         with (folder / f"{name}.drivers.npz").open("wb") as stream:
             np.savez(stream, drivers=signals.astype(np.float16))
         (folder / f"{name}.truth.json").write_text(json.dumps(about))

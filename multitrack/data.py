@@ -20,9 +20,9 @@ from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
 from multitrack import baselines, corpus, losses
-from multitrack.edits import Edit, load, prepare
-from multitrack.tasks import Task
-from multitrack.windows import HISTORY, WholeEdits, Windows, only
+from multitrack.examples.edits import Edit, load, prepare
+from multitrack.examples.tasks import Task
+from multitrack.examples.windows import HISTORY, WholeEdits, Windows, only
 
 SPLITS = ("train", "val", "test", "heldout")
 VAL_TASKS = (Task("forecast", 10), Task("forecast", 10, True))

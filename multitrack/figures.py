@@ -9,8 +9,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from experiments.shared import plots
 from multitrack import metrics
-from multitrack.geometry import rectangles
-from multitrack.timeline import ASSETS, SAMPLES_PER_SECOND
+from multitrack.edit.geometry import rectangles
+from multitrack.edit.timeline import ASSETS, SAMPLES_PER_SECOND
 
 COLOURS = ["white", *(colormaps["tab10"](i) for i in range(len(ASSETS)))]
 

@@ -15,15 +15,17 @@ import torch
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
-from multitrack import figures, tasks, xmeml
-from multitrack.compose import Composer
-from multitrack.decode import stitch
-from multitrack.drivers import Hearing, listen, read_signals
+from multitrack import figures
+from multitrack.answer.compose import Composer
+from multitrack.answer.decode import stitch
+from multitrack.answer.output import save_picture, writing
+from multitrack.edit.drivers import Hearing, listen, read_signals
+from multitrack.edit.state import states
+from multitrack.edit.timeline import SAMPLES_PER_SECOND, Timeline, sample
+from multitrack.examples import tasks
+from multitrack.examples.tasks import Task
 from multitrack.module import Multitrack
-from multitrack.output import save_picture, writing
-from multitrack.state import states
-from multitrack.tasks import Task
-from multitrack.timeline import SAMPLES_PER_SECOND, Timeline, sample
+from multitrack.xmeml import files
 
 WINDOW = 100
 LONGEST = 8  # seconds that are in-filled at once
@@ -113,7 +115,7 @@ def hear(file: Path) -> Hearing | None:
 
 def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace) -> tuple:
     """The new timeline, the sampled edit before, and the samples [first, last) that are new."""
-    timeline = xmeml.read(source, sequence=options.sequence)
+    timeline = files.read(source, sequence=options.sequence)
     frames = sample(timeline, rule=options.rule)
     timeline.notes += frames.notes
     values = frames.values
@@ -145,7 +147,7 @@ def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.
     started = time.perf_counter()
     timeline, before, first, last = predict(network, source, options)
     with writing(target):
-        xmeml.write(timeline, target)
+        files.write(timeline, target)
     after = sample(timeline, rule=options.rule).values
     save_picture(picture(timeline, before, after, first, last), target.with_suffix(".png"))
     for note in timeline.notes:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from multitrack.geometry import iou, rectangles
-from multitrack.timeline import SAMPLES_PER_SECOND, TRACKS
+from multitrack.edit.geometry import iou, rectangles
+from multitrack.edit.timeline import SAMPLES_PER_SECOND, TRACKS
 
 TOLERANCES = (0, 1, 2, 5)
 BINS = 10

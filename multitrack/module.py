@@ -12,12 +12,12 @@ from torch import Tensor
 from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
 from multitrack import baselines, figures, losses, metrics
-from multitrack.additive import AdditiveTransformer
-from multitrack.decode import stitch
-from multitrack.network import PRESETS, TrackTransformer
+from multitrack.answer.decode import stitch
+from multitrack.edit.timeline import TRACKS
+from multitrack.examples.tasks import Task
+from multitrack.networks.additive import AdditiveTransformer
+from multitrack.networks.cell import PRESETS, TrackTransformer
 from multitrack.optimum import additive_optimum
-from multitrack.tasks import Task
-from multitrack.timeline import TRACKS
 
 PREDICTORS = ("model", *baselines.NAMES, "reference")
 COMPARE_EVERY = 10  # steps between those that also compute the published terms

@@ -8,7 +8,7 @@ the sum that is fitted to the very edits that are scored; each term has the whol
 import numpy as np
 from scipy.optimize import minimize
 
-from multitrack.timeline import ASSETS
+from multitrack.edit.timeline import ASSETS
 
 STEPS = 2000  # of the solver: some hundred are needed
 

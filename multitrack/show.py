@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from experiments.shared.errors import cli
-from multitrack import figures, xmeml
-from multitrack.output import save_picture
-from multitrack.timeline import ASSETS, PARAMETERS, Clip, Timeline, asset_classes, sample
+from multitrack import figures
+from multitrack.answer.output import save_picture
+from multitrack.edit.timeline import ASSETS, PARAMETERS, Clip, Timeline, asset_classes, sample
+from multitrack.xmeml import files
 
 
 def table(timeline: Timeline) -> str:
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--sequence", help="name of the sequence, where the file holds several")
     parser.add_argument("--png", type=Path, help="default: IN.lanes.png in the current folder")
     options = parser.parse_args()
-    timeline = xmeml.read(options.xml, sequence=options.sequence)
+    timeline = files.read(options.xml, sequence=options.sequence)
     frames = sample(timeline)
     timeline.notes += frames.notes
     print(table(timeline))

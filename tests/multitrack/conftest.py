@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from multitrack import corpus
-from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
+from multitrack.edit.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
 
 RATES = st.builds(
     Rate, st.sampled_from([Fraction(n) for n in (24, 25, 30, 50, 57, 59, 60)]), st.booleans()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.shared.errors import InputError
-from multitrack import safexml, xmeml
-from multitrack.timeline import sample
+from multitrack.edit.timeline import sample
+from multitrack.xmeml import files, safe
 from tests.multitrack.test_xmeml import FILE, clip, document, motion
 
 LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE xmeml [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">
@@ -17,7 +17,7 @@ LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE xmeml [<!ENTITY a "ha"><!ENTITY b "&
 def refused(data: bytes) -> str:
     started = time.perf_counter()
     with pytest.raises(InputError) as caught:
-        sample(xmeml.parse(data, "bad.xml"))
+        sample(files.parse(data, "bad.xml"))
     assert time.perf_counter() - started < 5
     assert str(caught.value).startswith("bad.xml")
     return str(caught.value)
@@ -43,7 +43,7 @@ def test_a_200_mib_file_is_refused_unread(tmp_path):
     with path.open("wb") as stream:
         stream.truncate(200 << 20)
     with pytest.raises(InputError, match="at most 128 MiB"):
-        xmeml.read(path)
+        files.read(path)
 
 
 def test_deep_nesting_is_refused():
@@ -79,11 +79,11 @@ def test_each_fault_has_its_message(data, says):
 def test_a_folder_and_a_missing_file_have_a_message(tmp_path):
     for path in (tmp_path, tmp_path / "none.xml"):
         with pytest.raises(InputError, match="cannot be read"):
-            xmeml.read(path)
+            files.read(path)
 
 
 def test_overlapping_clips_are_cut_and_noted():
-    timeline = xmeml.parse(document(clip(1, 0, 100) + clip(2, 60, 120)))
+    timeline = files.parse(document(clip(1, 0, 100) + clip(2, 60, 120)))
     assert [(c.start, c.end) for c in timeline.clips] == [(0, 60), (60, 120)]
     assert "overlaps" in timeline.notes[0]
 
@@ -92,7 +92,7 @@ def test_overlapping_clips_are_cut_and_noted():
     ("when", "value"), [("nan", 5), (10, "nan"), ("x", 5), (10, "inf"), (10**30, 5)]
 )
 def test_keyframes_that_are_no_numbers_are_dropped_and_noted(when, value):
-    timeline = xmeml.parse(document(clip(filters=motion("scale", (0, 50), (when, value)))))
+    timeline = files.parse(document(clip(filters=motion("scale", (0, 50), (when, value)))))
     values = sample(timeline).values
     assert np.isfinite(values).all()
     assert (values[:, 0, 2] == 50).all()
@@ -100,32 +100,32 @@ def test_keyframes_that_are_no_numbers_are_dropped_and_noted(when, value):
 
 
 def test_negative_keyframe_times_are_handles():
-    timeline = xmeml.parse(document(clip(filters=motion("scale", (-100, 0), (100, 100)))))
+    timeline = files.parse(document(clip(filters=motion("scale", (-100, 0), (100, 100)))))
     assert sample(timeline).values[0, 0, 2] == 50
 
 
 def test_a_missing_file_definition_is_noted():
-    timeline = xmeml.parse(document(clip(file='<file id="gone"/>')))
+    timeline = files.parse(document(clip(file='<file id="gone"/>')))
     assert "'gone' is not defined" in timeline.notes[0]
     assert sample(timeline).values[0, 0, 1] == 9
-    again = xmeml.parse(xmeml.dumps(timeline))
+    again = files.parse(files.dumps(timeline))
     assert sample(again).values[0, 0, 1] == 9
 
 
 def test_a_sequence_that_contains_itself_ends():
     inner = '<sequence id="s"/>'
-    timeline = xmeml.parse(document(clip(file=inner)))
+    timeline = files.parse(document(clip(file=inner)))
     assert sample(timeline).values[0, 0, 1] == 8
     loop = document(clip(file='<sequence id="t"><name>t</name><rate><timebase>25</timebase></rate>'
                     "<media><video><track>" + clip(2, file='<sequence id="t"/>')
                     + "</track></video></media></sequence>"))  # fmt: skip
-    timeline = xmeml.parse(loop)
+    timeline = files.parse(loop)
     assert any("contains itself" in note for note in timeline.notes)
-    xmeml.parse(xmeml.dumps(timeline))
+    files.parse(files.dumps(timeline))
 
 
 def test_edges_without_a_transition_are_told_from_the_media():
-    timeline = xmeml.parse(document(clip(1, 0, -1, 10, 60)))
+    timeline = files.parse(document(clip(1, 0, -1, 10, 60)))
     assert (timeline.clips[0].start, timeline.clips[0].end) == (0, 50)
 
 
@@ -133,16 +133,16 @@ def test_of_several_sequences_one_can_be_named():
     one = document(clip()).decode().split("<sequence", 1)[1].split("</xmeml>")[0]
     two = one.replace("<name>s</name>", "<name>t</name>", 1)
     both = f"<xmeml><project><children><sequence{one}<sequence{two}</children></project></xmeml>"
-    assert xmeml.parse(both.encode(), sequence="t").name == "t"
+    assert files.parse(both.encode(), sequence="t").name == "t"
     with pytest.raises(InputError, match="'s', 't'"):
-        xmeml.parse(both.encode(), sequence="u")
+        files.parse(both.encode(), sequence="u")
 
 
 def test_many_elements_are_read_in_reasonable_time():
     track = "".join(clip(n, 10 * n, 10 * n + 10, file=FILE if n == 0 else '<file id="f1"/>')
                     for n in range(5000))  # fmt: skip
     started = time.perf_counter()
-    timeline = xmeml.parse(document(track))
+    timeline = files.parse(document(track))
     assert len(sample(timeline).values) == 20_000
     assert time.perf_counter() - started < 10
 
@@ -154,11 +154,11 @@ def test_many_sequences_without_an_id_and_many_definitions_do_not_hang():
     track += "".join(clip(n, n, n + 1, file=inner) for n in range(1, 4000))
     track += "".join(clip(n, n, n + 1) for n in range(4000, 8000))
     started = time.perf_counter()
-    timeline = xmeml.parse(document(track))
-    xmeml.dumps(timeline)
+    timeline = files.parse(document(track))
+    files.dumps(timeline)
     assert time.perf_counter() - started < 10
 
 
 def test_the_limit_is_on_bytes_too():
     with pytest.raises(InputError, match="at most"):
-        safexml.parse(b" " * (safexml.MAX_BYTES + 1), "x")
+        safe.parse(b" " * (safe.MAX_BYTES + 1), "x")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from experiments.shared.errors import InputError
-from multitrack import baselines, corpus, xmeml
-from multitrack.drivers import DRIVERS
-from multitrack.styles import style
-from multitrack.timeline import PARAMETERS, sample
+from multitrack import baselines, corpus
+from multitrack.edit.drivers import DRIVERS
+from multitrack.edit.timeline import PARAMETERS, sample
+from multitrack.editors.styles import style
+from multitrack.xmeml import files
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path, small_corpus):
@@ -25,7 +26,7 @@ def test_xml_reads_back_as_the_timeline_that_was_made():
     for number in range(5):  # one of each scene
         timeline, signals, about = corpus.make(3, "train", number, styles=5, seconds=(30, 40))
         frames = sample(timeline)
-        again = xmeml.parse(xmeml.dumps(timeline))
+        again = files.parse(files.dumps(timeline))
         assert again.notes == []
         np.testing.assert_array_equal(sample(again).values, frames.values)
         assert signals.shape == (about["ticks"], len(DRIVERS))
@@ -71,7 +72,7 @@ def test_the_wipe_is_a_straight_line_in_the_right_crop():
 
 @pytest.mark.parametrize("horizon", [1, 10])
 def test_the_reference_lies_between_persistence_and_truth(horizon):
-    from multitrack.state import states
+    from multitrack.edit.state import states
 
     for number in range(5):
         timeline, _, about = corpus.make(2, "test", number, styles=5, seconds=(60, 60))

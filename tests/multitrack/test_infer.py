@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.shared.errors import InputError, cli
-from multitrack import corpus, infer, pieces, xmeml
-from multitrack.compose import Composer
-from multitrack.drivers import listen
+from multitrack import corpus, infer
+from multitrack.answer import pieces
+from multitrack.answer.compose import Composer
+from multitrack.edit.drivers import listen
+from multitrack.edit.timeline import sample
 from multitrack.module import Multitrack
-from multitrack.timeline import sample
+from multitrack.xmeml import files
 from tests.multitrack.test_module import SIZES, WEIGHTS
 from tests.multitrack.test_xmeml import FILE, RATE, clip, document, motion
 
@@ -62,7 +64,7 @@ def test_disabled_clips_stay_where_nothing_is_put_and_a_fade_goes_with_its_end()
     fade = "<transitionitem><start>80</start><end>100</end><alignment>end-black</alignment>"
     fade += f"<rate>{RATE}</rate><effect><name>Cross Dissolve</name></effect></transitionitem>"
     kept = clip(2, start=120, end=150, last=30, enabled=off)
-    timeline = xmeml.parse(document(clip() + fade, kept))
+    timeline = files.parse(document(clip() + fade, kept))
     assert len(timeline.tracks[0].transitions) == 1
     start = 40
     going_on = np.repeat(sample(timeline).values[start - 1 : start], 30, 0)
@@ -74,7 +76,7 @@ def test_disabled_clips_stay_where_nothing_is_put_and_a_fade_goes_with_its_end()
 
 @pytest.mark.parametrize("end", [100, 101, 103])
 def test_a_clip_that_ends_between_two_samples_runs_on_without_a_gap(end):
-    timeline = xmeml.parse(document(clip(end=end, last=end)))  # a sample every 2.5 frames
+    timeline = files.parse(document(clip(end=end, last=end)))  # a sample every 2.5 frames
     true = sample(timeline).values
     going_on = np.repeat(true[-1:], 30, 0)
     made = Composer(timeline).lay(going_on, going_on[:, :, 0], len(true))
@@ -94,7 +96,7 @@ def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
         cutter._clear(track, frame, timeline.duration)
     cutter.timeline.duration = frame
     made = Composer(cutter.timeline).lay(true[start:], true[start:, :, 0], start)
-    again = sample(xmeml.parse(xmeml.dumps(made))).values
+    again = sample(files.parse(files.dumps(made))).values
     assert len(again) == len(true)
     np.testing.assert_array_equal(again[:start], true[:start])
     active = again[start:, :, 0] == true[start:, :, 0]
@@ -114,11 +116,11 @@ def test_a_forecast_makes_a_longer_xml_that_both_readers_read(
     tmp_path, monkeypatch, checkpoint, edit, capsys
 ):
     timeline, signals, _ = edit
-    xmeml.write(timeline, tmp_path / "in.xml")
+    files.write(timeline, tmp_path / "in.xml")
     np.savez(tmp_path / "in.drivers.npz", drivers=signals)
     arguments = (tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint)
     command(monkeypatch, *arguments, "--horizon", 40)
-    before, after = sample(timeline), sample(xmeml.read(tmp_path / "out.xml"))
+    before, after = sample(timeline), sample(files.read(tmp_path / "out.xml"))
     assert len(after.values) == len(before.values) + 40
     np.testing.assert_array_equal(after.values[:400], before.values)
     assert after.values[400:, 0, 0].any()
@@ -136,7 +138,7 @@ def test_a_file_alone_and_in_a_folder_gives_the_same_bytes(
     source.mkdir()
     for number in range(2):
         made, _, _ = corpus.make(0, "test", number, styles=4, seconds=(15, 20))
-        xmeml.write(made, source / f"{number}.xml")
+        files.write(made, source / f"{number}.xml")
     (source / "bad.xml").write_text("<xmeml>")
     with pytest.raises(InputError, match="1 of 3 files failed"):
         command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
@@ -155,10 +157,10 @@ def test_an_infill_changes_nothing_outside_its_block(
     tmp_path, monkeypatch, checkpoint, edit, capsys
 ):
     timeline, _, _ = edit
-    xmeml.write(timeline, tmp_path / "in.xml")
+    files.write(timeline, tmp_path / "in.xml")
     command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
             "--infill", 12, 15, "--tracks", "V2,7")  # fmt: skip
-    before, after = sample(timeline).values, sample(xmeml.read(tmp_path / "out.xml")).values
+    before, after = sample(timeline).values, sample(files.read(tmp_path / "out.xml")).values
     assert len(before) == len(after)
     outside = np.ones(before.shape[:2], bool)
     outside[120:150, [1, 6]] = False
@@ -167,7 +169,7 @@ def test_an_infill_changes_nothing_outside_its_block(
 
 
 def test_int8_is_offered(tmp_path, monkeypatch, checkpoint, edit, capsys):
-    xmeml.write(edit[0], tmp_path / "in.xml")
+    files.write(edit[0], tmp_path / "in.xml")
     command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
             "--int8", "--horizon", 5)  # fmt: skip
     assert "int8" in capsys.readouterr().out
@@ -179,7 +181,7 @@ def test_int8_is_offered(tmp_path, monkeypatch, checkpoint, edit, capsys):
      ("--infill", 5, 8, "--tracks", "x"), ("--infill", 5, 8, "--tracks", ""), ("--tracks", "2")],
 )  # fmt: skip
 def test_wrong_arguments_have_messages(tmp_path, monkeypatch, checkpoint, edit, arguments):
-    xmeml.write(edit[0], tmp_path / "in.xml")
+    files.write(edit[0], tmp_path / "in.xml")
     with pytest.raises(InputError, match="expected"):
         command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
                 *arguments)  # fmt: skip
@@ -194,7 +196,7 @@ def test_wrong_arguments_have_messages(tmp_path, monkeypatch, checkpoint, edit, 
 def test_wrong_paths_end_in_one_line_that_names_one(
     tmp_path, monkeypatch, checkpoint, edit, capsys, source, target
 ):
-    xmeml.write(edit[0], tmp_path / "in.xml")
+    files.write(edit[0], tmp_path / "in.xml")
     for folder in ("folder", "folder.xml"):
         (tmp_path / folder).mkdir()
     arguments = (tmp_path / source, tmp_path / target, "--checkpoint", checkpoint)
@@ -216,12 +218,12 @@ def test_positions_read_back_as_predicted_under_the_same_rule(rule, start):
     file = FILE.replace("1920", "3840").replace("1080", "2160")
     anchor = motion("centerOffset", value="<horiz>0.1</horiz><vert>0</vert>")
     written = clip(end=50, last=50, file=file, filters=anchor)
-    timeline = xmeml.parse(document(written, size=(1080, 1920)))
+    timeline = files.parse(document(written, size=(1080, 1920)))
     values = np.repeat(sample(timeline, rule=rule).values[-1:], 20, 0)
     values[:, 0, 3] = np.linspace(-0.05, 0.05, 20)
     values[:, 0, 4] = 0.25
     made = Composer(timeline, rule).lay(values, values[:, :, 0], start)
-    again = sample(xmeml.parse(xmeml.dumps(made)), rule=rule).values[start:]
+    again = sample(files.parse(files.dumps(made)), rule=rule).values[start:]
     pixels = np.abs(again - values)[:, 0, 3:5] * (1080, 1920)
     assert again[:, 0, 0].all()
     assert pixels.max() <= 3.5  # two for the straight line, the rest for whole frames

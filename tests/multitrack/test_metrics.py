@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from multitrack import metrics
-from multitrack.state import states
-from multitrack.timeline import sample
+from multitrack.edit.state import states
+from multitrack.edit.timeline import sample
 
 
 def row_of(

@@ -10,13 +10,14 @@ import torch
 
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
-from multitrack import losses, tasks
-from multitrack.additive import early_cosine
+from multitrack import losses
+from multitrack.answer.decode import latched, stitch
 from multitrack.data import MultitrackData
-from multitrack.decode import latched, stitch
+from multitrack.examples import tasks
+from multitrack.examples.tasks import Task
+from multitrack.examples.windows import Windows, edit_batch
 from multitrack.module import Multitrack, excess
-from multitrack.tasks import Task
-from multitrack.windows import Windows, edit_batch
+from multitrack.networks.additive import early_cosine
 
 SIZES = {"width": 32, "layers": 1, "heads": 2, "feedforward": 32, "cell": 16}
 WEIGHTS = dict.fromkeys(losses.TERMS, 1.0)

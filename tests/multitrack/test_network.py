@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from multitrack import tasks
-from multitrack.additive import AdditiveTransformer
-from multitrack.drivers import HEARD, listen
+from multitrack.edit.drivers import HEARD, listen
+from multitrack.edit.state import states
+from multitrack.edit.timeline import sample
+from multitrack.examples import tasks
+from multitrack.examples.tasks import Task
 from multitrack.infer import quantise, weight_bytes
-from multitrack.network import PRESETS, TrackTransformer
-from multitrack.state import states
-from multitrack.tasks import Task
-from multitrack.timeline import sample
+from multitrack.networks.additive import AdditiveTransformer
+from multitrack.networks.cell import PRESETS, TrackTransformer
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "feedforward": 64, "cell": 16}
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multitrack import xmeml
-from multitrack.compose import Composer
-from multitrack.timeline import sample
+from multitrack.answer.compose import Composer
+from multitrack.edit.timeline import sample
+from multitrack.xmeml import files
 from tests.multitrack.conftest import timelines
 from tests.multitrack.test_xmeml import FILE, RATE, clip, document
 
@@ -83,46 +83,46 @@ def check_references(data: bytes) -> None:
 
 def test_a_document_loses_nothing_on_its_way_through():
     given = rich()
-    timeline = xmeml.parse(given)
+    timeline = files.parse(given)
     assert timeline.notes == []
-    written = xmeml.dumps(timeline)
+    written = files.dumps(timeline)
     assert content(given) - content(written) == Counter()
     check_references(written)
-    assert content(xmeml.dumps(xmeml.parse(written))) == content(written)
+    assert content(files.dumps(files.parse(written))) == content(written)
 
 
 def test_a_continued_document_loses_only_where_it_ended():
     given = rich()
-    timeline = xmeml.parse(given)
+    timeline = files.parse(given)
     start = len(sample(timeline).values)
     going_on = np.repeat(sample(timeline).values[-1:], 30, 0)
     made = Composer(timeline).lay(going_on, going_on[:, :, 0], start)
-    lost = content(given) - content(xmeml.dumps(made))
+    lost = content(given) - content(files.dumps(made))
     assert {tag for tag, _, _ in lost} <= {"end", "out", "duration"}
 
 
 def test_finer_edges_go_with_the_trim_that_they_are_of():
     second = 254_016_000_000  # ticks
     ticks = f"<pproTicksIn>{second // 25}</pproTicksIn><pproTicksOut>{second * 4}</pproTicksOut>"
-    timeline = xmeml.parse(document(clip(first=1, last=100, end=99, filters=ticks)))
-    assert xmeml.dumps(timeline).count(b"pproTicks") == 4
+    timeline = files.parse(document(clip(first=1, last=100, end=99, filters=ticks)))
+    assert files.dumps(timeline).count(b"pproTicks") == 4
     hole = np.zeros((6, 20, 9))
     made = Composer(timeline).lay(hole, hole[:, :, 0], 14)
     assert len(made.clips) == 2
-    assert b"pproTicks" not in xmeml.dumps(made)
+    assert b"pproTicks" not in files.dumps(made)
 
 
 def test_where_motion_changes_the_rest_of_its_filter_stays():
     given = document(clip(filters=MOTION))
-    timeline = xmeml.parse(given)
+    timeline = files.parse(given)
     values = np.repeat(sample(timeline).values[-1:], 30, 0)
     values[:, 0, 3] = 0.3
     made = Composer(timeline).lay(values, values[:, :, 0], 40)
     assert [note for note in made.notes if "easing" in note] == []
-    written = xmeml.dumps(made)
+    written = files.dumps(made)
     for kept in (b"FCPCurve", b"antiflicker", b"0.7"):
         assert kept in written
-    np.testing.assert_allclose(sample(xmeml.parse(written)).values[40:, 0, 3], 0.3, atol=1e-4)
+    np.testing.assert_allclose(sample(files.parse(written)).values[40:, 0, 3], 0.3, atol=1e-4)
     values[:, 0, 2] = 60
     made = Composer(timeline).lay(values, values[:, :, 0], 40)
     assert [note for note in made.notes if "easing" in note] == [
@@ -136,11 +136,11 @@ def test_a_clip_cut_in_two_moves_as_before(relative):
     keys = MOTION.replace("<when>10", f"<when>{relative[0]}").replace(
         "<when>60", f"<when>{relative[1]}"
     )
-    timeline = xmeml.parse(document(clip(filters=keys)))
+    timeline = files.parse(document(clip(filters=keys)))
     true = sample(timeline).values
     hole = np.zeros((6, 20, 9))
     made = Composer(timeline).lay(hole, hole[:, :, 0], 14)
-    again = sample(xmeml.parse(xmeml.dumps(made))).values
+    again = sample(files.parse(files.dumps(made))).values
     assert not again[14:20, 0, 0].any()
     np.testing.assert_allclose(again[20:, 0], true[20:, 0], atol=1e-4)
 
@@ -148,13 +148,13 @@ def test_a_clip_cut_in_two_moves_as_before(relative):
 @pytest.mark.parametrize("first", [0, 10, 30, 60])
 @pytest.mark.parametrize("length", [5, 20, 40])
 def test_references_hold_after_any_block_is_taken_out(first, length):
-    timeline = xmeml.parse(rich())
+    timeline = files.parse(rich())
     hole = np.zeros((length, 20, 9))
     for made in (
         Composer(timeline).lay(hole, hole[:, :, 0], first),
         Composer(timeline).lay(hole, hole[:, :, 0], first, [0]),
     ):
-        check_references(xmeml.dumps(made))
+        check_references(files.dumps(made))
         for number in (1, 2):
             if f"c{number}" not in {c.id for c in made.clips}:
                 assert any("without the link" in note for note in made.notes)
@@ -162,7 +162,7 @@ def test_references_hold_after_any_block_is_taken_out(first, length):
 
 @given(timelines(), st.integers(0, 60), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_outside_the_block_that_is_predicted_nothing_changes(timeline, start, length, seed):
-    timeline = xmeml.parse(xmeml.dumps(timeline))
+    timeline = files.parse(files.dumps(timeline))
     true = sample(timeline).values
     start = min(start, len(true))
     rng = np.random.default_rng(seed)
@@ -170,9 +170,9 @@ def test_outside_the_block_that_is_predicted_nothing_changes(timeline, start, le
         rng.random((-(-length // 5), 20, 9)) * (1, 9, 150, 1, 1, 50, 50, 50, 50), 5, 0
     )
     made = Composer(timeline).lay(values[:length], values[:length, :, 0], start, [0, 1, 2])
-    written = xmeml.dumps(made)
+    written = files.dumps(made)
     check_references(written)
-    again = sample(xmeml.parse(written)).values
+    again = sample(files.parse(written)).values
     outside = np.ones((max(len(true), start + length), 20), bool)
     outside[start : start + length, :3] = False
     outside = outside[: len(true)]
@@ -188,36 +188,36 @@ def test_outside_the_block_that_is_predicted_nothing_changes(timeline, start, le
 
 
 def test_the_second_part_of_a_clip_does_not_take_the_first_ones_motion():
-    timeline = xmeml.parse(document(clip(filters=MOTION)))
+    timeline = files.parse(document(clip(filters=MOTION)))
     true = sample(timeline).values
     values = np.repeat(true[10:11], 10, 0)
     values[:, 0, 2], values[6:, 0, 0] = 30, 0  # the first part goes on for a while, smaller
     made = Composer(timeline).lay(values, values[:, :, 0], 10)
-    again = sample(xmeml.parse(xmeml.dumps(made))).values
+    again = sample(files.parse(files.dumps(made))).values
     np.testing.assert_allclose(again[10:16, 0, 2], 30)
     np.testing.assert_allclose(again[20:, 0], true[20:, 0], atol=1e-4)
 
 
 def test_a_prediction_over_a_prediction_gives_no_id_twice():
-    timeline = xmeml.parse(rich())
+    timeline = files.parse(rich())
     for first in (20, 50, 50, 12):
         values = np.repeat(sample(timeline).values[10:11], 6, 0)
         values[:, :, 1] = 8  # cut the clips of another class, lay others in between
-        written = xmeml.dumps(Composer(timeline).lay(values, values[:, :, 0], first))
+        written = files.dumps(Composer(timeline).lay(values, values[:, :, 0], first))
         check_references(written)
-        timeline = xmeml.parse(written)
+        timeline = files.parse(written)
 
 
 def test_a_link_to_nothing_is_noted_and_left_out():
-    timeline = xmeml.parse(document(clip(filters="<link><linkclipref>c9</linkclipref></link>")))
+    timeline = files.parse(document(clip(filters="<link><linkclipref>c9</linkclipref></link>")))
     assert timeline.notes == ["1 links lead to no clip: not written again"]
-    assert b"c9" not in xmeml.dumps(timeline)
+    assert b"c9" not in files.dumps(timeline)
 
 
 @pytest.mark.parametrize("start", [40, 70])  # a clip that goes on, a new one of the same source
 def test_no_clip_runs_past_the_end_of_its_source(start):
     file = FILE.replace("<pathurl>", "<duration>130</duration><pathurl>")
-    timeline = xmeml.parse(document(clip(file=file)))
+    timeline = files.parse(document(clip(file=file)))
     going_on = np.repeat(sample(timeline).values[-1:], 60, 0)
     made = Composer(timeline).lay(going_on, going_on[:, :, 0], start)
     assert all(0 <= c.first < c.last <= 130 for c in made.clips)
@@ -225,13 +225,13 @@ def test_no_clip_runs_past_the_end_of_its_source(start):
     assert len(made.clips) == 1 + (start == 70)
     assert any("ends at frame" in note for note in made.notes)
     still = document(clip(file=file.replace("a.mov", "a.png")))
-    made = Composer(xmeml.parse(still)).lay(going_on * 1.0, going_on[:, :, 0], 40)
+    made = Composer(files.parse(still)).lay(going_on * 1.0, going_on[:, :, 0], 40)
     assert made.clips[-1].end == 250
 
 
 def test_a_source_that_ends_between_two_samples_is_not_shown_beyond_it():
     file = FILE.replace("<pathurl>", "<duration>101</duration><pathurl>")
-    timeline = xmeml.parse(document(clip(end=101, last=101, file=file)))
+    timeline = files.parse(document(clip(end=101, last=101, file=file)))
     true = sample(timeline).values
     going_on = np.repeat(true[-1:], 30, 0)
     made = Composer(timeline).lay(going_on, going_on[:, :, 0], len(true))
@@ -243,45 +243,45 @@ def test_nested_sequences_without_an_id_are_told_apart():
     inner = INNER.replace(' id="inner"', "")
     other = inner.replace(">in<", ">other<").replace("b.mov", "c.mov").replace('"f2"', '"f3"')
     other = other.replace("i1", "i2")
-    timeline = xmeml.parse(
+    timeline = files.parse(
         document(clip(1, file=inner), clip(2, file=other)).replace(b' id="s"', b"")
     )
     assert [c.media.name for c in timeline.clips] == ["in", "other"]
-    written = xmeml.dumps(timeline)
+    written = files.dumps(timeline)
     check_references(written)
-    assert [c.media.name for c in xmeml.parse(written).clips] == ["in", "other"]
+    assert [c.media.name for c in files.parse(written).clips] == ["in", "other"]
 
 
 def test_a_nested_sequence_that_cannot_be_opened_is_written_as_it_was():
     empty = '<sequence id="n"><name>leer</name><media><audio><track/></audio></media></sequence>'
-    timeline = xmeml.parse(document(clip(file=empty)))
+    timeline = files.parse(document(clip(file=empty)))
     assert "left closed" in timeline.notes[0]
-    assert b"leer" in xmeml.dumps(timeline)
+    assert b"leer" in files.dumps(timeline)
 
 
 def test_every_angle_of_a_multicam_clip_is_kept():
     angle = "<angle><activevideoangle>{}</activevideoangle><clip>{}</clip></angle>"
     other = FILE.replace("a.mov", "b.mov").replace("f1", "f2")
     multi = f"<multiclip>{angle.format('FALSE', other)}{angle.format('TRUE', FILE)}</multiclip>"
-    timeline = xmeml.parse(document(clip(file=multi), clip(2, file='<file id="f2"/>')))
+    timeline = files.parse(document(clip(file=multi), clip(2, file='<file id="f2"/>')))
     assert timeline.notes == []
-    again = xmeml.parse(xmeml.dumps(timeline))
+    again = files.parse(files.dumps(timeline))
     assert [c.media.id for c in again.clips] == ["f1", "f2"]
-    assert xmeml.dumps(again).count(b"<pathurl>") == 2
+    assert files.dumps(again).count(b"<pathurl>") == 2
 
 
 def test_clips_in_bins_are_noted_and_what_they_define_is_taken_along():
     bare = document(clip(file='<file id="f1"/>')).decode()
     given = bare.replace("<sequence", f"<project><children><clip>{FILE}</clip><sequence", 1)
     given = given.replace("</xmeml>", "</children></project></xmeml>").encode()
-    timeline = xmeml.parse(given)
+    timeline = files.parse(given)
     assert timeline.notes == ["1 clips in the project's bins: only the sequence is read"]
-    assert b"a.mov" in xmeml.dumps(timeline)
+    assert b"a.mov" in files.dumps(timeline)
 
 
 def test_a_sound_without_a_source_is_no_fault_of_the_reader():
     given = rich().replace(b'<file id="f1"/><link>', b'<file/><file id="gone"/><link>')
-    notes = xmeml.parse(given).notes
+    notes = files.parse(given).notes
     assert "audio: file 'gone' is not defined in the document" in notes
 
 
@@ -289,26 +289,26 @@ def test_only_what_is_left_out_is_said_to_be():
     given = rich().replace(
         b"</video></media></sequence>", b"</video><other/></media></sequence>", 1
     )
-    timeline = xmeml.parse(given)  # in the nested one, which is written as it was
+    timeline = files.parse(given)  # in the nested one, which is written as it was
     assert timeline.notes == []
-    assert b"<other" in xmeml.dumps(timeline)
+    assert b"<other" in files.dumps(timeline)
     given = given.replace(b"</audio></media>", b"</audio><more/></media>")
-    assert xmeml.parse(given).notes == [
+    assert files.parse(given).notes == [
         "sequence 's': <more> among its tracks is not written again"
     ]
 
 
 def test_an_unknown_source_only_heard_is_noted():
     given = rich().replace(b'<file id="f1"/><link>', b'<file id="gone"/><link>')
-    assert xmeml.parse(given).notes == ["audio: file 'gone' is not defined in the document"]
+    assert files.parse(given).notes == ["audio: file 'gone' is not defined in the document"]
 
 
 def test_of_two_definitions_the_first_counts_and_the_other_is_noted():
-    same = xmeml.parse(document(clip(1), clip(2)))
+    same = files.parse(document(clip(1), clip(2)))
     assert same.notes == []
-    check_references(xmeml.dumps(same))
-    timeline = xmeml.parse(document(clip(1), clip(2, file=FILE.replace("a.mov", "b.mov"))))
+    check_references(files.dumps(same))
+    timeline = files.parse(document(clip(1), clip(2, file=FILE.replace("a.mov", "b.mov"))))
     assert timeline.notes == ["file 'f1' is defined again, otherwise: the first one counts"]
-    written = xmeml.dumps(timeline)
+    written = files.dumps(timeline)
     check_references(written)
     assert b"b.mov" not in written

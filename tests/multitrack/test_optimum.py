@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitrack import losses
+from multitrack.edit.timeline import REST
 from multitrack.optimum import additive_optimum, least_entropy, least_squares
-from multitrack.timeline import REST
 
 SEEDS = st.integers(0, 10_000)
 

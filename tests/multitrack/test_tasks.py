@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multitrack import augment, tasks
-from multitrack.drivers import SMOOTH, listen
-from multitrack.state import lengths, since, states
-from multitrack.tasks import Task
-from multitrack.timeline import REST, sample
+from multitrack.edit.drivers import SMOOTH, listen
+from multitrack.edit.state import lengths, since, states
+from multitrack.edit.timeline import REST, sample
+from multitrack.examples import augment, tasks
+from multitrack.examples.tasks import Task
 
 
 def random_values(seed: int, frames: int = 60, tracks: int = 20) -> np.ndarray:

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from experiments.shared.errors import cli
-from multitrack import figures, xmeml
-from multitrack.geometry import area, iou, rectangles
+from multitrack import figures
+from multitrack.edit.geometry import area, iou, rectangles
+from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, sample
 from multitrack.show import main, table
-from multitrack.timeline import Clip, Media, Rate, Timeline, Track, sample
+from multitrack.xmeml import files
 
 
 def raster(box: np.ndarray, size: int) -> np.ndarray:
@@ -60,7 +61,7 @@ def test_the_anchor_moves_the_picture():
     rate = Rate(25)
     media = Media("f", "f", 400, 400)
     clip = Clip("c", "c", 0, 25, 0, 25, rate, media)
-    from multitrack.timeline import Curve
+    from multitrack.edit.timeline import Curve
 
     clip.motion = {"anchor_x": Curve(0.5), "scale": Curve(50.0)}
     values = sample(Timeline("t", rate, 1000, 500, [Track([clip])], 25)).values
@@ -80,7 +81,7 @@ def test_every_sample_shows_the_frame_that_holds_its_instant():
 
 def test_the_command_prints_a_table_and_draws(tmp_path, edit):
     timeline, _, _ = edit
-    xmeml.write(timeline, tmp_path / "a.xml")
+    files.write(timeline, tmp_path / "a.xml")
     png = tmp_path / "a.png"
     done = subprocess.run(
         [sys.executable, "-m", "multitrack.show", tmp_path / "a.xml", "--png", png],
@@ -106,7 +107,7 @@ def test_the_command_prints_a_table_and_draws(tmp_path, edit):
      ("a.xml", "folder.png"), ("a.xml", "a"), ("a.xml", "a.xml/b.png")],
 )  # fmt: skip
 def test_wrong_paths_end_in_one_line_that_names_one(tmp_path, monkeypatch, edit, capsys, xml, png):
-    xmeml.write(edit[0], tmp_path / "a.xml")
+    files.write(edit[0], tmp_path / "a.xml")
     (tmp_path / "folder.png").mkdir()
     arguments = ["show", str(tmp_path / xml), "--png", str(tmp_path / png)]
     monkeypatch.setattr("sys.argv", arguments)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multitrack.drivers import EVENTS
-from multitrack.state import CAP, COUNTERS
-from multitrack.timeline import ASSETS
+from multitrack.edit.drivers import EVENTS
+from multitrack.edit.state import CAP, COUNTERS
+from multitrack.edit.timeline import ASSETS
 
 TIMES = 25  # features of `remaining`
 PENDING = 15 * len(EVENTS)  # of `pending`

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from multitrack.draft import Draft, Ramp
-from multitrack.drivers import World
-from multitrack.timeline import Media, Rate
+from multitrack.edit.drivers import World
+from multitrack.edit.timeline import Media, Rate
+from multitrack.editors.draft import Draft, Ramp
 
 NAMES = ("Kamera Ä", "カメラ B", 'take "3" & <more>', "широкий план", "slide – wide")
 KEN_BURNS = ("still", "video")

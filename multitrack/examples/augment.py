@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from multitrack.timeline import REST
+from multitrack.edit.timeline import REST
 
 
 def mirror(values: np.ndarray) -> np.ndarray:

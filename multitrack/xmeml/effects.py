@@ -2,8 +2,8 @@
 
 from xml.etree.ElementTree import Element
 
-from multitrack.safexml import number_of, text_of
-from multitrack.timeline import Clip, Curve
+from multitrack.edit.timeline import Clip, Curve
+from multitrack.xmeml.safe import number_of, text_of
 
 MOTION = {
     "scale": "scale",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multitrack.drivers import EVENTS, HEARD, SMOOTH, Hearing
-from multitrack.state import CAP, States, states
-from multitrack.timeline import REST
+from multitrack.edit.drivers import EVENTS, HEARD, SMOOTH, Hearing
+from multitrack.edit.state import CAP, States, states
+from multitrack.edit.timeline import REST
 
 HORIZONS = (1, 5, 10, 30)
 

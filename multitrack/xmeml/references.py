@@ -4,8 +4,8 @@ import copy
 import itertools
 from xml.etree.ElementTree import Element
 
-from multitrack.safexml import text_of
-from multitrack.timeline import Timeline
+from multitrack.edit.timeline import Timeline
+from multitrack.xmeml.safe import text_of
 
 ITEMS = ("clipitem", "generatoritem")
 SOURCES = ("file", "sequence")

@@ -10,10 +10,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from multitrack.safexml import number_of
-from multitrack.timeline import Clip, Media, Rate, Timeline, Track, Transition
-from multitrack.xmeml_filters import filters, number
-from multitrack.xmeml_references import settle
+from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, Transition
+from multitrack.xmeml.filters import filters, number
+from multitrack.xmeml.references import settle
+from multitrack.xmeml.safe import number_of
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n'
 # Of what is kept of a clip, what stands before its source; the rest stands after it.

@@ -12,9 +12,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from multitrack.pieces import curve, hysteresis, segments
-from multitrack.safexml import text_of
-from multitrack.timeline import (
+from multitrack.answer.pieces import curve, hysteresis, segments
+from multitrack.edit.timeline import (
     SAMPLES_PER_SECOND,
     Clip,
     Curve,
@@ -23,8 +22,9 @@ from multitrack.timeline import (
     asset_classes,
     source_size,
 )
-from multitrack.xmeml_references import item_ids, links
-from multitrack.xmeml_write import AHEAD
+from multitrack.xmeml.references import item_ids, links
+from multitrack.xmeml.safe import text_of
+from multitrack.xmeml.write import AHEAD
 
 # What counts as standing still, and how far a straight line may miss: percent, pixels, percent.
 SLACK = {"scale": 0.5, "place": 2.0, "crop": 0.5}

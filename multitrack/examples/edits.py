@@ -9,11 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError
-from multitrack import xmeml
-from multitrack.drivers import Hearing, listen, read_signals
+from multitrack.edit.drivers import Hearing, listen, read_signals
+from multitrack.edit.state import States, states
+from multitrack.edit.timeline import sample
 from multitrack.metrics import RULES
-from multitrack.state import States, states
-from multitrack.timeline import sample
+from multitrack.xmeml.files import read
 
 
 @dataclass
@@ -34,7 +34,7 @@ def prepare(files: list[Path], out: Path, rule: str) -> None:
     index, started, minutes = {"files": {}, "skipped": {}, "notes": 0}, time.perf_counter(), 0.0
     for number, file in enumerate(tqdm(files, desc="reading edits", unit="xml", mininterval=2)):
         try:
-            timeline = xmeml.read(file)
+            timeline = read(file)
             frames = sample(timeline, rule=rule)
             if not frames.values[..., 0].any():
                 raise InputError(f"{file}: expected video clips that show, got none")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from multitrack.styles import Style
-from multitrack.timeline import Clip, Curve, Media, Rate, Timeline, Track
+from multitrack.edit.timeline import Clip, Curve, Media, Rate, Timeline, Track
+from multitrack.editors.styles import Style
 
 Ramp = float | list[tuple[int, float]]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from experiments.shared.errors import InputError
-from multitrack.safexml import number_of, text_of
-from multitrack.timeline import Clip, Media, Rate, Timeline, Track, Transition
-from multitrack.xmeml_effects import MAX_FRAME, apply
-from multitrack.xmeml_references import conflicts, definitions, loose_links
+from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, Transition
+from multitrack.xmeml.effects import MAX_FRAME, apply
+from multitrack.xmeml.references import conflicts, definitions, loose_links
+from multitrack.xmeml.safe import number_of, text_of
 
 TEXT = {"text", "outlinetext", "graphicandtype", "lower 3rd", "title 3d", "title crawl", "crawl"}
 STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".psd", ".bmp", ".gif", ".ai", ".tga", ".heic"}

@@ -1,17 +1,17 @@
 """Final Cut Pro 7 XML (`xmeml`), as Premiere Pro writes it: the documents and their sequences.
 
-A sequence is read in xmeml_read and written in xmeml_write.
+A sequence is read in `read` and written in `write`.
 """
 
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from experiments.shared.errors import InputError
-from multitrack import safexml
-from multitrack.safexml import text_of
-from multitrack.timeline import Timeline
-from multitrack.xmeml_read import Reader
-from multitrack.xmeml_write import dumps, write
+from multitrack.edit.timeline import Timeline
+from multitrack.xmeml import safe
+from multitrack.xmeml.read import Reader
+from multitrack.xmeml.safe import text_of
+from multitrack.xmeml.write import dumps, write
 
 __all__ = ["dumps", "parse", "read", "sequences", "write"]
 
@@ -22,17 +22,17 @@ def read(path: str | Path, sequence: str | None = None) -> Timeline:
     Raises:
         InputError: with the file's name, what is wrong with it and the remedy.
     """
-    return _choose(safexml.read(Path(path)), str(path), sequence)
+    return _choose(safe.read(Path(path)), str(path), sequence)
 
 
 def parse(data: bytes, source: str = "XML", sequence: str | None = None) -> Timeline:
     """As `read`, from bytes."""
-    return _choose(safexml.parse(data, source), source, sequence)
+    return _choose(safe.parse(data, source), source, sequence)
 
 
 def sequences(path: str | Path) -> list[str]:
     """Names of the top-level sequences in a file."""
-    return [text_of(s, "name") for s in _top_sequences(safexml.read(Path(path)))]
+    return [text_of(s, "name") for s in _top_sequences(safe.read(Path(path)))]
 
 
 def _members(root: Element) -> list[Element]:

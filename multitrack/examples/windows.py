@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from multitrack import baselines, tasks
-from multitrack.augment import augment
-from multitrack.edits import Edit, ruled
-from multitrack.state import states
-from multitrack.tasks import Task
+from multitrack import baselines
+from multitrack.edit.state import states
+from multitrack.examples import tasks
+from multitrack.examples.augment import augment
+from multitrack.examples.edits import Edit, ruled
+from multitrack.examples.tasks import Task
 
 HISTORY = 20  # frames of a window that only lead up to the scored ones
 

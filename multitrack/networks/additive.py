@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from multitrack.network import positions
-from multitrack.timeline import ASSETS, REST, TRACKS
+from multitrack.edit.timeline import ASSETS, REST, TRACKS
+from multitrack.networks.cell import positions
 
 
 class AdditiveTransformer(nn.Module):

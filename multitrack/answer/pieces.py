@@ -7,8 +7,8 @@ import itertools
 
 import numpy as np
 
-from multitrack.decode import ENTER, LEAVE
-from multitrack.timeline import Curve
+from multitrack.answer.decode import ENTER, LEAVE
+from multitrack.edit.timeline import Curve
 
 SHORTEST = 3  # samples; shorter runs and gaps are flicker
 

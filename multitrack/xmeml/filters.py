@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement
 
-from multitrack.safexml import text_of
-from multitrack.timeline import Clip, Curve
-from multitrack.xmeml_effects import apply, kind_of
+from multitrack.edit.timeline import Clip, Curve
+from multitrack.xmeml.effects import apply, kind_of
+from multitrack.xmeml.safe import text_of
 
 # (parameterid, name, limits, the curves it holds) in Premiere's order.
 MOTION = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multitrack.timeline import REST
+from multitrack.edit.timeline import REST
 
 COUNTERS = (
     "since toggle",

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multitrack.drivers import HEARD, SMOOTH
-from multitrack.features import OFFERS, features, features_size, offers, reacted
-from multitrack.state import COUNTERS
-from multitrack.timeline import ASSETS, TRACKS
+from multitrack.edit.drivers import HEARD, SMOOTH
+from multitrack.edit.state import COUNTERS
+from multitrack.edit.timeline import ASSETS, TRACKS
+from multitrack.examples.features import OFFERS, features, features_size, offers, reacted
 
 # Sizes in which geometry is measured inside: scale %, x, y canvas, crops %.
 UNITS = (50.0, 0.25, 0.25, 25.0, 25.0, 25.0, 25.0)

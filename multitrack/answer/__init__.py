@@ -1,0 +1,1 @@
+"""What a model predicts, turned into an edit again."""

@@ -1,0 +1,1 @@
+"""Made-up editors with styles of their own, for the embedded corpus."""

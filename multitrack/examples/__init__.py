@@ -1,0 +1,1 @@
+"""Training examples of edits: windows, tasks, features."""

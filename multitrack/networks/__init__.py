@@ -1,0 +1,1 @@
+"""The layers: one cell an item, and the published additive wiring."""
