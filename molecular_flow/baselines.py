@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from molecular_flow.coordinates import InternalCoordinates, wrap
-from molecular_flow.splines import MIN_BIN, spline
+from molecular_flow.coordinates.internal import InternalCoordinates, wrap
+from molecular_flow.flow.splines import MIN_BIN, spline
 
 Map = Callable[[Tensor, bool], tuple[Tensor, Tensor]]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 
 from experiments.shared.errors import InputError, cli
-from molecular_flow import molecule as molecules
-from molecular_flow.energy import OpenMMEnergy, TorchEnergy
-from molecular_flow.flow import TransportFlow
+from molecular_flow.flow.transport import TransportFlow
+from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.energy import OpenMMEnergy, TorchEnergy
 
 
 def cost(work: Callable[[], object], repeats: int) -> float:

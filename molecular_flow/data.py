@@ -11,14 +11,14 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from experiments.shared.corpora import build_once, content_hash
 from experiments.shared.errors import InputError
 from experiments.shared.sampling import EpochSampler
-from molecular_flow import molecule as molecules
-from molecular_flow.coordinates import InternalCoordinates, internal
-from molecular_flow.energy import TorchEnergy, beta
+from molecular_flow.coordinates.internal import InternalCoordinates, internal
 from molecular_flow.frames import Frames
 from molecular_flow.fresh import ENDS, FreshFrames
 from molecular_flow.metrics import multistate
+from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.energy import TorchEnergy, beta
+from molecular_flow.physics.trajectory import Trajectory, read
 from molecular_flow.simulate import Plan, simulate
-from molecular_flow.trajectory import Trajectory, read
 
 
 class MolecularData(L.LightningDataModule):

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from molecular_flow.coordinates import dihedral
-from molecular_flow.dynamics import SWAP_EVERY, Ladders
+from molecular_flow.coordinates.internal import dihedral
 from molecular_flow.metrics import bennett
-from molecular_flow.molecule import Molecule
-from molecular_flow.tree import build_tree
+from molecular_flow.physics.dynamics import SWAP_EVERY, Ladders
+from molecular_flow.physics.molecule import Molecule
+from molecular_flow.physics.tree import build_tree
 
 GROUPS = 8  # of ladders, for standard errors
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from experiments.shared.plots import new_figure
-from molecular_flow.torsions import Plane
+from molecular_flow.coordinates.torsions import Plane
 
 PANELS = (
     "total",

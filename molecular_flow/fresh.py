@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from experiments.shared.errors import InputError
-from molecular_flow.coordinates import InternalCoordinates, internal
-from molecular_flow.dynamics import Ladders
-from molecular_flow.molecule import Molecule
+from molecular_flow.coordinates.internal import InternalCoordinates, internal
+from molecular_flow.physics.dynamics import Ladders
+from molecular_flow.physics.molecule import Molecule
 
 ENDS = ("source", "target")
 

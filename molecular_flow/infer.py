@@ -12,10 +12,10 @@ from torch import Tensor
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from molecular_flow import exchange
-from molecular_flow.energy import beta
 from molecular_flow.metrics import effective_samples
 from molecular_flow.module import MolecularFlow
-from molecular_flow.trajectory import read
+from molecular_flow.physics.energy import beta
+from molecular_flow.physics.trajectory import read
 
 
 def load(

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from experiments.shared.errors import InputError
 from experiments.shared.losses import check_names, weighted_sum
-from molecular_flow import baselines, figures, losses, molecule, torsions
-from molecular_flow.energy import TorchEnergy
-from molecular_flow.flow import TransportFlow
+from molecular_flow import baselines, figures, losses
+from molecular_flow.coordinates import torsions
+from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.fresh import ENDS
 from molecular_flow.metrics import TransportMetrics
+from molecular_flow.physics import molecule
+from molecular_flow.physics.energy import TorchEnergy
 from molecular_flow.works import Direction, Works
 
 TERMS = ("forward", "inverse", "variance")

@@ -14,9 +14,9 @@ import torch
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from molecular_flow import molecule as molecules
-from molecular_flow.dynamics import Ladders
-from molecular_flow.trajectory import Trajectory, write
+from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.dynamics import Ladders
+from molecular_flow.physics.trajectory import Trajectory, write
 
 FRAMES_PER_PART = 100
 

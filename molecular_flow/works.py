@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from molecular_flow.coordinates import restore
-from molecular_flow.energy import beta, capped
-from molecular_flow.flow import TransportFlow
+from molecular_flow.coordinates.internal import restore
+from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.fresh import ENDS
+from molecular_flow.physics.energy import beta, capped
 
 CAP = 1000.0  # kT above the minimum, where the energy starts to grow only logarithmically
 

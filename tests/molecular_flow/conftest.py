@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from molecular_flow import molecule as molecules
+from molecular_flow.physics import molecule as molecules
 from molecular_flow.simulate import Plan, simulate
 
 

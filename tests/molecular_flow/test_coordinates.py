@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from molecular_flow import molecule as molecules
-from molecular_flow.coordinates import (
+from molecular_flow.coordinates.internal import (
     InternalCoordinates,
     dihedral,
     internal,
@@ -14,7 +13,8 @@ from molecular_flow.coordinates import (
     restore,
     wrap,
 )
-from molecular_flow.energy import TorchEnergy
+from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.energy import TorchEnergy
 
 
 @pytest.mark.parametrize("sequence", ["AA", "GW", "RE", "PV"])

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from experiments.shared.errors import InputError
-from molecular_flow.coordinates import restore
+from molecular_flow.coordinates.internal import restore
 from molecular_flow.data import MolecularData
-from molecular_flow.energy import TorchEnergy
-from molecular_flow.trajectory import read
+from molecular_flow.physics.energy import TorchEnergy
+from molecular_flow.physics.trajectory import read
 
 
 def rewritten(path, target, **changes):

@@ -9,10 +9,10 @@ import torch
 
 from experiments.shared.errors import InputError
 from molecular_flow import simulate as simulation
-from molecular_flow.dynamics import Ladders, mapped_works, rotate
-from molecular_flow.energy import BOLTZMANN
 from molecular_flow.exchange import effective, round_trips
-from molecular_flow.tree import build_tree
+from molecular_flow.physics.dynamics import Ladders, mapped_works, rotate
+from molecular_flow.physics.energy import BOLTZMANN
+from molecular_flow.physics.tree import build_tree
 from tests.suite import command
 
 
@@ -104,7 +104,7 @@ def test_mapped_swaps_find_the_populations_of_a_double_well():
 
 
 def test_rotation_turns_one_torsion_alone(dipeptide, noisy):
-    from molecular_flow.coordinates import InternalCoordinates, wrap
+    from molecular_flow.coordinates.internal import InternalCoordinates, wrap
 
     coordinates = InternalCoordinates(dipeptide).double()
     before, _ = coordinates.encode(noisy)
@@ -183,7 +183,7 @@ def test_round_trips_and_effective_samples():
 @pytest.mark.slow
 def test_mean_energies_are_openmms(dipeptide):
     """The batched dynamics against OpenMM's own integrator and force field."""
-    from molecular_flow.molecule import load_system, openmm_modules
+    from molecular_flow.physics.molecule import load_system, openmm_modules
 
     openmm, _, unit = openmm_modules()
     temperature = 300.0

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from experiments.shared.errors import InputError
-from molecular_flow import molecule as molecules
-from molecular_flow.energy import OpenMMEnergy, TorchEnergy, capped
-from molecular_flow.pairs import PairTerms
+from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.energy import OpenMMEnergy, TorchEnergy, capped
+from molecular_flow.physics.pairs import PairTerms
 
 NATIVE_BORN = ("amber99sbildn.xml", "amber99_obc.xml")  # GBSAOBCForce
 OBC2 = ("amber99sbildn.xml", "implicit/obc2.xml")

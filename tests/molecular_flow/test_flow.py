@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from molecular_flow.coordinates import dihedral, reorder, wrap
-from molecular_flow.flow import TransportFlow
-from molecular_flow.splines import conditional_spline, knots, spline
-from molecular_flow.tree import build_tree, separate
+from molecular_flow.coordinates.internal import dihedral, reorder, wrap
+from molecular_flow.flow.splines import conditional_spline, knots, spline
+from molecular_flow.flow.transport import TransportFlow
+from molecular_flow.physics.tree import build_tree, separate
 
 PAIR = (300.0, 450.0)
 SIZES = {

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from experiments.shared.errors import InputError
-from molecular_flow.coordinates import restore
+from molecular_flow.coordinates.internal import restore
 from molecular_flow.data import MolecularData
-from molecular_flow.energy import TorchEnergy
 from molecular_flow.module import MolecularFlow
+from molecular_flow.physics.energy import TorchEnergy
 from tests.suite import command
 
 WEIGHTS = {"forward": 1.0, "inverse": 1.0, "variance": 0.0}

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from molecular_flow import molecule as molecules
-from molecular_flow import torsions
-from molecular_flow.coordinates import InternalCoordinates
+from molecular_flow.coordinates import torsions
+from molecular_flow.coordinates.internal import InternalCoordinates
+from molecular_flow.physics import molecule as molecules
 
 
 def dihedral(x: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from molecular_flow.molecule import Molecule
+from molecular_flow.physics.molecule import Molecule
 
 BACKBONE = ("N", "CA", "C")
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from molecular_flow.tree import Tree
+from molecular_flow.physics.tree import Tree
 
 
 class Kinematics(nn.Module):

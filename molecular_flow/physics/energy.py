@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
-from molecular_flow.bonded import BondedTerms
-from molecular_flow.molecule import Molecule, load_system, openmm_modules
-from molecular_flow.pairs import PairTerms
+from molecular_flow.physics.bonded import BondedTerms
+from molecular_flow.physics.molecule import Molecule, load_system, openmm_modules
+from molecular_flow.physics.pairs import PairTerms
 
 BOLTZMANN = 8.314462618e-3  # kJ/mol/K
 COULOMB = 138.93545764438198  # kJ/mol nm/e^2, the constant of OpenMM's NonbondedForce

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from experiments.shared.errors import InputError
-from molecular_flow.energy import BOLTZMANN, TorchEnergy
-from molecular_flow.molecule import Molecule
-from molecular_flow.tree import build_tree
+from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
+from molecular_flow.physics.molecule import Molecule
+from molecular_flow.physics.tree import build_tree
 
 MASS = 12.0
 FRICTION = 2.0  # 1/ps

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from molecular_flow.kinematics import Kinematics
-from molecular_flow.molecule import Molecule
-from molecular_flow.tree import build_tree
+from molecular_flow.coordinates.kinematics import Kinematics
+from molecular_flow.physics.molecule import Molecule
+from molecular_flow.physics.tree import build_tree
 
 
 def wrap(angle: Tensor, period: Tensor | float = 2 * math.pi) -> Tensor:

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
-from molecular_flow import conditioner
-from molecular_flow.coordinates import InternalCoordinates, reorder, restore, wrap
-from molecular_flow.molecule import Molecule
-from molecular_flow.splines import conditional_spline
-from molecular_flow.tree import separate
+from molecular_flow.coordinates.internal import InternalCoordinates, reorder, restore, wrap
+from molecular_flow.flow import conditioner
+from molecular_flow.flow.splines import conditional_spline
+from molecular_flow.physics.molecule import Molecule
+from molecular_flow.physics.tree import separate
 
 REFERENCE = 300.0  # kelvin
 TORSION_SETS = 3  # couplings move them in turn, each set given the others

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from molecular_flow.coordinates import InternalCoordinates
-from molecular_flow.molecule import Molecule
+from molecular_flow.coordinates.internal import InternalCoordinates
+from molecular_flow.physics.molecule import Molecule
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from experiments.shared.errors import InputError
-from molecular_flow.energy import BOLTZMANN, TorchEnergy
-from molecular_flow.molecule import Molecule
+from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
+from molecular_flow.physics.molecule import Molecule
 
 LADDER = (300.0, 450.0, 670.0, 1000.0)  # of the published file, which does not name its own
 

@@ -1,0 +1,1 @@
+"""Internal coordinates, and back to positions."""

@@ -1,0 +1,1 @@
+"""The invertible map between two temperatures."""

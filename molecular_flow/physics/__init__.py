@@ -1,0 +1,1 @@
+"""Molecules: their topology, energy, dynamics and recorded trajectories."""
