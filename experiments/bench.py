@@ -17,9 +17,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from experiments.explain import explain
 from experiments.measuring import table
-from experiments.run import CONF, settle
+from experiments.run import CONF
+from experiments.running.explain import explain
 from experiments.shared.errors import InputError
 
 
@@ -56,31 +56,22 @@ def split(arguments: list[str]) -> tuple[Settings, list[str]]:
 def composed(overrides: list[str]) -> DictConfig:
     """The configuration that experiments.run would have for the same overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return settle(compose("run", overrides=overrides), Path(os.devnull))
+        return compose("run", overrides=overrides)
 
 
 def experiments() -> list[str]:
-    """What to measure when nothing is named: each experiment's demo, else itself as a smoke run."""
-    names = sorted(path.stem for path in (CONF / "exp").glob("*.yaml"))
-    return [f"demo/{n}" if (CONF / "exp" / "demo" / f"{n}.yaml").is_file() else n for n in names]
+    """What to measure when nothing is named: the demo of each experiment."""
+    return sorted(f"demo/{path.stem}" for path in (CONF / "exp" / "demo").glob("*.yaml"))
 
 
 def measure_all(settings: Settings, overrides: list[str]) -> list[dict]:
     """Each experiment in a fresh process, so that neither memory nor threads are inherited."""
     results = []
     for name in experiments():
-        smoke = [] if name.startswith("demo/") or "+debug=smoke" in overrides else ["+debug=smoke"]
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "result.json"
             own = [f"bench.{k}={getattr(settings, k)}" for k in ("steps", "warmup", "threads")]
-            command = [
-                sys.executable,
-                "-m",
-                "experiments.bench",
-                f"+exp={name}",
-                *overrides,
-                *smoke,
-            ]
+            command = [sys.executable, "-m", "experiments.bench", f"+exp={name}", *overrides]
             done = subprocess.run([*command, *own, f"bench.json={file}"])
             if done.returncode:
                 print(f"{name} failed (exit status {done.returncode}); going on", file=sys.stderr)

@@ -4,8 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from experiments.events import check_folder, find_runs, is_run, read_run
 from experiments.reporting.document import Document
+from experiments.reporting.events import check_folder, find_runs, is_run, read_run
 from experiments.reporting.markdown import markdown
 from experiments.reporting.page import page
 from experiments.reporting.run import run_document

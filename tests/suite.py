@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.run import settle, train
+from experiments.running.train import train
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
@@ -30,7 +30,7 @@ def configuration(*overrides: str, folder: Path) -> DictConfig:
 def run(folder: Path, *overrides: str) -> float | None:
     """Run an experiment in this process; returns its objective."""
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)
-    config = settle(configuration(*overrides, folder=folder), folder)
+    config = configuration(*overrides, folder=folder)
     plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     OmegaConf.save(plain, folder / ".hydra" / "config.yaml")
     return train(config, folder)

@@ -271,14 +271,13 @@ def test_without_a_name_each_is_measured_apart_and_a_failure_does_not_end_the_re
         "demo/two",
     ]
     assert all("data.a=1" in command and "bench.steps=7" in command for command in asked)
-    assert ["+debug=smoke" in command for command in asked] == [False, True, False]
 
 
 @pytest.mark.slow
 def test_the_smoke_experiment_is_measured_with_its_overrides(tmp_path):
     result = tmp_path / "result.json"
     overrides = [
-        *("+exp=creative_agent", "data.batch_size=1", f"paths.data={tmp_path}", "+debug=smoke"),
+        *("+exp=smoke/creative_agent", "data.batch_size=1", f"paths.data={tmp_path}"),
         *("bench.steps=3", "bench.warmup=1", f"bench.json={result}"),
     ]
     command = [sys.executable, "-m", "experiments.bench", *overrides]

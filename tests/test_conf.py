@@ -6,7 +6,7 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.run import build, settle
+from experiments.running.build import build
 from experiments.shared.errors import InputError
 from tests.suite import CONF, command, configuration
 
@@ -39,9 +39,7 @@ def test_experiment_composes_and_its_targets_exist(choice: str, tmp_path: Path):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_weights_and_terms_have_the_same_names(choice: str, tmp_path: Path):
-    # Every model checks its weights when it is made; +debug=smoke makes it small.
-    config = configuration(f"+exp={choice}", "+debug=smoke", folder=tmp_path)
-    config = settle(config, tmp_path)
+    config = configuration(f"+exp={choice}", folder=tmp_path)
     build(config)
     OmegaConf.set_struct(config, False)
     config.loss.no_such_term = 1.0
@@ -83,7 +81,7 @@ def test_help_lists_experiments():
         ([], "creative_agent"),
         (["+exp=creative_agent", "loss.balnce=3"], "balance"),
         (["+exp=creative_agent", "strategy=ddp8"], "ddp4"),
-        (["+exp=creative_agent", "+debug=smoke", "loss.balance=-1"], "loss.balance=-1"),
+        (["+exp=smoke/creative_agent", "loss.balance=-1"], "loss.balance=-1"),
         (["+exp=creative_agent", "hydra.run.dir=LICENSE/run"], "LICENSE"),
     ],
 )

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.run import build, settle
+from experiments.running.build import build
 from tests.suite import EXPERIMENTS, command, configuration
-
-SMOKE = ("+debug=smoke", "trainer.log_every_n_steps=1")
 
 
 def generator(state: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -25,21 +23,15 @@ def test_two_processes_equal_one_on_the_same_global_batch(tmp_path: Path):
     because Adam's first step is the gradients' signs, which rounding turns round near zero.
     """
     plain = ("model.optimizer._target_=torch.optim.SGD", "model.optimizer.lr=0.05")
-    words = (
-        "+exp=creative_agent",
-        *SMOKE,
-        "model.noise=0",
-        "trainer.limit_train_batches=1",
-        *plain,
-    )
-    whole, halves = "smoke.data.batch_size=2", "smoke.data.batch_size=1"
+    words = ("+exp=smoke/creative_agent", "model.noise=0", "trainer.limit_train_batches=1", *plain)
+    whole, halves = "data.batch_size=2", "data.batch_size=1"
     two = command(*words, halves, "strategy=cpu_ddp2", f"hydra.run.dir={tmp_path}/two")
     assert two.returncode == 0, two.stderr
     one = command(*words, whole, f"hydra.run.dir={tmp_path}/one")
     assert one.returncode == 0, one.stderr
 
     config = configuration(*words, whole, folder=tmp_path)
-    before = generator(build(settle(config, tmp_path))[0].state_dict())
+    before = generator(build(config)[0].state_dict())
     first, second = (
         generator(torch.load(path, weights_only=True)["state_dict"]) - before
         for path in (tmp_path / name / "checkpoints" / "last.ckpt" for name in ("one", "two"))
@@ -51,7 +43,7 @@ def test_two_processes_equal_one_on_the_same_global_batch(tmp_path: Path):
 @pytest.mark.slow
 def test_ranks_that_validate_on_different_tasks_log_the_same(tmp_path: Path):
     """One edit, two tasks, two processes: each has edits of one task only."""
-    words = ("+exp=multitrack", *SMOKE, "smoke.data.timelines.val=1", "model.optimizer.lr=0",
+    words = ("+exp=smoke/multitrack", "data.timelines.val=1", "model.optimizer.lr=0",
              "test=false")  # fmt: skip
     found = []
     for name, strategy in (("one", "cpu"), ("two", "cpu_ddp2")):
@@ -67,7 +59,7 @@ def test_ranks_that_validate_on_different_tasks_log_the_same(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_trains_on_two_processes(tmp_path: Path, experiment: str):
-    done = command(f"+exp={experiment}", *SMOKE, "strategy=cpu_ddp2", f"hydra.run.dir={tmp_path}")
+    done = command(f"+exp=smoke/{experiment}", "strategy=cpu_ddp2", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "completed"
@@ -79,8 +71,7 @@ def test_every_experiment_trains_on_two_processes(tmp_path: Path, experiment: st
 def test_ddp_inside_a_sweep(tmp_path: Path):
     done = command(
         "-m",
-        "+exp=creative_agent",
-        *SMOKE,
+        "+exp=smoke/creative_agent",
         "strategy=cpu_ddp2",
         "loss.balance=2,5",
         f"hydra.sweep.dir={tmp_path}",

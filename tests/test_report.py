@@ -14,9 +14,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.events import Run, read_run
 from experiments.report import compare, write_report
 from experiments.reporting.curves import Curve, downsample, smooth
+from experiments.reporting.events import Run, read_run
 from experiments.reporting.numbers import change, duration, number
 from experiments.reporting.published import published_for, read_published
 from experiments.reporting.targets import parse_target

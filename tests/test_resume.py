@@ -56,7 +56,7 @@ def assert_equal_runs(one: Path, other: Path, name: str = "last") -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_resuming_at_an_epoch_equals_going_on(tmp_path: Path, experiment: str):
-    words = (f"+exp={experiment}", "+debug=smoke", "test=false")
+    words = (f"+exp=smoke/{experiment}", "test=false")
     run(tmp_path / "whole", *words, "trainer.max_epochs=2")
     run(tmp_path / "parts", *words, "trainer.max_epochs=1")
     run(tmp_path / "parts", *words, "trainer.max_epochs=2")
@@ -66,14 +66,14 @@ def test_resuming_at_an_epoch_equals_going_on(tmp_path: Path, experiment: str):
 
 def test_a_run_that_failed_before_it_began_can_be_repeated(tmp_path: Path):
     (tmp_path / "summary.json").write_text('{"status": "failed", "error": "no such data"}')
-    run(tmp_path, "+exp=multitrack", "+debug=smoke", "test=false")
+    run(tmp_path, "+exp=smoke/multitrack", "test=false")
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    run(folder, "+exp=creative_agent", "+debug=smoke", *LONGER)
+    run(folder, "+exp=smoke/creative_agent", *LONGER)
     return folder
 
 
@@ -82,7 +82,7 @@ def whole(tmp_path_factory) -> Path:
     [(1, signal.SIGINT), (2, signal.SIGTERM), (3, signal.SIGTERM), (4, signal.SIGINT)],
 )
 def test_a_signal_saves_and_the_run_goes_on(whole, tmp_path: Path, step: int, signum: int):
-    words = ("+exp=creative_agent", "+debug=smoke", *LONGER)
+    words = ("+exp=smoke/creative_agent", *LONGER)
     stop = (
         f"+callbacks.stop={{_target_: tests.test_resume.SignalAt, step: {step}, signum: {signum}}}"
     )
@@ -103,7 +103,7 @@ def test_a_signal_saves_and_the_run_goes_on(whole, tmp_path: Path, step: int, si
 )
 def test_a_signal_before_or_after_the_training_is_no_failure(tmp_path: Path, stage, signum: int):
     stop = f"{{_target_: tests.test_resume.SignalIn, stage: {stage}, signum: {signum:d}}}"
-    words = ("+exp=multitrack", "+debug=smoke", f"hydra.run.dir={tmp_path}")
+    words = ("+exp=smoke/multitrack", f"hydra.run.dir={tmp_path}")
     done = command(*words, f"+callbacks.stop={stop}")
     assert done.returncode == 128 + signum, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -113,7 +113,7 @@ def test_a_signal_before_or_after_the_training_is_no_failure(tmp_path: Path, sta
 
 def test_the_best_checkpoint_can_be_gone_on_from(tmp_path: Path):
     """It is written in a validation, before the end of its epoch."""
-    words = ("+exp=molecular_flow", "+debug=smoke", "test=false")
+    words = ("+exp=smoke/molecular_flow", "test=false")
     run(tmp_path, *words, "trainer.max_epochs=1")
     best = (tmp_path / "checkpoints" / "best.ckpt").read_bytes()
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(best)
@@ -123,7 +123,7 @@ def test_the_best_checkpoint_can_be_gone_on_from(tmp_path: Path):
 
 
 def test_a_run_resumed_at_its_end_keeps_what_it_measured(tmp_path: Path):
-    words = ("+exp=multitrack", "+debug=smoke", "test=false")
+    words = ("+exp=smoke/multitrack", "test=false")
     run(tmp_path, *words)
     before = json.loads((tmp_path / "summary.json").read_text())
     run(tmp_path, *words)
@@ -135,14 +135,14 @@ def test_a_run_resumed_at_its_end_keeps_what_it_measured(tmp_path: Path):
 def test_a_second_run_in_a_folder_is_refused_while_the_first_is_at_work(tmp_path: Path):
     with (tmp_path / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        done = command("+exp=multitrack", "+debug=smoke", f"hydra.run.dir={tmp_path}")
+        done = command("+exp=smoke/multitrack", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 2, done.stderr
     assert "another run is at work in" in done.stderr
     assert not (tmp_path / "summary.json").exists()
 
 
 def test_a_checkpoint_by_steps_at_the_end_of_an_epoch_resumes(whole, tmp_path: Path):
-    words = ("+exp=creative_agent", "+debug=smoke", "test=false")
+    words = ("+exp=smoke/creative_agent", "test=false")
     by_steps = (
         "callbacks.last.every_n_epochs=null",
         "+callbacks.last.every_n_train_steps=2",
@@ -155,7 +155,7 @@ def test_a_checkpoint_by_steps_at_the_end_of_an_epoch_resumes(whole, tmp_path: P
 
 @pytest.mark.slow
 def test_kill_nine_loses_no_more_than_the_epoch(whole, tmp_path: Path):
-    words = ["+exp=creative_agent", "+debug=smoke", *LONGER]
+    words = ["+exp=smoke/creative_agent", *LONGER]
     last = tmp_path / "checkpoints" / "last.ckpt"
     # SIGSTOP at the first step of the second epoch: the first one's checkpoint is there, then kill.
     stop = "+callbacks.stop={_target_: tests.test_resume.SignalAt, step: 3, signum: 19}"
@@ -183,14 +183,14 @@ def test_a_checkpoint_of_another_experiment_is_refused(whole, tmp_path: Path):
     foreign["class"] = "another.Model"
     torch.save(foreign, tmp_path / "checkpoints" / "last.ckpt")
     with pytest.raises(InputError, match=r"another\.Model"):
-        run(tmp_path, "+exp=creative_agent", "+debug=smoke")
+        run(tmp_path, "+exp=smoke/creative_agent")
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(InputError, match="cannot be read as a checkpoint"):
-        run(tmp_path, "+exp=creative_agent", "+debug=smoke")
+        run(tmp_path, "+exp=smoke/creative_agent")
 
 
 def test_divergence_stops_with_a_reason_and_keeps_the_last_good_checkpoint(tmp_path: Path):
-    words = ("+exp=creative_agent", "+debug=smoke", "test=false")
+    words = ("+exp=smoke/creative_agent", "test=false")
     run(tmp_path, *words)
     good = weights(tmp_path)
     wild = ("trainer.max_epochs=2", "callbacks.guard.max_norm=1e-12", "callbacks.guard.patience=2")

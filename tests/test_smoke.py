@@ -24,7 +24,7 @@ KEYS = set(
 def finished(request, tmp_path_factory):
     """A smoke run of each experiment, made once: (experiment, folder, objective)."""
     folder = tmp_path_factory.mktemp(request.param)
-    return request.param, folder, run(folder, f"+exp={request.param}", "+debug=smoke")
+    return request.param, folder, run(folder, f"+exp=smoke/{request.param}")
 
 
 class Batches(pl.Callback):
@@ -39,7 +39,7 @@ class Batches(pl.Callback):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_overfit_trains_on_one_batch(tmp_path, experiment):
     Batches.seen.clear()
-    words = (f"+exp={experiment}", "+debug=[smoke,overfit]", "test=false")
+    words = (f"+exp=smoke/{experiment}", "+debug=overfit", "test=false")
     run(tmp_path, *words, "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=2",
         "+callbacks.batches={_target_: tests.test_smoke.Batches}")  # fmt: skip
     first, second = Batches.seen
@@ -63,7 +63,7 @@ def test_summary_says_everything(finished):
 def test_threads_are_as_many_as_asked_for(tmp_path):
     before = torch.get_num_threads()
     try:
-        run(tmp_path, "+exp=multitrack", "+debug=smoke", "test=false", "threads=3")
+        run(tmp_path, "+exp=smoke/multitrack", "test=false", "threads=3")
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -71,7 +71,7 @@ def test_threads_are_as_many_as_asked_for(tmp_path):
 
 def test_samples_per_second_are_batches_over_step_times(tmp_path):
     """Also where gradients accumulate: a step is one batch."""
-    run(tmp_path, "+exp=multitrack", "+debug=smoke", "trainer.accumulate_grad_batches=2")
+    run(tmp_path, "+exp=smoke/multitrack", "trainer.accumulate_grad_batches=2")
     speed = json.loads((tmp_path / "summary.json").read_text())["throughput"]
     batch = OmegaConf.load(tmp_path / ".hydra" / "config.yaml").data.batch_size
     assert speed["samples_per_s"] * speed["step_s_median"] == pytest.approx(batch)

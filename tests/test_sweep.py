@@ -10,7 +10,7 @@ from tests.suite import command
 
 @pytest.mark.slow
 def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
-    words = ("-m", "+exp=creative_agent", "+debug=smoke", "loss.balance=-1,5")
+    words = ("-m", "+exp=smoke/creative_agent", "loss.balance=-1,5")
     done = command(*words, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode == 1, done.stderr
     assert "1 of 2 jobs completed" in done.stdout
@@ -30,7 +30,7 @@ def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_sweep_is_lengthened_in_its_folder(tmp_path: Path):
-    words = ("-m", "+exp=multitrack", "+debug=smoke", "seed=1", f"hydra.sweep.dir={tmp_path}")
+    words = ("-m", "+exp=smoke/multitrack", "seed=1", f"hydra.sweep.dir={tmp_path}")
     for epochs in (1, 2):
         done = command(*words, f"trainer.max_epochs={epochs}")
         assert done.returncode == 0, done.stderr
@@ -43,8 +43,7 @@ def test_submitit_runs_the_jobs_of_a_sweep(tmp_path: Path):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason='needs the extra "slurm"')
     done = command(
         "-m",
-        "+exp=creative_agent",
-        "+debug=smoke",
+        "+exp=smoke/creative_agent",
         "loss.balance=5,2",
         "hydra/launcher=submitit_local",
         f"hydra.sweep.dir={tmp_path}",

@@ -7,10 +7,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.finish import parameters
 from experiments.measuring.device import device_name, matmul_rate
 from experiments.measuring.stopwatch import Stopwatch
-from experiments.run import build
+from experiments.running.build import build
+from experiments.running.finish import parameters
 
 # What a measurement needs no part of: everything that saves, validates, draws or stops.
 QUIET = {

@@ -1,7 +1,7 @@
 """The published run beside ours: the same quantities at the same epoch or step."""
 
-from experiments.events import Run
 from experiments.reporting.document import Block, Cell, Heading, Table, Text
+from experiments.reporting.events import Run
 from experiments.reporting.numbers import number
 from experiments.reporting.published import Published, Row, ours_at
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from experiments.events import Run, epoch_of
+from experiments.reporting.events import Run, epoch_of
 from experiments.reporting.numbers import number
 from experiments.reporting.targets import Target, parse_target
 from experiments.shared.errors import InputError
@@ -107,6 +107,8 @@ def targets_of(run: Run) -> tuple[dict[str, Target], dict[str, str]]:
     """The stated targets, and for those that cannot be read what is wrong."""
     good, bad = {}, {}
     for tag, text in (run.config.get("targets") or {}).items():
+        if text is None:  # a preset has taken back what it inherits
+            continue
         try:
             good[str(tag)] = parse_target(text)
         except InputError as error:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.events import Run
 from experiments.reporting.document import Block, Cell, Facts, Heading, Table, Text
+from experiments.reporting.events import Run
 from experiments.reporting.facts import (
     epochs_done,
     judge,

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
-from experiments.events import Run
 from experiments.reporting.curves import Curve, downsample, smooth
+from experiments.reporting.events import Run
 from experiments.reporting.published import Published, places
 from experiments.reporting.targets import Target
 from experiments.shared.plots import new_figure

@@ -3,8 +3,8 @@
 import numpy as np
 from omegaconf import OmegaConf
 
-from experiments.events import Run
 from experiments.reporting.document import Block, Code, Facts, Heading, Table, Text
+from experiments.reporting.events import Run
 from experiments.reporting.numbers import count, duration, number, percent
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from experiments.events import Run, epoch_of
 from experiments.reporting.curves import Curve
+from experiments.reporting.events import Run, epoch_of
 from experiments.shared.errors import InputError
 
 FILE = Path(__file__).parents[1] / "published.yaml"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from experiments.events import Run
 from experiments.reporting.beside import published_table
 from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Document, Heading, Picture, Sound, Text
+from experiments.reporting.events import Run
 from experiments.reporting.facts import other_names, targets_of, term_names, whole_metrics
 from experiments.reporting.headline import headline, target_table, warnings
 from experiments.reporting.plots import (

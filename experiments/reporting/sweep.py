@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from experiments.events import Run
 from experiments.reporting.document import Block, Cell, Document, Facts, Heading, Table, Text
+from experiments.reporting.events import Run
 from experiments.reporting.facts import objective_of, targets_of, term_names, whole_metrics
 from experiments.reporting.numbers import count, duration, number
 from experiments.reporting.published import published_for

@@ -7,8 +7,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.events import Run
 from experiments.reporting.curves import Curve
+from experiments.reporting.events import Run
 from experiments.reporting.plots import (
     BASELINES,
     BLUE,

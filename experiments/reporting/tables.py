@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from experiments.events import Run, epoch_of
 from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Cell, Heading, Table
+from experiments.reporting.events import Run, epoch_of
 from experiments.reporting.facts import (
     breakdowns,
     epochs_done,

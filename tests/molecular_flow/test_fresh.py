@@ -115,7 +115,7 @@ def test_mean_energies_stay_those_of_the_recorded_ladders(tmp_path, tiny_ladder)
 
 @pytest.mark.slow
 def test_processes_simulate_frames_of_their_own_and_go_on_with_them(tmp_path):
-    words = ("+exp=molecular_flow_fresh", "+debug=smoke", "strategy=cpu_ddp2", "test=false",
+    words = ("+exp=smoke/molecular_flow_fresh", "strategy=cpu_ddp2", "test=false",
              f"paths.data={tmp_path}")  # fmt: skip
 
     def fresh(epochs: int) -> list[dict]:

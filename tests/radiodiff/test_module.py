@@ -243,7 +243,7 @@ def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
 
 def test_checkpoints_hold_the_latents_as_measured(tmp_path):
     """Not an average over steps, as of the weights."""
-    run(tmp_path, "+exp=radiodiff_vae", "+debug=smoke", "test=false")
+    run(tmp_path, "+exp=smoke/radiodiff_vae", "test=false")
     metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]
     state = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     for name in ("mean", "std"):

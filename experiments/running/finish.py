@@ -21,7 +21,7 @@ from experiments.callbacks.guard import Diverged
 from experiments.callbacks.interrupt import Interrupted
 from experiments.callbacks.objective import Objective
 from experiments.callbacks.speed import Speed
-from experiments.launch import read_summary
+from experiments.running.launch import read_summary
 from experiments.shared import checkpoints
 
 PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "numpy")

@@ -128,8 +128,8 @@ class SweepReport(Callback):
     """Hydra callback: a sweep ends with its report, and with status 1 unless all jobs completed."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
-        from experiments.events import find_runs
         from experiments.report import write_report
+        from experiments.reporting.events import find_runs
 
         folder = Path(config.hydra.sweep.dir)
         print(f"report: {write_report(folder)}", flush=True)

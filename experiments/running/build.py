@@ -1,0 +1,33 @@
+"""From a configuration to the objects that it asks for."""
+
+import logging
+import warnings
+
+import lightning.pytorch as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+# Said of every run here, and nothing that a user could mend.
+SILENCED = (
+    ".*LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*smaller than the logging interval.*",
+    ".*callbacks used to create the checkpoint.*",
+    ".*sync_dist=True.*",  # torchmetrics has reduced what is logged
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*no pre-optimization state was saved.*",  # checkpoints by steps: of after the step, as meant
+)
+
+
+def build(config: DictConfig) -> tuple:
+    """The module and the datamodule that a configuration asks for; both get plain values only."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in SILENCED:
+        warnings.filterwarnings("ignore", message)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule = instantiate(config.data, _convert_="all")
+    return instantiate(config.model, _convert_="all"), datamodule
