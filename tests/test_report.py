@@ -17,10 +17,10 @@ from torch.utils.tensorboard import SummaryWriter
 from experiments.report import compare, write_report
 from experiments.reporting.curves import Curve, downsample, smooth
 from experiments.reporting.events import Run, read_run
-from experiments.reporting.numbers import change, duration, number
 from experiments.reporting.published import published_for, read_published
 from experiments.reporting.targets import parse_target
 from experiments.shared.errors import InputError
+from experiments.shared.numbers import change, duration, number
 from experiments.shared.plots import new_figure
 
 STEPS_PER_EPOCH = 10

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from experiments.reporting.numbers import number, percent
+from experiments.shared.numbers import number, percent
 
 
 def one(result: dict) -> Table:

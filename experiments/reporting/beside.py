@@ -2,8 +2,8 @@
 
 from experiments.reporting.document import Block, Cell, Heading, Table, Text
 from experiments.reporting.events import Run
-from experiments.reporting.numbers import number
 from experiments.reporting.published import Published, Row, ours_at
+from experiments.shared.numbers import number
 
 
 def published_table(run: Run, published: Published | None) -> list[Block]:

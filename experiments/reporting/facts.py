@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from experiments.reporting.events import Run, epoch_of
-from experiments.reporting.numbers import number
 from experiments.reporting.targets import Target, parse_target
 from experiments.shared.errors import InputError
+from experiments.shared.numbers import number
 
 
 def objective_of(run: Run) -> dict:

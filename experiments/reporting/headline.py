@@ -12,7 +12,7 @@ from experiments.reporting.facts import (
     objective_of,
     targets_of,
 )
-from experiments.reporting.numbers import count, duration, number
+from experiments.shared.numbers import count, duration, number
 
 STATUS = {
     "completed": ("good", "The run came to its end."),

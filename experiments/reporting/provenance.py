@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from experiments.reporting.document import Block, Code, Facts, Heading, Table, Text
 from experiments.reporting.events import Run
-from experiments.reporting.numbers import count, duration, number, percent
+from experiments.shared.numbers import count, duration, number, percent
 
 
 def efficiency(run: Run) -> list[Block]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from experiments.reporting.document import Block, Cell, Document, Facts, Heading, Table, Text
 from experiments.reporting.events import Run
 from experiments.reporting.facts import objective_of, targets_of, term_names, whole_metrics
-from experiments.reporting.numbers import count, duration, number
 from experiments.reporting.published import published_for
 from experiments.reporting.run import save
 from experiments.reporting.sweep_plots import overlay_figure, setting_figure
 from experiments.reporting.targets import Target
+from experiments.shared.numbers import count, duration, number
 
 FINISHED = "completed"
 

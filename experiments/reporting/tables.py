@@ -15,7 +15,7 @@ from experiments.reporting.facts import (
     term_names,
     whole_metrics,
 )
-from experiments.reporting.numbers import change, number, percent
+from experiments.shared.numbers import change, number, percent
 
 
 def term_table(run: Run) -> list[Block]:
