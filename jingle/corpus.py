@@ -1,4 +1,4 @@
-"""Makes the embedded corpus: pairs of rendered songs in the published layout, with their truth.
+"""Makes the embedded corpus: pairs of rendered songs as `jingle.data` reads them, with their truth.
 
 OUT/{train,val,test}/pair_0000_{input,output}.wav        24 kHz mono, 16 bit
 OUT/stems/{split}/pair_0000_{input,output}_{percussive,harmonic}.wav
@@ -86,7 +86,7 @@ def write_pair(folder: Path, split: str, index: int, songs: list[dict]) -> None:
 
 
 def write_metadata(folder: Path, counts: dict[str, int], seconds: float, seed: int) -> None:
-    """Write `metadata.txt`, with the published keys and the seed."""
+    """Write `metadata.txt`, with the usual keys and the seed."""
     values = {
         "segment_duration": seconds,
         "sample_rate": audio.RATE,

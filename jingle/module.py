@@ -93,7 +93,8 @@ class CreativeAgent(pl.LightningModule):
             ignore=["optimizer", "adversary_optimizer", "schedule"], logger=False
         )
         self.automatic_optimization = False
-        self.make_optimizers = (optimizer, adversary_optimizer, schedule)
+        self.optimizer, self.adversary_optimizer = optimizer, adversary_optimizer
+        self.schedule = schedule
         self.generator = nn.ModuleDict(
             {
                 "agent": AGENTS[agent](**(gate or {}) if agent == "gate" else {}),
@@ -120,16 +121,15 @@ class CreativeAgent(pl.LightningModule):
             self.measured.fill_(True)
 
     def configure_optimizers(self):
-        optimizer, adversary_optimizer, schedule = self.make_optimizers
-        rate = optimizer.keywords["lr"] * self.hparams.agent_rate
-        ours = optimizer(
+        rate = self.optimizer.keywords["lr"] * self.hparams.agent_rate
+        ours = self.optimizer(
             [
                 {"params": list(self.generator["cascade"].parameters())},
                 {"params": list(self.generator["agent"].parameters()), "lr": rate},
             ]
         )
-        theirs = adversary_optimizer(self.adversary.parameters())
-        return [ours, theirs], [schedule(ours)] if schedule else []
+        theirs = self.adversary_optimizer(self.adversary.parameters())
+        return [ours, theirs], [self.schedule(ours)] if self.schedule else []
 
     def on_fit_start(self) -> None:
         idle = [name for name in losses.DEAR if not self.hparams.loss_weights[name]]
@@ -218,7 +218,7 @@ class CreativeAgent(pl.LightningModule):
         self.log_dict(logged, batch_size=len(a))
 
     def on_train_epoch_end(self) -> None:
-        if self.make_optimizers[2]:
+        if self.schedule:
             self.lr_schedulers().step()
 
     def mask_terms(self, m: Tensor, n: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -24,7 +24,7 @@ from molecular_flow.simulate import Plan, simulate
 class MolecularData(L.LightningDataModule):
     """Frames of a molecule at `source` and `target` kelvin.
 
-    `root`: a trajectory file (.npz of `simulate`, or .pt/.npy as published), or a folder with one;
+    `root`: a trajectory file (.npz of `simulate`, or .pt/.npy of a table), or a folder with one;
     None simulates `ladders` independent ladders over `temperatures`, once, under `cache`. Ladders
     are split 6 : 1 : 1 into training, validation and test; a file with fewer than three ladders is
     split by time, which is weaker and said so. `fresh`, {blocks, steps}: training batches come from

@@ -128,7 +128,7 @@ def main() -> None:
     one = commands.add_parser(
         "transport", help="move a trajectory's frames to the other temperature"
     )
-    one.add_argument("input", type=Path, help="trajectory (.npz, or .pt/.npy as published)")
+    one.add_argument("input", type=Path, help="trajectory (.npz, or .pt/.npy of a table)")
     one.add_argument("output", type=Path, help="frames, energies and log-weights, .npz")
     one.add_argument("--inverse", action="store_true", help="from the target to the source")
     one.set_defaults(run=transport_file)

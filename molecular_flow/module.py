@@ -54,7 +54,7 @@ class MolecularFlow(L.LightningModule):
         check_names(loss_weights, TERMS)
         if estimator not in ("path", "plain"):
             raise InputError(f"expected model.estimator path or plain, got {estimator!r}")
-        self.pair, self.weights, self.estimator = (source, target), loss_weights, estimator
+        self.pair, self.loss_weights, self.estimator = (source, target), loss_weights, estimator
         self.molecule = molecule.build(
             sequence if pdb is None else None, pdb, tuple(force_field or molecule.FORCE_FIELD)
         )
@@ -93,9 +93,9 @@ class MolecularFlow(L.LightningModule):
             self.flow.centre,
         )
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         ahead, back, terms = self._terms(batch)
-        total, shares = weighted_sum(terms, self.weights)
+        total, shares = weighted_sum(terms, self.loss_weights)
         values = {f"train/{name}": value.detach() for name, value in terms.items()}
         values |= {f"share/{name}": value for name, value in shares.items()}
         values |= {
@@ -116,7 +116,7 @@ class MolecularFlow(L.LightningModule):
     def _terms(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction, dict[str, Tensor]]:
         """Both directions, and the loss terms with their gradients as `estimator` says."""
         plain = ()
-        if self.estimator == "plain" or self.weights["variance"]:
+        if self.estimator == "plain" or self.loss_weights["variance"]:
             plain = self.works.one_way(batch, False), self.works.one_way(batch, True)
         ahead, back = plain if self.estimator == "plain" else self.works.both_ways(batch)
         terms = {
@@ -165,9 +165,9 @@ class MolecularFlow(L.LightningModule):
 
     # --- validation ----------------------------------------------------------------------------
 
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         found = self._score(self.scores, self._learned, batch)
-        if index == 0:
+        if batch_idx == 0:
             self._example = {"source": batch["source"], "target": batch["target"],
                              "energy": batch["target_energy"], **found}  # fmt: skip
         if not self.baselines or self._baseline_scores:
@@ -178,7 +178,7 @@ class MolecularFlow(L.LightningModule):
 
     on_test_epoch_start = on_validation_epoch_start
 
-    def test_step(self, batch: dict[str, Tensor], index: int) -> None:
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._score(self.scores, self._learned, batch)
         self._score_baselines(batch)
 

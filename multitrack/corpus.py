@@ -26,7 +26,7 @@ from multitrack.xmeml import files
 SPLITS = {"train": 0, "val": 1, "test": 2, "heldout": 3}
 
 
-def make(
+def make_edit(
     seed: int, split: str, number: int, *, styles: int, seconds: tuple[int, int]
 ) -> tuple[Timeline, np.ndarray, dict]:
     """One edit: the timeline, the recording's signals (T, D), and what is known about the edit."""
@@ -112,7 +112,7 @@ def _text_effect(text: str) -> Element:
     return effect
 
 
-def write(
+def make_corpus(
     out: Path,
     counts: dict[str, int],
     *,
@@ -126,7 +126,7 @@ def write(
     for split, number in tqdm(jobs, desc="timelines", unit="xml", mininterval=2):
         folder = out / split
         folder.mkdir(parents=True, exist_ok=True)
-        timeline, signals, about = make(seed, split, number, styles=styles, seconds=seconds)
+        timeline, signals, about = make_edit(seed, split, number, styles=styles, seconds=seconds)
         name = f"{about['scene']}_{number:04d}"
         files.write(timeline, folder / f"{name}.xml", ("none", "project", "bin")[number % 3])
         with (folder / f"{name}.drivers.npz").open("wb") as stream:
@@ -152,7 +152,7 @@ def main() -> None:
     counts = {"val": part // 2 or 1, "test": part - part // 2, "heldout": part}
     counts = {"train": options.timelines - sum(counts.values()), **counts}
     with writing(options.out):
-        write(options.out, counts, seed=options.seed, styles=options.styles,
+        make_corpus(options.out, counts, seed=options.seed, styles=options.styles,
               seconds=tuple(options.seconds))  # fmt: skip
     print(f"{options.timelines} timelines in {options.out}: {counts}")
 

@@ -52,7 +52,7 @@ class MultitrackData(pl.LightningDataModule):
         batch_size: int = 16,
         window: int = 100,
         overlap: int = 20,
-        workers: int = 0,
+        num_workers: int = 0,
         timelines: dict[str, int] | None = None,
         styles: int = 48,
         seconds: tuple[int, int] = (30, 120),
@@ -72,7 +72,7 @@ class MultitrackData(pl.LightningDataModule):
             )
         self.root, self.cache = root, Path(cache)
         self.seed, self.batch_size, self.window, self.overlap = seed, batch_size, window, overlap
-        self.workers, self.styles, self.seconds = workers, styles, tuple(seconds)
+        self.num_workers, self.styles, self.seconds = num_workers, styles, tuple(seconds)
         self.timelines = timelines or {"train": 400, "val": 50, "test": 100, "heldout": 50}
         unknown = set(self.timelines) - set(SPLITS)
         if unknown:
@@ -96,7 +96,10 @@ class MultitrackData(pl.LightningDataModule):
             "styles": self.styles, "seconds": list(self.seconds), "seed": 0, "version": 2,
         }  # fmt: skip
         make = partial(
-            corpus.write, counts=settings["timelines"], styles=self.styles, seconds=self.seconds
+            corpus.make_corpus,
+            counts=settings["timelines"],
+            styles=self.styles,
+            seconds=self.seconds,
         )
         return corpora.build_once(self.cache, "edits", settings, make)
 
@@ -189,7 +192,7 @@ class MultitrackData(pl.LightningDataModule):
         )  # fmt: skip
         return StatefulDataLoader(
             windows, batch_size=self.batch_size, sampler=sampler, drop_last=True,
-            num_workers=self.workers, persistent_workers=self.workers > 0,
+            num_workers=self.num_workers, persistent_workers=self.num_workers > 0,
         )  # fmt: skip
 
     def _whole(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...]) -> DataLoader:

@@ -97,11 +97,11 @@ class Multitrack(pl.LightningModule):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.network(batch)
 
-    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         output = self(batch)
         size = len(batch["past"])
         terms = self._terms(output, batch)
-        other = self._published(output, batch) if number % COMPARE_EVERY == 0 else {}
+        other = self._published(output, batch) if batch_idx % COMPARE_EVERY == 0 else {}
         total, shares = weighted_sum(terms, self.loss_weights)
         self.log("train/total", total, batch_size=size)
         for name, value in terms.items():
@@ -127,11 +127,11 @@ class Multitrack(pl.LightningModule):
         terms = losses.published(output, batch["target"], score, self.column_mean, self.column_std)
         return {**terms, "total": sum(terms.values())}
 
-    def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
-        self._score(batch, "val", number)
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._score(batch, "val", batch_idx)
 
-    def test_step(self, batch: dict[str, Tensor], number: int) -> None:
-        self._score(batch, "test", number)
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._score(batch, "test", batch_idx)
 
     def _score(self, batch: dict[str, Tensor], split: str, number: int) -> None:
         """Sums of one edit, of the model and of every baseline."""

@@ -54,7 +54,7 @@ def make_city(root: Path, transmitters: int, size: int, cars: int, seed: int, nu
     return len(places) * (2 if cars else 1)
 
 
-def make(
+def make_corpus(
     root: Path,
     *,
     maps: int,
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     options = vars(parser.parse_args())
     out, begin, busy = options.pop("out"), time.perf_counter(), time.process_time()
-    count = make(out, **options)
+    count = make_corpus(out, **options)
     seconds, busy = time.perf_counter() - begin, time.process_time() - busy
     print(f"{count} radio maps in {out}, {seconds:.1f} s, {count / seconds:.1f} maps/s", end="")
     print(f" ({count / busy:.1f} a processor second)" if options["workers"] == 1 else "")

@@ -191,7 +191,7 @@ class RadioMaps(L.LightningDataModule):
         wanted = {k: v for k, v in self.parameters.items() if k != "version"}
 
         def make(folder: Path) -> None:
-            corpus.make(folder, **wanted, workers=self.corpus_workers)
+            corpus.make_corpus(folder, **wanted, workers=self.corpus_workers)
 
         return corpora.build_once(self.cache, "radio-maps", self.parameters, make)
 

@@ -77,7 +77,7 @@ class RadioDiffVAE(pl.LightningModule):
             ignore=["optimizer", "disc_optimizer", "schedule", "perceptual"], logger=False
         )
         self.automatic_optimization = False
-        self.make_optimizers = (optimizer, disc_optimizer, schedule)
+        self.optimizer, self.disc_optimizer, self.schedule = optimizer, disc_optimizer, schedule
         self.perceptual_files = perceptual
         self.distance: list[nn.Module] = []  # a list keeps its 15 million frozen numbers unsaved
         self.autoencoder = Autoencoder(**(network or {}))
@@ -113,10 +113,9 @@ class RadioDiffVAE(pl.LightningModule):
             self.autoencoder.start_from(pca.mean, pca.basis, pca.std, self.hparams.start_logvar)
 
     def configure_optimizers(self):
-        optimizer, disc_optimizer, schedule = self.make_optimizers
-        ours = optimizer(self.autoencoder.parameters())
-        theirs = disc_optimizer(self.discriminator.parameters())
-        return [ours, theirs], [schedule(ours)] if schedule else []
+        ours = self.optimizer(self.autoencoder.parameters())
+        theirs = self.disc_optimizer(self.discriminator.parameters())
+        return [ours, theirs], [self.schedule(ours)] if self.schedule else []
 
     def on_fit_start(self) -> None:
         if self.device.type == "cuda":  # on a CPU the usual order is up to twice as fast
@@ -153,7 +152,7 @@ class RadioDiffVAE(pl.LightningModule):
         self.grad_norm = norm.detach()
         ours.step()
         self.untoggle_optimizer(ours)
-        if self.make_optimizers[2]:
+        if self.schedule:
             self.lr_schedulers().step()
 
         if adversarial:

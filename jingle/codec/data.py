@@ -23,7 +23,7 @@ SPLITS = ("train", "val", "test")
 QUIET = 1e-3  # RMS below which a training crop is drawn again
 
 
-def make_songs(folder: Path, *, counts: dict[str, int], seconds: float, seed: int) -> None:
+def make_corpus(folder: Path, *, counts: dict[str, int], seconds: float, seed: int) -> None:
     """Render songs as `folder/{split}/song_0000.wav`; a third of those for training lack parts."""
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
     for split, index in tqdm(jobs, desc="rendering songs", unit="song", mininterval=1.0):
@@ -182,7 +182,7 @@ class CodecSongs(L.LightningDataModule):
             "seed": self.corpus_seed,
         }
         return corpora.build_once(
-            self.cache, "codec-songs", sizes | {"version": 1}, lambda f: make_songs(f, **sizes)
+            self.cache, "codec-songs", sizes | {"version": 1}, lambda f: make_corpus(f, **sizes)
         )
 
     def prepare_data(self) -> None:

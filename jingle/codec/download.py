@@ -1,4 +1,4 @@
-"""Where the published 24 kHz EnCodec weights lie, and how they come here."""
+"""Where the pretrained 24 kHz EnCodec weights lie, and how they come here."""
 
 import functools
 import threading

@@ -1,4 +1,4 @@
-"""The codec between sound and latents: published, shipped, a user's own, or random weights.
+"""The codec between sound and latents: pretrained, shipped, a user's own, or random weights.
 
 Axes: `B` batch, `S` samples at 24 kHz, `D` 128 latent channels, `T` frames, 75 a second.
 This is the one file that imports `encodec`.
@@ -82,9 +82,9 @@ def load_codec(choice: str | Path = "auto", device: str | torch.device = "cpu") 
     """The frozen codec that `data.codec` names.
 
     Args:
-        choice: "pretrained" (the published 24 kHz EnCodec weights), "embedded" (ours, shipped),
+        choice: "pretrained" (the pretrained 24 kHz EnCodec weights), "embedded" (ours, shipped),
             "random" (ours, untrained: for speed and tests), a file that `export` wrote or the
-            published `.th` file; "auto" is pretrained where it can be had, else embedded.
+            EnCodec `.th` file; "auto" is pretrained where it can be had, else embedded.
         device: where to put it.
 
     Raises:
@@ -146,7 +146,7 @@ def _auto() -> Codec:
             reason = str(error)
     codec = _embedded()
     codec.note = (
-        f"codec: WARNING auto fell back from the published weights to {codec.name}: {reason}. "
+        f"codec: WARNING auto fell back from the pretrained weights to {codec.name}: {reason}. "
         f"{codec.note}"
     )
     return codec
@@ -172,10 +172,10 @@ def from_file(file: Path) -> Codec:
     if not file.is_file():
         raise InputError(
             f"codec weights {file}: no such file; expected one of {', '.join(CHOICES)}, or a file "
-            "written by `python -m jingle.codec export`, or the published .th file"
+            "written by `python -m jingle.codec export`, or EnCodec's .th file"
         )
     if file.suffix == ".th":
-        return _published(_read_published(file), str(file))
+        return _from_pretrained(_read_pretrained(file), str(file))
     tensors, architecture = _read_weights(file)
     encoder, decoder = build_seanet(architecture)
     for part, module in (("encoder", encoder), ("decoder", decoder)):
@@ -218,22 +218,22 @@ def _pretrained() -> Codec:
             reason = download.download(file)
         if reason is not None:
             raise InputError(
-                f"the published EnCodec weights cannot be had ({reason}): put {download.FILE} "
+                f"the pretrained EnCodec weights cannot be had ({reason}): put {download.FILE} "
                 f"into {file.parent}, or give its path as codec, or choose codec: embedded"
             )
-    codec = _published(_read_published(file), "pretrained")
-    codec.note = f"codec: the published 24 kHz EnCodec weights {codec.identity}"
+    codec = _from_pretrained(_read_pretrained(file), "pretrained")
+    codec.note = f"codec: the pretrained 24 kHz EnCodec weights {codec.identity}"
     return codec
 
 
-def _read_published(file: Path) -> dict[str, Tensor]:
+def _read_pretrained(file: Path) -> dict[str, Tensor]:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a broken archive
         raise InputError(f"{file} cannot be read ({error}); delete it and try again") from error
 
 
-def _published(state: dict[str, Tensor], name: str) -> Codec:
+def _from_pretrained(state: dict[str, Tensor], name: str) -> Codec:
     from encodec import EncodecModel
 
     with warnings.catch_warnings():

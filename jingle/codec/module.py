@@ -63,7 +63,7 @@ class CodecTraining(L.LightningModule):
         self.encoder, self.decoder = build_seanet(architecture)
         self.loss_weights, self.noise = loss_weights, noise
         self.start, self.start_crops = start, start_crops
-        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.optimizer, self.schedule = optimizer, schedule
         self.groups: list[dict] = []  # of the optimizer
         self.table = SongTable()
         self.trivial = torch.nn.ModuleDict({name: SongTable() for name in BASELINES})
@@ -87,7 +87,7 @@ class CodecTraining(L.LightningModule):
         latents = self.encoder(audio)
         return self.decoder(latents)[..., : audio.shape[-1]], latents
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         audio = batch["audio"]
         latents = self.encoder(audio)
         level = self.noise * torch.rand(len(audio), 1, 1, device=audio.device)
@@ -106,11 +106,11 @@ class CodecTraining(L.LightningModule):
         self.log("train/total", total.detach(), batch_size=size)
         return total
 
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        self._listen(batch["audio"], index, with_baselines=not self.baselines)
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._listen(batch["audio"], batch_idx, with_baselines=not self.baselines)
 
-    def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        self._listen(batch["audio"], index, with_baselines=True)
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._listen(batch["audio"], batch_idx, with_baselines=True)
 
     def _listen(self, audio: Tensor, index: int, with_baselines: bool) -> None:
         found, latents = self.round_trip(audio)
@@ -140,10 +140,10 @@ class CodecTraining(L.LightningModule):
             table.reset()
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(self.groups or even_groups(self))
-        if self.make_schedule is None:
+        optimizer = self.optimizer(self.groups or even_groups(self))
+        if self.schedule is None:
             return optimizer
-        schedule = self.make_schedule(optimizer)
+        schedule = self.schedule(optimizer)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -1,4 +1,4 @@
-"""Builds pairs in the published layout from a folder of songs, split by song."""
+"""Builds pairs in the layout that `jingle.data` reads from a folder of songs, split by song."""
 
 import json
 import shutil
@@ -217,7 +217,7 @@ def build(
 def write_records(
     folder: Path, made: dict[str, list[dict]], sizes: dict[str, int], seconds: float, seed: int
 ) -> None:
-    """`metadata.txt` with the published keys, and `songs.json`."""
+    """`metadata.txt` with the usual keys, and `songs.json`."""
     values = {
         "segment_duration": seconds,
         "sample_rate": audio.RATE,

@@ -1,4 +1,4 @@
-"""Reads and writes trajectories: our .npz, and the published [temperature, replica, step, 69] file.
+"""Reads and writes trajectories: our .npz, and a table [temperature, replica, step, 69].
 
 Axes: `T` temperatures, `L` independent ladders (replicas), `F` frames, `N` atoms.
 """
@@ -13,7 +13,7 @@ from experiments.shared.errors import InputError
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
 
-LADDER = (300.0, 450.0, 670.0, 1000.0)  # of the published file, which does not name its own
+LADDER = (300.0, 450.0, 670.0, 1000.0)  # of a table, which does not name its own
 
 
 @dataclass
@@ -69,7 +69,7 @@ def write(path: Path, trajectory: Trajectory) -> None:
 
 
 def read(path: Path, molecule: Molecule) -> Trajectory:
-    """The trajectory of `molecule` in `path`: .npz of ours, or .pt/.npy as published.
+    """The trajectory of `molecule` in `path`: .npz of ours, or .pt/.npy of a table.
 
     Energies are always those of our own force field, so a file of another system is noticed.
 
@@ -80,7 +80,7 @@ def read(path: Path, molecule: Molecule) -> Trajectory:
     if not path.is_file():
         raise InputError(f"expected a trajectory file, got {path} which is not there")
     try:
-        found = _read_npz(path) if path.suffix == ".npz" else _read_published(path)
+        found = _read_npz(path) if path.suffix == ".npz" else _read_table(path)
     except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
         if isinstance(error, InputError):
             raise
@@ -112,7 +112,7 @@ def _read_npz(path: Path) -> Trajectory:
     )
 
 
-def _read_published(path: Path) -> Trajectory:
+def _read_table(path: Path) -> Trajectory:
     if path.suffix == ".npy":
         array = np.load(path, allow_pickle=False)
     else:

@@ -56,7 +56,7 @@ def make_pairs(
     seconds: float = 1.0,
     stems: bool = False,
 ) -> Path:
-    """A folder in the published layout; `stems`: with true stems, which spares the separation."""
+    """A folder of pairs; `stems`: with true stems, which spares the separation."""
     for number, (split, size) in enumerate({"train": train, "val": val, "test": test}.items()):
         for index in range(size):
             for side, name in enumerate(("input", "output")):

@@ -13,7 +13,7 @@ from jingle.codec.model import EMBEDDED, SMALL, build_seanet, load_codec, write_
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """No cached published weights, and a host that does not answer."""
+    """No cached pretrained weights, and a host that does not answer."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(download, "probe", lambda: "no connection: test")
 

@@ -71,7 +71,7 @@ def test_leaving_out_a_part_leaves_the_drums_as_they_are():
     assert correlation > 0.999
 
 
-def test_corpus_has_the_published_layout_and_no_song_twice(tmp_path):
+def test_corpus_has_the_layout_of_pairs_and_no_song_twice(tmp_path):
     make_corpus(tmp_path, pairs=2, val_pairs=1, test_pairs=1, seconds=1.0, seed=1)
     lines = dict(line.split(": ") for line in (tmp_path / "metadata.txt").read_text().splitlines())
     assert lines["samples_per_segment"] == "24000"

@@ -143,11 +143,8 @@ def test_the_adversary_trains_on_its_own_loss_only(tmp_path):
     """With all generator weights 0 the generator stays where it was, and the adversary moves."""
     module = agent(dict.fromkeys(losses.TERMS, 0))
     before = {name: p.clone() for name, p in module.named_parameters()}
-    module.make_optimizers = (
-        functools.partial(torch.optim.SGD, lr=0.1),
-        functools.partial(torch.optim.SGD, lr=0.1),
-        None,
-    )
+    module.optimizer = module.adversary_optimizer = functools.partial(torch.optim.SGD, lr=0.1)
+    module.schedule = None
     fit(module, tmp_path)
     moved = {name for name, p in module.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {name for name in before if name.startswith("adversary.")}
@@ -331,11 +328,9 @@ def test_it_learns_the_blend_within_its_constraints(tmp_path):
         noise=0.2,
         anneal=4,
     )
-    module.make_optimizers = (
-        functools.partial(torch.optim.AdamW, lr=3e-3),
-        functools.partial(torch.optim.AdamW, lr=5e-5),
-        functools.partial(warmup_cosine, warmup=1, total=12),
-    )
+    module.optimizer = functools.partial(torch.optim.AdamW, lr=3e-3)
+    module.adversary_optimizer = functools.partial(torch.optim.AdamW, lr=5e-5)
+    module.schedule = functools.partial(warmup_cosine, warmup=1, total=12)
     pairs = Pairs(frames=160, batch_size=4, size=32)
     trainer = fit(module, tmp_path, max_epochs=12, pairs=pairs)
     (found,) = trainer.test(module, datamodule=pairs, verbose=False)

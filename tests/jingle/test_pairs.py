@@ -26,7 +26,7 @@ def songs(tmp_path):
     return folder
 
 
-def test_it_is_the_published_layout_and_can_be_trained_on(songs, tmp_path):
+def test_it_has_the_layout_of_pairs_and_can_be_trained_on(songs, tmp_path):
     sizes = build(songs, tmp_path / "out", **OPTIONS)
     assert sizes == {"train": 12, "val": 4}
     files = sorted((tmp_path / "out" / "train").iterdir())

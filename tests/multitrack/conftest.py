@@ -92,7 +92,7 @@ def _clip(draw, start: int, end: int, media: Media, rate: Rate, number: int) -> 
 @pytest.fixture(scope="session")
 def edit() -> tuple[Timeline, np.ndarray, dict]:
     """A made edit with stickers, lower thirds and speakers."""
-    return corpus.make(0, "test", 1, styles=4, seconds=(40, 40))
+    return corpus.make_edit(0, "test", 1, styles=4, seconds=(40, 40))
 
 
 @pytest.fixture(scope="session")
@@ -100,5 +100,5 @@ def small_corpus(tmp_path_factory):
     """Seven short timelines in all four splits."""
     folder = tmp_path_factory.mktemp("edits")
     counts = {"train": 3, "val": 1, "test": 2, "heldout": 1}
-    corpus.write(folder, counts, styles=3, seconds=(20, 30))
+    corpus.make_corpus(folder, counts, styles=3, seconds=(20, 30))
     return folder

@@ -14,7 +14,7 @@ from multitrack.xmeml import files
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path, small_corpus):
-    corpus.write(
+    corpus.make_corpus(
         tmp_path, {"train": 3, "val": 1, "test": 2, "heldout": 1}, styles=3, seconds=(20, 30)
     )
     for file in sorted(small_corpus.rglob("*")):
@@ -24,7 +24,7 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path, small_corpus):
 
 def test_xml_reads_back_as_the_timeline_that_was_made():
     for number in range(5):  # one of each scene
-        timeline, signals, about = corpus.make(3, "train", number, styles=5, seconds=(30, 40))
+        timeline, signals, about = corpus.make_edit(3, "train", number, styles=5, seconds=(30, 40))
         frames = sample(timeline)
         again = files.parse(files.dumps(timeline))
         assert again.notes == []
@@ -44,7 +44,7 @@ def test_held_out_editors_are_unknown_to_training(small_corpus):
 
 def test_the_truth_names_every_clip_that_shows():
     for number in range(5):
-        timeline, _, about = corpus.make(1, "val", number, styles=5, seconds=(40, 40))
+        timeline, _, about = corpus.make_edit(1, "val", number, styles=5, seconds=(40, 40))
         values = sample(timeline).values
         active = np.zeros(values.shape[:2], bool)
         for rule in about["rules"]:
@@ -53,7 +53,7 @@ def test_the_truth_names_every_clip_that_shows():
 
 
 def test_lower_thirds_last_as_long_as_the_editor_always_makes_them():
-    _, _, about = corpus.make(0, "train", 0, styles=4, seconds=(120, 120))
+    _, _, about = corpus.make_edit(0, "train", 0, styles=4, seconds=(120, 120))
     lengths = {r["to"] - r["from"] for r in about["rules"] if r["rule"] == "R3"}
     assert style(0, about["style"]).lower_length in lengths
     assert len(lengths) <= 2  # one may be cut off by the edit's end
@@ -61,7 +61,7 @@ def test_lower_thirds_last_as_long_as_the_editor_always_makes_them():
 
 def test_the_wipe_is_a_straight_line_in_the_right_crop():
     for number in range(0, 20, 5):
-        timeline, _, about = corpus.make(0, "train", number, styles=4, seconds=(60, 60))
+        timeline, _, about = corpus.make_edit(0, "train", number, styles=4, seconds=(60, 60))
         values = sample(timeline).values
         for rule in (r for r in about["rules"] if r["rule"] == "R3"):
             wipe = values[rule["from"] : rule["to"], rule["track"], PARAMETERS.index("right")]
@@ -75,7 +75,7 @@ def test_the_reference_lies_between_persistence_and_truth(horizon):
     from multitrack.edit.state import states
 
     for number in range(5):
-        timeline, _, about = corpus.make(2, "test", number, styles=5, seconds=(60, 60))
+        timeline, _, about = corpus.make_edit(2, "test", number, styles=5, seconds=(60, 60))
         values = sample(timeline).values
         past = states(values).carried[: len(values) - horizon]
         errors = [np.abs(past[..., 0] - values[horizon:, :, 0]).sum()]

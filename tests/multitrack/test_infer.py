@@ -87,7 +87,7 @@ def test_a_clip_that_ends_between_two_samples_runs_on_without_a_gap(end):
 @pytest.mark.parametrize("number", range(5))
 def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
     """What was cut off the end comes back from its own values, but for which media it shows."""
-    timeline, _, _ = corpus.make(0, "test", number, styles=4, seconds=(40, 40))
+    timeline, _, _ = corpus.make_edit(0, "test", number, styles=4, seconds=(40, 40))
     true = sample(timeline).values
     start = 250
     frame = int(start * timeline.rate.fps // 10)
@@ -137,7 +137,7 @@ def test_a_file_alone_and_in_a_folder_gives_the_same_bytes(
     source = tmp_path / "in"
     source.mkdir()
     for number in range(2):
-        made, _, _ = corpus.make(0, "test", number, styles=4, seconds=(15, 20))
+        made, _, _ = corpus.make_edit(0, "test", number, styles=4, seconds=(15, 20))
         files.write(made, source / f"{number}.xml")
     (source / "bad.xml").write_text("<xmeml>")
     with pytest.raises(InputError, match="1 of 3 files failed"):

@@ -21,7 +21,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("corpus")
-    corpus.make(root, maps=5, transmitters=2, size=SIZE, cars=5)
+    corpus.make_corpus(root, maps=5, transmitters=2, size=SIZE, cars=5)
     return root
 
 
@@ -35,7 +35,7 @@ def loader(root: Path | None, cache: Path, **options) -> RadioMaps:
 
 
 def test_corpus_has_the_layout_and_is_deterministic(made, tmp_path):
-    corpus.make(tmp_path, maps=5, transmitters=2, size=SIZE, cars=5)
+    corpus.make_corpus(tmp_path, maps=5, transmitters=2, size=SIZE, cars=5)
     files = sorted(f.relative_to(made) for f in made.rglob("*.png"))
     assert len(files) == 5 * (1 + 1 + 3 * 2)
     assert all((made / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)
@@ -52,7 +52,7 @@ def test_corpus_has_the_layout_and_is_deterministic(made, tmp_path):
 def test_corpus_says_where_it_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/gain/DPM: cannot be made a folder"):
-        corpus.make(tmp_path / "file", maps=1, transmitters=1, size=SIZE)
+        corpus.make_corpus(tmp_path / "file", maps=1, transmitters=1, size=SIZE)
 
 
 @pytest.mark.parametrize("simulation", ["DPM", "carsDPM"])
@@ -202,7 +202,7 @@ def test_a_run_goes_on_with_its_own_splits_or_not_at_all(root, tmp_path):
     data = loader(root, tmp_path)
     data.setup()
     state = json.loads(json.dumps(data.state_dict()))
-    corpus.make(root, maps=12, transmitters=2, size=SIZE)
+    corpus.make_corpus(root, maps=12, transmitters=2, size=SIZE)
     more = loader(root, tmp_path / "elsewhere")
     more.setup()
     with pytest.raises(InputError, match=r"cities are in another split.*data\.manifest=") as caught:

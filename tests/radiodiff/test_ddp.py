@@ -28,7 +28,7 @@ class SameWeights(pl.Callback):
 @pytest.mark.slow
 def test_ranks_hold_the_same_weights(tmp_path):
     maps = tmp_path / "maps"
-    corpus.make(maps, maps=6, transmitters=2, size=64)
+    corpus.make_corpus(maps, maps=6, transmitters=2, size=64)
     seen = tmp_path / "seen"
     seen.mkdir()
     trainer = pl.Trainer(

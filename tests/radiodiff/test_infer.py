@@ -19,7 +19,7 @@ from tests.radiodiff.test_module import module
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("maps")
-    corpus.make(folder, maps=3, transmitters=2, size=64)
+    corpus.make_corpus(folder, maps=3, transmitters=2, size=64)
     return folder
 
 

@@ -27,7 +27,7 @@ WEIGHTS = {"l1": 1.0, "l2": 1.0, "perceptual": 0.0, "kl": 1e-3, "adversarial": 0
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("maps")
-    corpus.make(folder, maps=6, transmitters=2, size=64)
+    corpus.make_corpus(folder, maps=6, transmitters=2, size=64)
     return folder
 
 
@@ -182,7 +182,8 @@ def test_adversarial_gradient_is_that_of_the_plain_formula():
 def test_gradients_are_clipped_before_the_step(root, tmp_path):
     """With plain descent at rate 1 no update can be longer than the clip norm."""
     found = module(0, clip=1e-3)
-    found.make_optimizers = (partial(torch.optim.SGD, lr=1.0),) * 2 + (None,)
+    found.optimizer = found.disc_optimizer = partial(torch.optim.SGD, lr=1.0)
+    found.schedule = None
     watch = fit(root, tmp_path, found, updates=2)
     for part in ("autoencoder", "discriminator"):
         lengths = [
@@ -212,7 +213,7 @@ def test_history_survives_a_resume_and_draws_the_published_figures(root, tmp_pat
 def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(root, tmp_path):
     fit(root, tmp_path, module(9), updates=1)
     maps = tmp_path / "more"
-    corpus.make(maps, maps=14, transmitters=2, size=64)
+    corpus.make_corpus(maps, maps=14, transmitters=2, size=64)
     with pytest.raises(InputError, match="cities are in another split than when this run began"):
         fit(maps, tmp_path, module(9), updates=2, resume=tmp_path / "saved/last.ckpt")
 
