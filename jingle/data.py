@@ -11,6 +11,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.sampling import EpochSampler
 from jingle.pairs import latents
 from jingle.pairs.cache import LatentStore, key_of
@@ -51,19 +52,19 @@ class JinglePairs(L.LightningDataModule):
         root: str | None = None,
         cache: str = "data",
         codec: str = "auto",
-        seconds: float = 16.0,
-        batch_size: int = 16,
-        partners: int = 2,
+        seconds: PositiveFloat = 16.0,
+        batch_size: PositiveInt = 16,
+        partners: PositiveInt = 2,
         shuffle_targets: bool = True,
-        seed: int = 0,
-        num_workers: int = 0,
-        pairs: int = 200,
-        val_pairs: int = 24,
-        test_pairs: int = 24,
-        file_seconds: float | None = None,
-        corpus_seed: int = 0,
-        encode_batch: int = 4,
-        cache_workers: int | None = None,
+        seed: NonNegativeInt = 42,
+        num_workers: NonNegativeInt = 2,
+        pairs: PositiveInt = 200,
+        val_pairs: PositiveInt = 16,
+        test_pairs: PositiveInt = 16,
+        file_seconds: PositiveFloat | None = None,
+        corpus_seed: NonNegativeInt = 0,
+        encode_batch: PositiveInt = 4,
+        cache_workers: NonNegativeInt | None = None,
     ):
         super().__init__()
         if seconds <= 0 or partners < 1 or batch_size < 1:

@@ -5,6 +5,7 @@ standardised ones.
 """
 
 import math
+from typing import Annotated, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -13,6 +14,14 @@ from torch.nn.utils import clip_grad_norm_
 from torchmetrics.classification import BinaryAUROC
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import (
+    ArgumentsOf,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Weights,
+)
 from experiments.shared.losses import check_names, weighted_sum
 from jingle import figures, losses, metrics
 from jingle.networks.cascade import Cascade, Discriminator
@@ -57,24 +66,24 @@ class CreativeAgent(pl.LightningModule):
 
     def __init__(
         self,
-        loss_weights: dict[str, float],
+        loss_weights: Weights,
         *,
-        agent: str = "gate",
-        gate: dict | None = None,
-        writer: str = "rotary",
-        stages: dict | None = None,
-        adversary: str = "conditional",
-        mask_terms: str = "each",
+        agent: Literal["gate", "attention"] = "gate",
+        gate: Annotated[dict, ArgumentsOf(Gate)] | None = None,
+        writer: Literal["rotary", "published"] = "rotary",
+        stages: Annotated[dict, ArgumentsOf(Cascade)] | None = None,
+        adversary: Literal["conditional", "published"] = "conditional",
+        mask_terms: Literal["each", "batch"] = "each",
         standardise: bool = True,
-        noise: float = 0.9,
-        agent_rate: float = 1.0,
-        temperature: tuple[float, float] = (4.0, 0.1),
-        anneal: float = 8.0,
-        clip: float = 1.0,
-        decode_every: int = 8,
-        decode_seconds: float = 1.0,
-        heard: int = 8,
-        heard_every: int = 0,
+        noise: NonNegativeFloat = 0.9,
+        agent_rate: NonNegativeFloat = 10.0,
+        temperature: tuple[PositiveFloat, PositiveFloat] = (4.0, 0.1),
+        anneal: PositiveFloat = 8.0,
+        clip: PositiveFloat = 1.0,
+        decode_every: PositiveInt = 8,
+        decode_seconds: PositiveFloat = 1.0,
+        heard: NonNegativeInt = 16,
+        heard_every: NonNegativeInt = 5,
         optimizer=None,
         adversary_optimizer=None,
         schedule=None,

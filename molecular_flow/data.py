@@ -1,5 +1,6 @@
 """The data module: frames at two temperatures as internal coordinates, split by ladder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -10,6 +11,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared.corpora import build_once, content_hash
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.sampling import EpochSampler
 from molecular_flow.coordinates.internal import InternalCoordinates, internal
 from molecular_flow.frames import Frames
@@ -34,24 +36,24 @@ class MolecularData(L.LightningDataModule):
     def __init__(
         self,
         *,
-        source: float = 300.0,
-        target: float = 450.0,
+        source: PositiveFloat = 300.0,
+        target: PositiveFloat = 450.0,
         root: str | None = None,
         cache: str = "data",
-        seed: int = 0,
+        seed: NonNegativeInt = 42,
         sequence: str | None = "AA",
         pdb: str | None = None,
-        force_field: list[str] | None = None,
-        temperatures: list[float] | None = None,
-        ladders: int = 64,
-        frames: int = 500,
-        spacing_ps: float = 0.2,
-        equilibrate_ps: float = 4.0,
-        batch_size: int = 64,
-        batches_per_epoch: int = 1,
-        eval_frames: int = 4096,
-        eval_batch: int = 1024,
-        fresh: dict[str, int] | None = None,
+        force_field: Sequence[str] = molecules.FORCE_FIELD,
+        temperatures: Sequence[PositiveFloat] = (300.0, 450.0, 670.0, 1000.0),
+        ladders: PositiveInt = 96,
+        frames: PositiveInt = 800,
+        spacing_ps: PositiveFloat = 0.2,
+        equilibrate_ps: NonNegativeFloat = 6.0,
+        batch_size: PositiveInt = 64,
+        batches_per_epoch: PositiveInt = 1,
+        eval_frames: PositiveInt = 4096,
+        eval_batch: PositiveInt = 1024,
+        fresh: dict[str, PositiveInt] | None = None,
     ):
         super().__init__()
         if not 0 < source < target:
@@ -68,7 +70,7 @@ class MolecularData(L.LightningDataModule):
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.eval_frames, self.eval_batch = eval_frames, eval_batch
         self.plan = Plan(
-            temperatures=tuple(temperatures or (300.0, 450.0, 670.0, 1000.0)),
+            temperatures=tuple(temperatures),
             ladders=ladders,
             frames=frames,
             spacing_ps=spacing_ps,
@@ -76,7 +78,7 @@ class MolecularData(L.LightningDataModule):
             seed=seed,
             sequence=sequence if pdb is None else None,
             pdb=pdb,
-            force_field=tuple(force_field or molecules.FORCE_FIELD),
+            force_field=tuple(force_field),
         )
         self.notes: list[str] = []
         self._tables: dict[str, dict[str, Tensor]] = {}

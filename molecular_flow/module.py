@@ -1,8 +1,9 @@
 """The Lightning module: learns a map between a molecule's two temperatures from both sides."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import lightning as L
 import torch
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, figures, losses
 from molecular_flow.coordinates import torsions
@@ -36,15 +38,15 @@ class MolecularFlow(L.LightningModule):
     def __init__(
         self,
         *,
-        source: float,
-        target: float,
-        loss_weights: dict[str, float],
+        source: PositiveFloat,
+        target: PositiveFloat,
+        loss_weights: Weights,
         sequence: str | None = "AA",
         pdb: str | None = None,
-        force_field: list[str] | None = None,
-        init: str = "stretch",
-        estimator: str = "path",
-        flow: dict | None = None,
+        force_field: Sequence[str] = molecule.FORCE_FIELD,
+        init: Literal["stretch", "identity"] = "stretch",
+        estimator: Literal["path", "plain"] = "path",
+        flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
@@ -55,9 +57,7 @@ class MolecularFlow(L.LightningModule):
         if estimator not in ("path", "plain"):
             raise InputError(f"expected model.estimator path or plain, got {estimator!r}")
         self.pair, self.loss_weights, self.estimator = (source, target), loss_weights, estimator
-        self.molecule = molecule.build(
-            sequence if pdb is None else None, pdb, tuple(force_field or molecule.FORCE_FIELD)
-        )
+        self.molecule = molecule.build(sequence if pdb is None else None, pdb, tuple(force_field))
         self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]

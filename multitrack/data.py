@@ -7,8 +7,10 @@ a hash of each file's name), or nothing: then the embedded corpus is made under 
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,6 +20,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from experiments.shared.sampling import EpochSampler
 from multitrack import baselines, corpus, losses
 from multitrack.examples.edits import Edit, load, prepare
@@ -33,6 +36,7 @@ TEST_TASKS = (
     Task("generate", 0, True),
     Task("identity"),
 )
+TIMELINES = {"train": 400, "val": 50, "test": 100, "heldout": 50}
 FORMAT = 2  # of the prepared arrays
 
 
@@ -48,17 +52,17 @@ class MultitrackData(pl.LightningDataModule):
         root: str | None = None,
         cache: str = "data",
         *,
-        seed: int = 0,
-        batch_size: int = 16,
-        window: int = 100,
-        overlap: int = 20,
-        num_workers: int = 0,
-        timelines: dict[str, int] | None = None,
-        styles: int = 48,
-        seconds: tuple[int, int] = (30, 120),
+        seed: NonNegativeInt = 42,
+        batch_size: PositiveInt = 16,
+        window: PositiveInt = 100,
+        overlap: NonNegativeInt = 20,
+        num_workers: NonNegativeInt = 0,
+        timelines: Mapping[str, NonNegativeInt] = TIMELINES,
+        styles: PositiveInt = 48,
+        seconds: tuple[PositiveInt, PositiveInt] = (30, 180),
         augment: bool = True,
-        task: str = "mixed",
-        rule: str = "source",
+        task: Literal["mixed", "identity"] = "mixed",
+        rule: Literal["source", "sequence"] = "source",
     ):
         super().__init__()
         if task not in ("mixed", "identity"):
@@ -73,7 +77,7 @@ class MultitrackData(pl.LightningDataModule):
         self.root, self.cache = root, Path(cache)
         self.seed, self.batch_size, self.window, self.overlap = seed, batch_size, window, overlap
         self.num_workers, self.styles, self.seconds = num_workers, styles, tuple(seconds)
-        self.timelines = timelines or {"train": 400, "val": 50, "test": 100, "heldout": 50}
+        self.timelines = dict(timelines)
         unknown = set(self.timelines) - set(SPLITS)
         if unknown:
             raise InputError(f"data.timelines: expected {SPLITS}, got {sorted(unknown)}")

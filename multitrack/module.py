@@ -1,7 +1,8 @@
 """The LightningModule: training on masked edits, scores beside baselines, pictures."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import Fraction, PositiveFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from multitrack import baselines, figures, losses, metrics
 from multitrack.answer.decode import stitch
@@ -41,14 +43,14 @@ class Multitrack(pl.LightningModule):
 
     def __init__(
         self,
-        loss_weights: dict[str, float],
+        loss_weights: Weights,
         *,
-        decoder: str = "cell",
-        terms: str = "robust",
-        preset: str = "small",
-        sizes: dict[str, int] | None = None,
-        units: dict[str, float] | None = None,
-        dropout: float = 0.1,
+        decoder: Literal["cell", "additive"] = "cell",
+        terms: Literal["robust", "published"] = "robust",
+        preset: Literal["small", "base", "large"] = "small",
+        sizes: dict[str, PositiveInt] | None = None,
+        units: Mapping[str, PositiveFloat] = losses.UNITS,
+        dropout: Fraction = 0.1,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
@@ -60,7 +62,7 @@ class Multitrack(pl.LightningModule):
             raise InputError(f"model.terms={terms!r}: expected robust or published")
         if preset not in PRESETS:
             raise InputError(f"model.preset={preset!r}: expected one of {sorted(PRESETS)}")
-        self.units = units or dict.fromkeys(losses.TERMS, 1.0)
+        self.units = dict(units)
         check_names(self.units, losses.TERMS)
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
         self.loss_weights, self.decoder, self.terms = loss_weights, decoder, terms

@@ -9,6 +9,7 @@ Map 0 is in no split, as published.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 import numpy as np
@@ -19,6 +20,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeInt, PositiveInt, Share
 from experiments.shared.sampling import EpochSampler
 from radiodiff import corpus
 from radiodiff.manifest import choose, refuse_moved
@@ -131,22 +133,22 @@ class RadioMaps(L.LightningDataModule):
         root: str | None = None,
         cache: str = "data",
         *,
-        simulation: str = "DPM",
-        size: int = 256,
-        crop: int | None = None,
+        simulation: Literal["DPM", "IRT2", "IRT4", "carsDPM", "carsIRT2", "carsIRT4"] = "DPM",
+        size: PositiveInt = 256,
+        crop: PositiveInt | None = None,
         augment: bool = True,
-        batch_size: int = 16,
-        eval_batch: int = 8,
-        eval_transmitters: int | None = None,
-        shares: tuple[float, float] = (0.15, 0.15),
+        batch_size: PositiveInt = 16,
+        eval_batch: PositiveInt = 8,
+        eval_transmitters: PositiveInt | None = None,
+        shares: tuple[Share, Share] = (0.15, 0.15),
         manifest: str | None = None,
-        seed: int = 42,
-        num_workers: int = 0,
-        maps: int = 40,
-        transmitters: int = 20,
-        cars: int = 0,
-        corpus_seed: int = 0,
-        corpus_workers: int = 1,
+        seed: NonNegativeInt = 42,
+        num_workers: NonNegativeInt = 4,
+        maps: PositiveInt = 120,
+        transmitters: PositiveInt = 20,
+        cars: NonNegativeInt = 0,
+        corpus_seed: NonNegativeInt = 0,
+        corpus_workers: PositiveInt = 1,
     ):
         super().__init__()
         if simulation not in SIMULATIONS:

@@ -1,6 +1,10 @@
 """The PatchGAN: judges overlapping patches of a map, one logit each."""
 
+from typing import Literal
+
 from torch import Tensor, nn
+
+from experiments.shared.kinds import PositiveInt
 
 NORMS = {
     "batch": nn.BatchNorm2d,
@@ -20,7 +24,12 @@ class Discriminator(nn.Module):
         norm: "group", or "batch" as published.
     """
 
-    def __init__(self, width: int = 64, depth: int = 3, norm: str = "group"):
+    def __init__(
+        self,
+        width: PositiveInt = 64,
+        depth: PositiveInt = 3,
+        norm: Literal["group", "batch"] = "group",
+    ):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         channels = width

@@ -5,6 +5,7 @@ gray in [0, 1].
 """
 
 import math
+from typing import Annotated
 
 import lightning.pytorch as pl
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from radiodiff import baselines, figures, losses, metrics, perceptual
 from radiodiff.discriminator import NORMS, Discriminator
@@ -48,14 +50,14 @@ class RadioDiffVAE(pl.LightningModule):
 
     def __init__(
         self,
-        loss_weights: dict[str, float],
+        loss_weights: Weights,
         *,
-        network: dict | None = None,
-        discriminator: dict | None = None,
-        disc_start: int = 50_000,
-        adaptive_cap: float = 1e4,
-        clip: float = 1.0,
-        start_logvar: float = -9.0,
+        network: Annotated[dict, ArgumentsOf(Autoencoder)] | None = None,
+        discriminator: Annotated[dict, ArgumentsOf(Discriminator)] | None = None,
+        disc_start: NonNegativeInt = 50_000,
+        adaptive_cap: PositiveFloat = 10.0,
+        clip: PositiveFloat = 1.0,
+        start_logvar: float = -7.0,
         perceptual: dict[str, str] | None = None,
         optimizer=None,
         disc_optimizer=None,

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.shared.kinds import PositiveInt
+
 
 def norm(channels: int) -> nn.GroupNorm:
     """32 groups, fewer where the width is no multiple of 32."""
@@ -121,10 +123,10 @@ class Autoencoder(nn.Module):
 
     def __init__(
         self,
-        width: int = 128,
-        multipliers: tuple[int, ...] = (1, 2, 4),
-        blocks: int = 2,
-        latent: int = 3,
+        width: PositiveInt = 128,
+        multipliers: tuple[PositiveInt, ...] = (1, 2, 4),
+        blocks: PositiveInt = 2,
+        latent: PositiveInt = 3,
         shortcut: bool = False,
     ):
         super().__init__()

@@ -5,8 +5,12 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from experiments.shared.kinds import Fraction, NonNegativeInt
 
-def warmup_cosine(optimizer: Optimizer, *, warmup: int, total: int, floor: float = 0.0) -> LambdaLR:
+
+def warmup_cosine(
+    optimizer: Optimizer, *, warmup: NonNegativeInt, total: int, floor: Fraction = 0.0
+) -> LambdaLR:
     """Linear warm-up over `warmup` counts, then a cosine down to `floor` x base rate at `total`.
 
     Beyond `total` the rate stays at the floor, so that a resumed, longer run goes on. Loshchilov

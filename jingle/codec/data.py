@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.sampling import EpochSampler
 from jingle.codec.augment import augment
 from jingle.pairs.scan import FileBook, shared
@@ -143,17 +144,17 @@ class CodecSongs(L.LightningDataModule):
         self,
         root: str | None = None,
         cache: str = "data",
-        crop_seconds: float = 1.0,
-        eval_seconds: float = 16.0,
-        batch_size: int = 8,
-        epoch_crops: int = 800,
-        seed: int = 0,
-        num_workers: int = 0,
-        songs: int = 400,
-        val_songs: int = 12,
-        test_songs: int = 40,
-        song_seconds: float = 16.0,
-        corpus_seed: int = 0,
+        crop_seconds: PositiveFloat = 1.0,
+        eval_seconds: PositiveFloat = 8.0,
+        batch_size: PositiveInt = 8,
+        epoch_crops: PositiveInt = 800,
+        seed: NonNegativeInt = 42,
+        num_workers: NonNegativeInt = 0,
+        songs: PositiveInt = 240,
+        val_songs: PositiveInt = 8,
+        test_songs: PositiveInt = 24,
+        song_seconds: PositiveFloat = 16.0,
+        corpus_seed: NonNegativeInt = 0,
     ):
         super().__init__()
         if min(crop_seconds, eval_seconds) < 0.2 or batch_size < 1 or epoch_crops < batch_size:

@@ -8,11 +8,13 @@ import hashlib
 import json
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from jingle.codec import download
 
 RATE = 24_000
@@ -21,18 +23,25 @@ DIMENSION = 128
 RATIOS = (8, 5, 4, 2)
 CHOICES = ("auto", "pretrained", "embedded", "random")
 EMBEDDED = Path(__file__).parent / "weights" / "embedded_codec.safetensors"
-# What SEANetEncoder and SEANetDecoder are given for our own codec; not causal, no LSTM.
-SMALL = {
-    "n_filters": 8,
-    "n_residual_layers": 1,
-    "kernel_size": 7,
-    "last_kernel_size": 7,
-    "residual_kernel_size": 3,
-    "lstm": 0,
-    "true_skip": True,
-    "norm": "none",
-    "causal": False,
-}
+
+
+def small(
+    *,
+    n_filters: PositiveInt = 8,
+    n_residual_layers: PositiveInt = 1,
+    kernel_size: PositiveInt = 7,
+    last_kernel_size: PositiveInt = 7,
+    residual_kernel_size: PositiveInt = 3,
+    lstm: NonNegativeInt = 0,
+    true_skip: bool = True,
+    norm: Literal["none", "weight_norm", "spectral_norm", "time_group_norm"] = "none",
+    causal: bool = False,
+) -> dict:
+    """What SEANetEncoder and SEANetDecoder are given for our own codec: not causal, no LSTM."""
+    return locals()
+
+
+SMALL = small()
 
 
 class Codec(nn.Module):

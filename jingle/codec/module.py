@@ -1,6 +1,7 @@
 """Trains a small SEANet codec with continuous latents: steps, logging, optimizer."""
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import lightning as L
 import torch
@@ -8,11 +9,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import ArgumentsOf, NonNegativeFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from jingle import figures
 from jingle.codec import losses
 from jingle.codec.metrics import BASELINES, SongTable
-from jingle.codec.model import RATE, SMALL, build_seanet
+from jingle.codec.model import RATE, build_seanet, small
 from jingle.codec.optimizer import even_groups, level_groups
 from jingle.codec.start import transform_start
 
@@ -22,7 +24,7 @@ class CodecTraining(L.LightningModule):
 
     Args:
         loss_weights: weight of each of `losses.TERMS`.
-        architecture: what SEANet is given beyond `jingle.codec.model.SMALL`.
+        architecture: arguments of `jingle.codec.model.small`.
         start: "transform" (an MDCT and noise bursts, see `jingle.codec.start`) or "random".
         start_crops: how many crops the transform is fitted to.
         noise: latents get Gaussian noise of a deviation drawn from [0, noise] for each sample, so
@@ -33,11 +35,11 @@ class CodecTraining(L.LightningModule):
 
     def __init__(
         self,
-        loss_weights: dict[str, float],
-        architecture: dict | None = None,
-        start: str = "transform",
-        start_crops: int = 160,
-        noise: float = 0.1,
+        loss_weights: Weights,
+        architecture: Annotated[dict, ArgumentsOf(small)] | None = None,
+        start: Literal["transform", "random"] = "transform",
+        start_crops: PositiveInt = 160,
+        noise: NonNegativeFloat = 0.1,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
@@ -45,7 +47,7 @@ class CodecTraining(L.LightningModule):
         check_names(loss_weights, losses.TERMS)
         if start not in ("transform", "random"):
             raise InputError(f"model.start={start}: expected transform or random")
-        architecture = {**SMALL, **(architecture or {})}
+        architecture = small(**(architecture or {}))
         if start == "transform" and (
             architecture["norm"] != "none"
             or architecture["lstm"]

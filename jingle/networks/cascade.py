@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from experiments.shared.kinds import PositiveInt
+
 
 def rotary(length: int, size: int, like: Tensor) -> Tensor:
     """Angles as (2, length, size / 2): cosines and sines of position x frequency."""
@@ -115,11 +117,11 @@ class Cascade(nn.Module):
     def __init__(
         self,
         channels: int = 128,
-        widths: tuple[int, ...] = (256, 384, 384),
+        widths: tuple[PositiveInt, ...] = (256, 384, 384),
         *,
-        depth: int = 6,
-        heads: int = 8,
-        patch: int = 1,
+        depth: PositiveInt = 6,
+        heads: PositiveInt = 8,
+        patch: PositiveInt = 1,
     ):
         super().__init__()
         self.weights = nn.Parameter(torch.ones(2, channels, 1))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.shared.kinds import PositiveInt
 from jingle.networks.cascade import Attention, rotary
 
 
@@ -74,11 +75,11 @@ class Gate(nn.Module):
         self,
         channels: int = 128,
         *,
-        groups: int = 16,
-        width: int = 192,
-        heads: int = 4,
-        depth: int = 2,
-        frames: int = 8,
+        groups: PositiveInt = 16,
+        width: PositiveInt = 192,
+        heads: PositiveInt = 4,
+        depth: PositiveInt = 2,
+        frames: PositiveInt = 8,
     ):
         super().__init__()
         if channels % groups:

@@ -14,11 +14,13 @@ Every learned term is multiplied by ln(T_t / T_s), so the map from T to T is the
 
 import itertools
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from molecular_flow.coordinates.internal import InternalCoordinates, reorder, restore, wrap
 from molecular_flow.flow import conditioner
 from molecular_flow.flow.splines import conditional_spline
@@ -37,15 +39,15 @@ class TransportFlow(nn.Module):
         self,
         molecule: Molecule,
         *,
-        init: str = "stretch",
-        network: str = "mlp",
-        width: int = 64,
-        bins: int = 8,
-        couplings: int = 4,
-        stiff_couplings: int = 2,
+        init: Literal["identity", "stretch"] = "stretch",
+        network: Literal["mlp", "transformer"] = "mlp",
+        width: PositiveInt = 64,
+        bins: PositiveInt = 8,
+        couplings: NonNegativeInt = 4,
+        stiff_couplings: NonNegativeInt = 2,
         stiff_context: bool = False,
-        blocks: int = 1,
-        heads: int = 4,
+        blocks: PositiveInt = 1,
+        heads: PositiveInt = 4,
     ):
         super().__init__()
         if init not in ("identity", "stretch"):

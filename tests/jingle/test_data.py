@@ -15,7 +15,8 @@ from tests.jingle.fakes import LinearCodec, make_pairs, music
 
 
 def module_for(root, cache, *, ready=True, **options):
-    options = {"seconds": 0.8, "batch_size": 2, "partners": 2, "cache_workers": 0} | options
+    sizes = {"seconds": 0.8, "batch_size": 2, "partners": 2, "cache_workers": 0, "num_workers": 0}
+    options = sizes | options
     data = JinglePairs(root=str(root), cache=str(cache), **options)
     data._codec = LinearCodec()
     if ready:

@@ -31,6 +31,7 @@ def root(made, tmp_path) -> Path:
 
 
 def loader(root: Path | None, cache: Path, **options) -> RadioMaps:
+    options = {"num_workers": 0} | options
     return RadioMaps(str(root) if root else None, str(cache), size=SIZE, batch_size=2, **options)
 
 

@@ -44,7 +44,7 @@ def test_ranks_hold_the_same_weights(tmp_path):
         limit_val_batches=0,
         default_root_dir=tmp_path,
     )
-    data = RadioMaps(str(maps), str(tmp_path), size=64, batch_size=1, crop=32)
+    data = RadioMaps(str(maps), str(tmp_path), size=64, batch_size=1, num_workers=0, crop=32)
     trainer.fit(module(1), datamodule=data)
     names = {f"{rank}_{step}" for rank in (0, 1) for step in (1, 2, 3)}
     assert {f.name for f in seen.iterdir()} == names

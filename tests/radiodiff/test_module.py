@@ -82,7 +82,7 @@ def fit(root, folder, found, *, updates: int, resume: Path | None = None) -> Wat
     saved = ModelCheckpoint(
         folder / "saved", "last", every_n_train_steps=1, enable_version_counter=False
     )
-    data = RadioMaps(str(root), str(folder), size=64, batch_size=2, crop=32)
+    data = RadioMaps(str(root), str(folder), size=64, batch_size=2, num_workers=0, crop=32)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_steps=updates,
@@ -221,7 +221,13 @@ def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(root, tmp_path):
 def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
     found = module(0)
     data = RadioMaps(
-        str(root), str(tmp_path), size=64, batch_size=2, shares=(0.34, 0.34), eval_batch=3
+        str(root),
+        str(tmp_path),
+        size=64,
+        batch_size=2,
+        num_workers=0,
+        shares=(0.34, 0.34),
+        eval_batch=3,
     )
     trainer = pl.Trainer(
         accelerator="cpu",
