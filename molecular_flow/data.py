@@ -12,6 +12,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from experiments.shared.corpora import build_once, content_hash
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from experiments.shared.loaders import training_loader
 from experiments.shared.sampling import EpochSampler
 from molecular_flow.coordinates.internal import InternalCoordinates, internal
 from molecular_flow.frames import Frames
@@ -218,27 +219,15 @@ class MolecularData(L.LightningDataModule):
         )
         return source + self.free_energy, target - self.free_energy
 
-    def _loader(self, split: str) -> StatefulDataLoader:
-        training = split == "train"
+    def _held_out(self, split: str) -> StatefulDataLoader:
         trainer = self.trainer
-        ranks = trainer.world_size if trainer else 1
-        draws = self.batches_per_epoch * ranks
-        if training and self.fresh:
-            data = self._simulated(draws)
-        else:
-            data = Frames(
-                self._tables[split],
-                self.batch_size if training else self.eval_batch,
-                draws if training else None,
-                self.seed,
-            )
+        data = Frames(self._tables[split], self.eval_batch, None, self.seed)
         sampler = EpochSampler(
             len(data),
-            shuffle=training,
+            shuffle=False,
             seed=self.seed,
-            num_replicas=ranks,
+            num_replicas=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
-            drop_last=training,
         )
         return StatefulDataLoader(data, batch_size=None, sampler=sampler)
 
@@ -269,13 +258,19 @@ class MolecularData(L.LightningDataModule):
         self._stopped_at = state_dict.get("fresh")
 
     def train_dataloader(self) -> StatefulDataLoader:
-        return self._loader("train")
+        draws = self.batches_per_epoch * (self.trainer.world_size if self.trainer else 1)
+        if self.fresh:
+            data = self._simulated(draws)
+        else:
+            data = Frames(self._tables["train"], self.batch_size, draws, self.seed)
+        # fresh frames lie on the device already, where nothing can be pinned
+        return training_loader(data, None, seed=self.seed, trainer=self.trainer, pin_memory=False)
 
     def val_dataloader(self) -> StatefulDataLoader:
-        return self._loader("val")
+        return self._held_out("val")
 
     def test_dataloader(self) -> StatefulDataLoader:
-        return self._loader("test")
+        return self._held_out("test")
 
     def describe(self) -> dict:
         """What the run was trained on."""

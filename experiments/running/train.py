@@ -12,13 +12,14 @@ from omegaconf import DictConfig
 from experiments.running import finish
 from experiments.running.build import build
 from experiments.running.launch import read_summary
-from experiments.shared import checkpoints
+from experiments.shared import checkpoints, contract
 
 
 def train(config: DictConfig, folder: Path) -> float | None:
     """Fit, or resume where `folder` holds a checkpoint; test; write summary.json and the report."""
     start = time.monotonic()
     module, datamodule = build(config)
+    contract.check(module, datamodule)
     callbacks = [instantiate(c, _convert_="all") for c in config.callbacks.values()]
     logger = instantiate(config.logger, _convert_="all")
     trainer = instantiate(

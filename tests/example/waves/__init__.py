@@ -1,0 +1,1 @@
+"""An experiment outside the suite: a network that takes the noise off a wave."""
