@@ -13,13 +13,10 @@ from experiments.running.train import train
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
-EXAMPLE = (
-    REPOSITORY / "tests" / "example"
-)  # an experiment that is not of this repository's packages
+EXAMPLE = REPOSITORY / "tests" / "example"  # an experiment from outside the repository's packages
 # One for each model; further files of conf/exp are presets of these.
-EXPERIMENTS = sorted(
-    path.stem for conf in (CONF, EXAMPLE / "conf") for path in (conf / "model").glob("*.yaml")
-)
+SHIPPED = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+EXPERIMENTS = [*SHIPPED, "waves"]
 
 
 def configuration(*overrides: str, folder: Path) -> DictConfig:

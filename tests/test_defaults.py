@@ -10,7 +10,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from experiments.shared.kinds import ArgumentsOf
-from tests.suite import CONF, EXPERIMENTS, configuration
+from tests.suite import CONF, SHIPPED, configuration
 
 
 def callee(annotation) -> Callable | None:
@@ -31,7 +31,7 @@ def pairs(target: Callable, given: dict, place: str) -> Iterator[tuple[str, Any,
             yield f"{place}.{name}", value, default
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", SHIPPED)
 @pytest.mark.parametrize("group", ["model", "data"])
 def test_defaults_are_those_of_the_configuration(group: str, experiment: str, tmp_path: Path):
     # Of the published scale's own files, without what conf/exp puts over them.
