@@ -17,12 +17,13 @@ from torch.utils.tensorboard import SummaryWriter
 from experiments.report import compare, write_report
 from experiments.reporting.curves import Curve, downsample, smooth
 from experiments.reporting.events import Run, read_run
-from experiments.reporting.published import published_for, read_published
+from experiments.reporting.published import CONF, published_for, read_published
 from experiments.reporting.targets import parse_target
 from experiments.shared.errors import InputError
 from experiments.shared.numbers import change, duration, number
 from experiments.shared.plots import new_figure
 
+FIGURES = sorted((CONF / "published").glob("*.yaml"))
 STEPS_PER_EPOCH = 10
 
 
@@ -151,7 +152,7 @@ def test_published_numbers_stand_beside_ours_with_source_and_remark(reported):
     assert there == "75.9 (epoch 1)"  # ours after its first epoch: 0.75 + 0.001 * 9
     assert last == "78.9"
     assert "doing nothing" in remark
-    assert read_published()["creative_agent"].source in text
+    assert read_published(CONF / "published" / "creative_agent.yaml").source in text
 
 
 def test_a_warning_of_the_data_stands_before_the_first_section(reported):
@@ -414,16 +415,30 @@ def test_a_target_that_cannot_be_read_is_named(tmp_path, text):
         parse_target(text)
 
 
-def test_published_entries_are_well_formed():
-    entries = read_published()
-    assert set(entries) == {"creative_agent", "radiodiff_vae", "molecular_flow", "multitrack"}
-    for entry in entries.values():
-        assert entry.source
-        assert entry.axis in ("epoch", "step")
-        for row in entry.rows:
-            assert row.points or row.range
-            values = [*row.points.values(), *(row.range or ())]
-            assert all(isinstance(v, int | float) for v in values), row.name  # 1e13 is text in YAML
+def test_every_experiment_with_a_published_report_has_its_figures():
+    assert {file.stem for file in FIGURES} == {
+        "creative_agent", "radiodiff_vae", "molecular_flow", "multitrack"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("file", FIGURES, ids=lambda file: file.stem)
+def test_published_figures_are_well_formed(file):
+    entry = read_published(file)
+    assert entry.source
+    assert entry.axis in ("epoch", "step")
+    for row in entry.rows:
+        assert row.points or row.range
+        values = [*row.points.values(), *(row.range or ())]
+        assert all(isinstance(v, int | float) for v in values), row.name  # 1e13 is text in YAML
+
+
+def test_published_figures_that_cannot_be_read_are_named(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "{source: a report, axis: epoch, remark: '', rows: [{name: loss, colour: red}]}"
+    )
+    with pytest.raises(InputError, match=r"mine\.yaml.*colour"):
+        read_published(file)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +455,8 @@ def test_which_published_entry_belongs_to_a_run(tmp_path, name, published_as, ov
 
     config = {"name": name, "published_as": published_as}
     entry = published_for(Run(tmp_path, config=config, overrides=overrides))
-    assert entry == (read_published()["creative_agent"] if found else None)
+    file = CONF / "published" / "creative_agent.yaml"
+    assert entry == (read_published(file) if found else None)
 
 
 def test_numbers_are_short_and_exact_enough():

@@ -1,5 +1,14 @@
-"""The published figures of an experiment, from `experiments/published.yaml`."""
+"""What an experiment's published report states, from `conf/published/NAME.yaml`, beside our run.
 
+A file has `source`, `axis`, `remark` and `rows`, one quantity each: the published `points` ({epoch
+or step: value}) or `range`; the `tags` of ours that hold the same quantity (the first that a run
+has is taken; none where we do not measure it); `scale` (published = ours * scale); `take: max` to
+compare with our maximum instead of our last value; and a `remark` on how to read it. `claims` are
+figures without a counterpart in our events. `study` tells what was found for values of a setting,
+for sweeps over it. Keys of points count finished epochs from 1, or steps.
+"""
+
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +19,7 @@ from experiments.reporting.curves import Curve
 from experiments.reporting.events import Run, epoch_of
 from experiments.shared.errors import InputError
 
-FILE = Path(__file__).parents[1] / "published.yaml"
+CONF = Path(__file__).parents[2] / "conf"
 VARIANTS = ("_demo", "_published")
 
 
@@ -54,34 +63,34 @@ class Published:
     study: dict[str, dict[float, str]] = field(default_factory=dict)
 
 
-def read_published(file: Path = FILE) -> dict[str, Published]:
-    """All entries of the data file.
+def read_published(file: Path) -> Published:
+    """What a data file states.
 
     Raises:
-        InputError: an entry has an unknown key or lacks one.
+        InputError: it has an unknown key or lacks one.
     """
-    entries = {}
-    for name, entry in yaml.safe_load(file.read_text()).items():
-        try:
-            rows = tuple(
-                Row(**{**row, "tags": tuple(row.get("tags", ()))}) for row in entry.pop("rows")
-            )
-            entries[name] = Published(rows=rows, **entry)
-        except (TypeError, KeyError) as error:
-            raise InputError(f"{file.name}: entry {name} is not as expected ({error})") from error
-    return entries
+    entry = yaml.safe_load(file.read_text())
+    try:
+        rows = tuple(
+            Row(**{**row, "tags": tuple(row.get("tags", ()))}) for row in entry.pop("rows")
+        )
+        return Published(rows=rows, **entry)
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{file}: not as expected of published figures ({error})") from error
 
 
 def published_for(run: Run) -> Published | None:
-    """The entry of a run's experiment: `published_as` in its config, its name, or its +exp=."""
+    """The figures of a run's experiment: `published_as` in its config, its name, or its +exp=."""
     asked = [o.split("=", 1)[1] for o in run.overrides if o.lstrip("+").startswith("exp=")]
-    entries = read_published()
+    places = [CONF, *map(Path, filter(None, [os.environ.get("SUITE_CONF")]))]
     for name in (run.config.get("published_as"), run.name, *asked):
         key = str(name).rsplit("/", 1)[-1]
         for variant in VARIANTS:
             key = key.removesuffix(variant)
-        if key in entries:
-            return entries[key]
+        for place in places:
+            file = place / "published" / f"{key}.yaml"
+            if file.is_file():
+                return read_published(file)
     return None
 
 

@@ -6,7 +6,6 @@ cannot take the other jobs down with it.
 """
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -17,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -92,17 +92,20 @@ def occupied(folder: Path) -> Iterator[None]:
     if rank_zero_only.rank:
         yield
         return
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another run is at work in {folder}: wait until it has ended, or give this one a "
-                "folder of its own with hydra.run.dir"
-            ) from None
-        except OSError:
-            print(f"{folder}: this file system has no locks; start one run in it at a time")
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another run is at work in {folder}: wait until it has ended, or give this one a "
+            "folder of its own with hydra.run.dir"
+        ) from None
+    except (OSError, NotImplementedError):
+        print(f"{folder}: this file system has no locks; start one run in it at a time")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def read_summary(folder: Path) -> dict:
