@@ -57,7 +57,7 @@ def layout(terms: list[str]) -> dict:
 
 def flatten(values: dict, prefix: str = "") -> dict:
     """{"loss": {"kl": 1}} -> {"loss.kl": 1}; what is no plain value is left out."""
-    flat = {}
+    flat: dict[str, int | float | str | bool] = {}
     for name, value in values.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{name}.")

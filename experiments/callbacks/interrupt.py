@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Any
 
 from lightning.pytorch.callbacks import Checkpoint
 
@@ -13,9 +14,10 @@ class Interrupted(SystemExit):
 
     def __init__(self, signum: int):
         super().__init__(128 + signum)
+        self.signum = signum
 
     def __str__(self) -> str:
-        return f"stopped by {signal.Signals(self.code - 128).name}"
+        return f"stopped by {signal.Signals(self.signum).name}"
 
 
 def leave_on_signals() -> None:
@@ -47,7 +49,8 @@ class Interrupt(Checkpoint):
     """
 
     def __init__(self, path: str):
-        self.path, self.signum, self.before = path, 0, {}
+        self.path, self.signum = path, 0
+        self.before: dict[int, Any] = {}  # the handlers that ours have replaced
 
     def _install(self) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM):

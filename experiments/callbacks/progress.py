@@ -125,8 +125,10 @@ class Bar(RichProgressBar):
         super().__init__(leave=False)
         self.lines = Lines(watch, unit, self._write)
 
-    def get_metrics(self, trainer, pl_module) -> dict[str, str]:
-        shown = {name: short(v) for name, v in self.lines.moment.values(trainer).items()}
+    def get_metrics(self, trainer, pl_module) -> dict[str, int | str | float | dict[str, float]]:
+        shown: dict[str, int | str | float | dict[str, float]] = {
+            name: short(v) for name, v in self.lines.moment.values(trainer).items()
+        }
         if trainer.optimizers:
             shown["lr"] = short(trainer.optimizers[0].param_groups[0]["lr"])
         return shown

@@ -87,7 +87,7 @@ def target_table(run: Run) -> list[Block]:
     targets, bad = targets_of(run)
     if not targets and not bad:
         return []
-    rows = []
+    rows: list[list[Cell | str]] = []
     for tag, target in targets.items():
         verdict, how = judge(run, tag, target)
         kind = {"met": "good", "missed": "bad"}.get(verdict, "quiet")

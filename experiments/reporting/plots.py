@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
@@ -96,7 +98,7 @@ def terms_figure(run: Run, names: Sequence[str]) -> Figure | None:
 
 def legend_below(figure: Figure, size: float = 8) -> None:
     """One legend for all panels, each label once, below them."""
-    handles = {}
+    handles: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
@@ -166,8 +168,13 @@ def metric_figures(
             axes.plot(points.steps, points.values, "x", color=GREY, ms=5, label="published")
         for baseline, values in baselines.items():
             if isinstance(values.get(name), int | float) and math.isfinite(values[name]):
-                style = {"color": colours[baseline], "ls": dashes[baseline], "lw": 1.0}
-                axes.axhline(values[name], label=baseline, **style)
+                axes.axhline(
+                    values[name],
+                    label=baseline,
+                    color=colours[baseline],
+                    ls=dashes[baseline],
+                    lw=1.0,
+                )
         target = targets.get(f"val/{name}") or targets.get(f"test/{name}")
         if target:
             draw_target(axes, target)
@@ -180,10 +187,15 @@ def metric_figures(
         finish(axes, f"{name} (target {target.text})" if target else name)
 
     groups = [metrics[i : i + PANELS] for i in range(0, len(metrics), PANELS)]
-    figures = [panels(len(group), lambda axes, i, g=group: one(axes, g[i])) for group in groups]
-    for figure in figures:
-        legend_below(figure)
+    figures = []
+    for group in groups:
+        figures.append(panels(len(group), partial(draw_named, one, group)))
+        legend_below(figures[-1])
     return figures
+
+
+def draw_named(draw_one: Callable[[Axes, str], None], names: Sequence[str], axes: Axes, index: int):
+    draw_one(axes, names[index])
 
 
 def draw_target(axes: Axes, target: Target) -> None:
@@ -197,8 +209,8 @@ def draw_target(axes: Axes, target: Target) -> None:
 
 def beside_figure(run: Run, published: Published) -> Figure | None:
     """Our curves and the published points, over the published epochs or steps and in its units."""
-    rows = [(row, row.tag(run)) for row in published.rows if len(row.points) > 1]
-    rows = [(row, tag) for row, tag in rows if tag in run.curves]
+    tagged = [(row, row.tag(run)) for row in published.rows if len(row.points) > 1]
+    rows = [(row, tag) for row, tag in tagged if tag is not None and tag in run.curves]
     if not rows or places(run, np.zeros(1), published.axis) is None:
         return None
 
@@ -206,6 +218,7 @@ def beside_figure(run: Run, published: Published) -> Figure | None:
         row, tag = rows[index]
         curve = run.curves[tag]
         x = places(run, curve.steps, published.axis)
+        assert x is not None  # as of the first curve, above
         draw(axes, Curve(x, curve.values * row.scale), BLUE, "ours")
         points = sorted(row.points.items())
         axes.plot(*zip(*points, strict=True), "x--", color=GREY, ms=5, lw=0.7, label="published")

@@ -32,11 +32,12 @@ def efficiency(run: Run) -> list[Block]:
         if isinstance(value, dict):
             parts.pop(name)
             parts.update(value)
-    blocks: list[Block] = [Heading("Efficiency"), Facts([f for f in facts if f[1] != "–"])]
+    known = [fact for fact in facts if fact[1] != "–"]
+    blocks: list[Block] = [Heading("Efficiency"), Facts(known)]
     if parts:
         rows = [[name, count(value)] for name, value in parts.items()]
         blocks.append(Table(["part", "parameters"], rows))
-    return blocks if len(blocks) > 2 or blocks[1].items else []
+    return blocks if known or parts else []
 
 
 def memory(megabytes: float | None) -> str:

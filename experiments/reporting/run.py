@@ -1,5 +1,6 @@
 """The report of one run: its sections in a reader's order, and its plots as files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -62,7 +63,7 @@ def overlays(run: Run, published: Published | None) -> dict[str, Curve]:
     return {tag: curve for tag, curve in found.items() if tag and curve is not None}
 
 
-def pictures(run: Run, name: str, figures: list[Figure | None]) -> list[Block]:
+def pictures(run: Run, name: str, figures: Sequence[Figure | None]) -> list[Block]:
     """Save what was drawn as figures/report_<name>.png (then _2, ...) and show it."""
     return save(run.folder, name, [figure for figure in figures if figure is not None])
 

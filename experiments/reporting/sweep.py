@@ -136,7 +136,7 @@ def result_table(
     test = f"test/{name.split('/', 1)[-1]}"
     if test not in results and any(run.value(test) is not None for run in runs):
         results.insert(0, test)
-    rows = []
+    rows: list[list[Cell | str]] = []
     for run, own in zip(runs, settings, strict=True):
         found, link = objective_of(run), f"{run.folder.name}/report.html"
         exists = run.folder.parent == folder and (run.folder / "report.html").is_file()
@@ -155,7 +155,7 @@ def result_table(
     better = "highest" if objective.get("mode") == "max" else "lowest"
     heads = [Cell(tag, note=targets[tag].text if tag in targets else "") for tag in results]
     best = Cell(name, note=better)
-    head = ["run", *keys, "status", best, "at step", "last", *heads, "time"]
+    head: list[Cell | str] = ["run", *keys, "status", best, "at step", "last", *heads, "time"]
     note = (
         f"Sorted by {name}, the best first; diverged and failed runs behind. The weighted total is "
         "not compared: it changes its scale with the weights. Coloured: met or missed a target."
@@ -187,11 +187,10 @@ def common_overrides(runs: list[Run]) -> list[Block]:
 def study(runs: list[Run], settings: list[dict[str, str]]) -> list[Block]:
     """What the published report found for values of a setting that varies here."""
     published = published_for(runs[0])
-    keys = [
-        key for key in (settings[0] if settings else {}) if published and key in published.study
-    ]
+    if published is None or not settings:
+        return []
     blocks: list[Block] = []
-    for key in keys:
+    for key in (key for key in settings[0] if key in published.study):
         stated = "; ".join(f"{value:g}: {words}" for value, words in published.study[key].items())
         text = (
             f"The published report on {key}, without figures: {stated}. Source: {published.source}."

@@ -1,6 +1,6 @@
 """Plots over the runs of a sweep: curves laid over each other, results against a setting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -59,7 +59,7 @@ def overlay_figure(
 def setting_figure(
     key: str,
     settings: Sequence[float],
-    results: dict[str, Sequence[float | None]],
+    results: Mapping[str, Sequence[float | None]],
     targets: dict[str, Target],
 ) -> Figure | None:
     """Each result against one numeric setting: a point a run, a line through the medians."""

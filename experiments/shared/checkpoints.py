@@ -1,7 +1,7 @@
 """Finds and reads checkpoints: weights only, strictly, and only of the class that is asked for."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -64,7 +64,7 @@ def load(cls: type[M], run_or_file: str | Path, **changes) -> M:
     path = resolve(run_or_file)
     checkpoint = read(path)
     check_class(checkpoint, cls, path)
-    module = cls(**checkpoint["hyper_parameters"] | changes)
+    module: Any = cls(**checkpoint["hyper_parameters"] | changes)
     try:
         module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"], strict=True)

@@ -1,9 +1,10 @@
 """Numbers as a reader wants them: four significant digits, no needless zeros."""
 
 import math
+from typing import Any
 
 
-def number(value: object, digits: int = 4) -> str:
+def number(value: Any, digits: int = 4) -> str:
     """`value` with `digits` significant digits; an em dash for what is not there."""
     if value is None or isinstance(value, str | bool):
         return "–" if value is None else str(value)

@@ -23,7 +23,7 @@ class EpochSampler(DistributedSampler):
         drop_last: bool = False,
     ):
         super().__init__(
-            range(size),
+            range(size),  # type: ignore[arg-type]  # of a dataset only its length is asked
             num_replicas=num_replicas,
             rank=rank,
             shuffle=shuffle,
@@ -46,7 +46,8 @@ class Draws:
     """
 
     def __init__(self, sampler: EpochSampler):
-        self.sampler, self.drawn, self.order = sampler, 0, None
+        self.sampler, self.drawn = sampler, 0
+        self.order: list[int] | None = None
 
     def __iter__(self) -> "Draws":
         return self
