@@ -19,6 +19,7 @@ STATUS = {
     "interrupted": ("warning", "The run was interrupted; it resumes in the same folder."),
     "diverged": ("bad", "The run diverged and was stopped; the last good checkpoint stays."),
     "failed": ("bad", "The run failed with an error."),
+    "evaluated": ("good", "A finished run's checkpoint, on the data below; nothing was trained."),
     "unfinished": (
         "warning",
         "No summary.json yet: the run is still going, or was killed. What is shown comes from its "
