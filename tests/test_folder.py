@@ -17,13 +17,13 @@ from experiments.shared.errors import InputError
 from experiments.shared.folder import VERSION, Folder
 from tests.suite import command, configuration, run
 
-WORDS = ("+exp=smoke/multitrack", "test=false")
+WORDS = ("+exp=smoke/waves", "test=false")
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "run"
-    run(folder, "+exp=smoke/multitrack")
+    run(folder, "+exp=smoke/waves")
     return folder
 
 
@@ -42,7 +42,7 @@ def weights(folder: Path, name: str = "best") -> dict[str, torch.Tensor]:
 
 
 def test_the_configuration_names_the_same_files(tmp_path: Path):
-    config, place = configuration("+exp=smoke/multitrack", folder=tmp_path), Folder(tmp_path)
+    config, place = configuration("+exp=smoke/waves", folder=tmp_path), Folder(tmp_path)
     for key, file in (("best", place.best), ("last", place.last)):
         own = config.callbacks[key]
         assert Path(own.dirpath) / f"{own.filename}.ckpt" == file
@@ -80,7 +80,7 @@ def test_a_summary_says_where_when_and_on_what(finished: Path):
 
 def test_the_log_holds_what_was_printed(finished: Path):
     log = (finished / "run.log").read_text()
-    assert "multitrack_smoke: " in log
+    assert "waves_smoke: " in log
     assert "epoch 1/1" in log
     assert "report: " in log
 
@@ -114,23 +114,23 @@ def test_a_failure_keeps_its_traceback_and_its_output(tmp_path: Path):
 
 def test_what_is_refused_leaves_the_folder_as_it_was(copy: Path):
     before = contents(copy)
-    with pytest.raises(InputError, match=r"loss\.scale: was 1\.0, is 3\n.*data\.window: was 100, "
-                       r"is 90\n(?s:.*)accept_changes=true"):  # fmt: skip
-        run(copy, *WORDS, "loss.scale=3", "data.window=90", "trainer.max_epochs=2", "data.cache=x")
+    told = r"data\.length: was 128, is 96\n  loss\.level: was 1\.0, is 3\n.*accept_changes=true"
+    with pytest.raises(InputError, match=told):
+        run(copy, *WORDS, "loss.level=3", "data.length=96", "trainer.max_epochs=2", "paths.data=x")
     assert contents(copy) == before
 
 
 def test_a_change_that_is_accepted_is_recorded(copy: Path, capsys):
-    run(copy, *WORDS, "loss.scale=3", "trainer.max_epochs=2", "accept_changes=true")
+    run(copy, *WORDS, "loss.level=3", "trainer.max_epochs=2", "accept_changes=true")
     summary = json.loads((copy / "summary.json").read_text())
-    assert summary["accepted_changes"] == [{"key": "loss.scale", "was": 1.0, "now": 3}]
-    assert "accepted: loss.scale: was 1.0, is 3" in capsys.readouterr().out
-    assert OmegaConf.load(copy / ".hydra" / "config.yaml").loss.scale == 3
+    assert summary["accepted_changes"] == [{"key": "loss.level", "was": 1.0, "now": 3}]
+    assert "accepted: loss.level: was 1.0, is 3" in capsys.readouterr().out
+    assert OmegaConf.load(copy / ".hydra" / "config.yaml").loss.level == 3
 
 
 def test_another_width_is_one_line(copy: Path):
-    wider = ("model.sizes.width=48", "trainer.max_epochs=2")
-    with pytest.raises(InputError, match=r"model\.sizes\.width"):
+    wider = ("model.width=48", "trainer.max_epochs=2")
+    with pytest.raises(InputError, match=r"model\.width"):
         run(copy, *WORDS, *wider)
     with pytest.raises(InputError, match=r"last\.ckpt does not fit the model as it is configured"):
         run(copy, *WORDS, *wider, "accept_changes=true")
@@ -194,7 +194,7 @@ def test_a_warm_start_of_parts_and_its_errors(finished: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"has no netwrk; it has: .*network"):
         run(tmp_path / "none", *words, "init_parts=[netwrk]")
     with pytest.raises(InputError, match="does not fit"):
-        run(tmp_path / "wide", *words, "model.sizes.width=48")
+        run(tmp_path / "wide", *words, "model.width=48")
     with pytest.raises(InputError, match="no checkpoint at"):
         run(tmp_path / "gone", *WORDS, "init_from=nowhere")
 
@@ -205,7 +205,7 @@ def test_a_warm_start_of_parts_and_its_errors(finished: Path, tmp_path: Path):
 def test_resume_needs_nothing_retyped(finished: Path):
     words = rewritten([f"resume={finished}", "trainer.max_epochs=3"])
     assert words == [
-        "+exp=smoke/multitrack", "trainer.max_epochs=3", f"hydra.run.dir='{finished}'"
+        "+exp=smoke/waves", "trainer.max_epochs=3", f"hydra.run.dir='{finished}'"
     ]  # fmt: skip
 
 
