@@ -28,7 +28,7 @@ def usage(conf: Path) -> str:
             "",
             "  exp, sweep and debug take a leading +; -m before everything makes a sweep of a,b,c",
             "  python -m experiments.run +exp=NAME --cfg job     shows every key and its value",
-            "  python -m experiments.run +exp=NAME hydra.run.dir=OLD_RUN     resumes",
+            "  python -m experiments.run resume=OLD_RUN [KEY=VALUE ...]          goes on",
         ]
     )
 
