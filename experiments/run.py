@@ -1,6 +1,5 @@
 """python -m experiments.run +exp=NAME: compose, seed, instantiate, fit, test, report."""
 
-import json
 import os
 import sys
 import traceback
@@ -11,14 +10,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.running.again import file_name, rewritten
 from experiments.running.explain import explain, usage
-from experiments.running.launch import occupied, run_job
+from experiments.running.launch import run_job
+from experiments.shared.errors import InputError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 # A job's folder is named by its overrides, which may hold paths.
-OmegaConf.register_new_resolver(
-    "file_name", lambda text: text.replace("/", "-")[:150], replace=True
-)
+OmegaConf.register_new_resolver("file_name", file_name, replace=True)
 # Two runs started in the same second have folders of their own.
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
@@ -34,30 +33,18 @@ def main(config: DictConfig) -> float | None:
     from experiments.callbacks.interrupt import leave_on_signals
 
     leave_on_signals()
-    from experiments.running.train import train
+    from experiments.running.job import attend
 
-    with occupied(folder):
-        try:
-            return train(config, folder)
-        except Exception as error:
-            leave_word(folder, config, error)
-            raise
-
-
-def leave_word(folder: Path, config: DictConfig, error: Exception) -> None:
-    """A run that failed before it could train says so, for the report of its sweep."""
-    summary = folder / "summary.json"
-    if not summary.exists():
-        word = {
-            "name": config.name,
-            "status": "failed",
-            "error": explain(error, CONF) or repr(error),
-        }
-        summary.write_text(json.dumps(word, indent=1))
+    return attend(config, folder)
 
 
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    try:
+        sys.argv[1:] = rewritten(sys.argv[1:])  # in place: the ranks of a run repeat it
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     words = sys.argv[1:]
     if words in (["--help"], ["-h"]):
         print(usage(CONF))

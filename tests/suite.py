@@ -7,9 +7,10 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from experiments.running.train import train
+from experiments.running.again import quoted
+from experiments.running.job import attend
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
@@ -22,7 +23,10 @@ EXPERIMENTS = [*SHIPPED, "waves"]
 def configuration(*overrides: str, folder: Path) -> DictConfig:
     """What `python -m experiments.run OVERRIDES` composes, for a run in `folder`."""
     GlobalHydra.instance().clear()
-    overrides = (*overrides, f"hydra.run.dir={folder}", f"hydra.runtime.output_dir={folder}")
+    overrides = (
+        *overrides,
+        *(f"hydra.{key}={quoted(folder)}" for key in ("run.dir", "runtime.output_dir")),
+    )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("run", overrides=list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)
@@ -31,11 +35,8 @@ def configuration(*overrides: str, folder: Path) -> DictConfig:
 
 def run(folder: Path, *overrides: str) -> float | None:
     """Run an experiment in this process; returns its objective."""
-    (folder / ".hydra").mkdir(parents=True, exist_ok=True)
-    config = configuration(*overrides, folder=folder)
-    plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    OmegaConf.save(plain, folder / ".hydra" / "config.yaml")
-    return train(config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return attend(configuration(*overrides, folder=folder), folder)
 
 
 def command(*words: str, module: str = "experiments.run") -> subprocess.CompletedProcess:

@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_leaves
 
+import experiments
+from experiments.evaluate import evaluate, parse
 from experiments.shared import checkpoints
 from tests.suite import EXPERIMENTS, configuration, run
 
@@ -125,6 +127,33 @@ def test_checkpoint_loads_strictly_into_its_own_model_only(finished, tmp_path):
         checkpoints.load(cls, truncated)
     with pytest.raises(checkpoints.InputError, match="no checkpoint at"):
         checkpoints.load(cls, tmp_path)
+
+
+def test_an_evaluation_on_the_runs_own_data_repeats_its_test(finished):
+    folder = finished[1]
+    before = (folder / "checkpoints" / "best.ckpt").read_bytes()
+    outcome = evaluate(*parse([str(folder)]))
+    assert outcome == folder / "evaluation" / "test"
+    said, own = (json.loads((f / "summary.json").read_text()) for f in (outcome, folder))
+    tested = {name: value for name, value in own["metrics"].items() if "test/" in name}
+    assert said["metrics"] == pytest.approx(tested, rel=1e-5, nan_ok=True)
+    assert said["baselines"].keys() == own["baselines"].keys()
+    assert (said["status"], said["checkpoint"]) == ("evaluated", "checkpoints/best.ckpt")
+    assert list((outcome / "figures").glob("*.png"))
+    assert "A finished run's checkpoint" in (outcome / "report.md").read_text()
+    assert (folder / "checkpoints" / "best.ckpt").read_bytes() == before
+    assert json.loads((folder / "summary.json").read_text()) == own
+
+
+def test_a_run_is_a_library(finished):
+    folder = finished[1]
+    module, data = experiments.load(folder)
+    assert not module.training
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(best[name], value) for name, value in module.state_dict().items())
+    data.prepare_data()
+    data.setup("test")
+    assert next(iter(data.test_dataloader())) is not None
 
 
 def test_frozen_parts_stay_out_of_the_parameters(finished):

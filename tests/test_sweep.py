@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from experiments.reporting.events import find_runs
+from experiments.running.launch import SweepReport
+from experiments.shared.folder import Folder
 from tests.suite import command
 
 
@@ -14,23 +18,56 @@ def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
     done = command(*words, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode == 1, done.stderr
     assert "1 of 2 jobs completed" in done.stdout
-    folders = sorted(path.name for path in tmp_path.iterdir() if path.name[0].isdigit())
-    assert [name[0] for name in folders] == ["0", "1"]
-    assert not any("=" in name for name in folders)
+    folders = sorted(path.parent.name for path in tmp_path.glob("*/summary.json"))
+    assert folders == ["loss.balance--1", "loss.balance-5"]
     status = [json.loads((tmp_path / f / "summary.json").read_text())["status"] for f in folders]
     assert status == ["failed", "completed"]
     report = (tmp_path / "report.md").read_text()
     assert "loss.balance=-1" in report
 
-    kept = (tmp_path / folders[1] / "summary.json").stat().st_mtime_ns
-    again = command(*words, f"hydra.sweep.dir={tmp_path}")
-    assert "completed before, kept" in again.stdout
-    assert (tmp_path / folders[1] / "summary.json").stat().st_mtime_ns == kept
+
+def test_the_status_of_a_sweep_is_that_of_its_own_jobs(tmp_path: Path):
+    """All jobs of an earlier sweep have completed here; all of this one's end with status 2."""
+    sweep, config = SweepReport(), OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    for name in ("loss.slope-1", "loss.slope-2", "loss.slope-8"):
+        place = Folder(tmp_path / name)
+        place.write({"name": name, "status": "completed"})
+        place.job.write_text("0")
+    sweep.on_multirun_start(config)
+    for name in ("loss.slope-1", "loss.slope-2"):
+        Folder(tmp_path / name).job.write_text("2")
+    with pytest.raises(SystemExit) as left:
+        sweep.on_multirun_end(config)
+    assert left.value.code == 1
+    for name in ("loss.slope-1", "loss.slope-2"):
+        Folder(tmp_path / name).job.write_text("0")
+    sweep.on_multirun_end(config)
+
+
+def test_jobs_are_in_the_order_of_their_numbers(tmp_path: Path):
+    names = ["a-1e-6", "a-0.5", "a-2", "a-10", "b-1"]
+    for name in reversed(names):
+        Folder(tmp_path / name).write({"name": name})
+    assert [path.name for path in find_runs(tmp_path)] == names
+
+
+@pytest.mark.slow
+def test_a_sweep_is_extended_without_training_again(tmp_path: Path):
+    words = ("-m", "+exp=smoke/waves", "test=false", f"hydra.sweep.dir={tmp_path}")
+    first = command(*words, "loss.slope=1,2")
+    assert first.returncode == 0, first.stderr
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
+    second = command(*words, "loss.slope=0.5,1,2")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.count("completed before, kept") == 2
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    names = sorted(path.parent.name for path in tmp_path.glob("*/summary.json"))
+    assert names == ["loss.slope-0.5", "loss.slope-1", "loss.slope-2"]
 
 
 @pytest.mark.slow
 def test_a_sweep_is_lengthened_in_its_folder(tmp_path: Path):
-    words = ("-m", "+exp=smoke/multitrack", "seed=1", f"hydra.sweep.dir={tmp_path}")
+    words = ("-m", "+exp=smoke/waves", "seed=1", f"hydra.sweep.dir={tmp_path}")
     for epochs in (1, 2):
         done = command(*words, f"trainer.max_epochs={epochs}")
         assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """Shows what the model makes: its figures and audio, in the run folder and in TensorBoard."""
 
+import traceback
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -11,12 +12,14 @@ class Figures(pl.Callback):
     """Calls the module's `figures()` and `audio()` after validation 1, 2, 4, 8, ..., fit and test.
 
     Drawing costs seconds and the early changes are the ones to see, hence the doubling. Also drawn
-    when the run is stopped, by a signal or by divergence.
+    when the run is stopped, by a signal or by divergence. What fails to be drawn is said and kept
+    in `problems`: it neither ends the run nor hides why it ends.
     """
 
     def __init__(self, folder: str):
         self.folder, self.validations = Path(folder), 0
         self.drawn_at: int | None = None  # the step of the last drawing
+        self.problems: list[str] = []
 
     def on_validation_end(self, trainer, pl_module) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -39,6 +42,16 @@ class Figures(pl.Callback):
     @rank_zero_only
     def draw(self, trainer, pl_module) -> None:
         self.drawn_at = trainer.global_step
+        try:
+            self._draw(trainer, pl_module)
+        except Exception as error:
+            problem = f"figures failed ({type(error).__name__}: {error})"
+            if problem not in self.problems:
+                traceback.print_exc()
+                print(f"{problem}, at step {trainer.global_step}; the run goes on", flush=True)
+                self.problems.append(problem)
+
+    def _draw(self, trainer, pl_module) -> None:
         board = trainer.logger.experiment if trainer.logger else None
         if hasattr(pl_module, "figures"):
             (self.folder / "figures").mkdir(exist_ok=True)

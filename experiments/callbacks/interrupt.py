@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import Checkpoint
@@ -94,8 +95,7 @@ class Interrupt(Checkpoint):
         signum = self.signum or signal.SIGTERM
         if trainer.is_global_zero:
             name = signal.Signals(signum).name
-            print(
-                f"\n{name}: saved {self.path}; the same command with hydra.run.dir set to", end=" "
-            )
-            print("this run's folder goes on from here", flush=True)
+            run = Path(self.path).parent.parent
+            print(f"\n{name}: saved {self.path}; to go on from here:")
+            print(f"python -m experiments.run resume={run}", flush=True)
         raise Interrupted(signum)

@@ -17,6 +17,7 @@ class Last(ModelCheckpoint):
     A checkpoint between the two makes Lightning take the epoch, or the validation, as over: its end
     (schedules, the order of the next epoch's data) or its score, by which the best model is chosen,
     would be missing from the resumed run. It is written after the epoch, or after the next batch.
+    It remembers nothing: there is one file, and the run's folder may have moved.
     """
 
     waiting = False
@@ -34,6 +35,12 @@ class Last(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         if self.waiting:
             self._save_now(trainer)
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Nothing was kept."""
 
     def _save_now(self, trainer) -> None:
         self.waiting = False

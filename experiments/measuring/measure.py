@@ -7,10 +7,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.measuring.device import device_name, matmul_rate
+from experiments.measuring.device import matmul_rate
 from experiments.measuring.stopwatch import Stopwatch
 from experiments.running.build import build
-from experiments.running.finish import parameters
+from experiments.running.summary import parameters
+from experiments.shared.machine import device_name
 
 # What a measurement needs no part of: everything that saves, validates, draws or stops.
 QUIET = {

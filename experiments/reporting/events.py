@@ -3,7 +3,7 @@
 Curves come from the TensorBoard event files; a resumed run has several, which are merged.
 """
 
-import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from experiments.reporting.curves import Curve, latest, merge
 from experiments.shared.errors import InputError
+from experiments.shared.folder import Folder
 
+NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 # Scalars are kept whole; of everything heavy only one a tag, since the report reads files instead.
 KEEP = {
     "scalars": 0,
@@ -66,18 +68,21 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Whether `folder` looks like one run (and not like a sweep or something else)."""
-    marks = (folder / ".hydra" / "config.yaml", folder / "summary.json", folder / "tb")
-    return any(mark.exists() for mark in marks)
+    return Folder(folder).is_run()
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """The run folders right below a sweep's folder, in the order of their job numbers."""
+    """The run folders right below a sweep's folder, by name, numbers in it as numbers."""
+    return sorted((child for child in folder.iterdir() if is_run(child)), key=natural)
 
-    def order(path: Path) -> tuple[int, str]:
-        number = path.name.split("_")[0]
-        return (int(number) if number.isdigit() else 1 << 30, path.name)
 
-    return sorted((child for child in folder.iterdir() if is_run(child)), key=order)
+def natural(path: Path) -> list[tuple[int, float, str]]:
+    """A sort key: the pieces of the name, numbers before words."""
+    pieces = NUMBER.split(path.name)
+    return [
+        (0, float(piece), "") if index % 2 else (1, 0.0, piece)
+        for index, piece in enumerate(pieces)
+    ]
 
 
 def check_folder(folder: Path) -> Path:
@@ -101,7 +106,7 @@ def check_folder(folder: Path) -> Path:
 
 def read_config(folder: Path, problems: list[str]) -> dict[str, Any]:
     """`.hydra/config.yaml` as plain values; interpolations are resolved where they can be."""
-    path = folder / ".hydra" / "config.yaml"
+    path = Folder(folder).config
     if not path.is_file():
         return {}
     try:
@@ -129,23 +134,11 @@ def leaf(parent: Any, key: Any) -> Any:
 
 def read_overrides(folder: Path) -> list[str]:
     """The overrides as given on the command line."""
-    path = folder / ".hydra" / "overrides.yaml"
+    path = Folder(folder).overrides
     try:
         return [str(item) for item in OmegaConf.load(path)] if path.is_file() else []
     except Exception:  # as above; a report does not fail over this
         return []
-
-
-def read_summary(folder: Path, problems: list[str]) -> dict[str, Any]:
-    path = folder / "summary.json"
-    if not path.is_file():
-        return {}
-    try:
-        summary = json.loads(path.read_text())
-    except ValueError as error:
-        problems.append(f"summary.json is not valid JSON ({error})")
-        return {}
-    return summary if isinstance(summary, dict) else {}
 
 
 def read_event_file(path: Path, problems: list[str]) -> dict[str, Curve]:
@@ -172,7 +165,7 @@ def event_files(folder: Path) -> list[Path]:
 def read_run(folder: Path) -> Run:
     """Everything the report needs of one run folder; never raises for an incomplete one."""
     folder, problems = Path(folder), []
-    files = event_files(folder / "tb")
+    files = event_files(Folder(folder).board)
     curves: dict[str, Curve] = {}
     for file in files:
         curves = merge(curves, read_event_file(file, problems))
@@ -181,7 +174,7 @@ def read_run(folder: Path) -> Run:
         folder=folder,
         config=read_config(folder, problems),
         overrides=read_overrides(folder),
-        summary=read_summary(folder, problems),
+        summary=dict(Folder(folder).read(problems)),
         curves=curves,
         figures=figures,
         audio=sorted([*folder.glob("audio/*.wav"), *folder.glob("figures/*.wav")]),

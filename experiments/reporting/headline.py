@@ -19,6 +19,7 @@ STATUS = {
     "interrupted": ("warning", "The run was interrupted; it resumes in the same folder."),
     "diverged": ("bad", "The run diverged and was stopped; the last good checkpoint stays."),
     "failed": ("bad", "The run failed with an error."),
+    "evaluated": ("good", "A finished run's checkpoint, on the data below; nothing was trained."),
     "unfinished": (
         "warning",
         "No summary.json yet: the run is still going, or was killed. What is shown comes from its "
@@ -31,6 +32,8 @@ def headline(run: Run) -> list[Block]:
     kind, sentence = STATUS.get(run.status, ("warning", f"Status: {run.status}."))
     reason = run.summary.get("error")
     objective, targets = objective_of(run), targets_of(run)[0]
+    if run.summary.get("traceback"):
+        sentence += f" Its traceback is in {run.summary['traceback']}."
     blocks: list[Block] = [Text(sentence + (f" {reason}" if reason else ""), kind)]
     mark = {"completed": "good", "diverged": "bad", "failed": "bad"}.get(run.status, "")
     facts: list[tuple[str, Cell | str]] = [("status", Cell(run.status, mark))]
@@ -63,7 +66,11 @@ def warnings(run: Run) -> list[Block]:
     blocks: list[Block] = [Text(n, "warning") for n in notes if n.upper().startswith("WARNING")]
     if data.get("skipped"):
         blocks.append(Text(f"{data['skipped']} broken or unusable files were skipped.", "warning"))
-    blocks += [Text(problem, "warning") for problem in run.problems]
+    problems = [*run.problems, *(run.summary.get("problems") or [])]
+    blocks += [Text(str(problem), "warning") for problem in problems]
+    for change in run.summary.get("accepted_changes") or []:
+        text = f"Changed on resuming: {change['key']} was {change['was']}, is {change['now']}."
+        blocks.append(Text(text, "warning"))
     broken = {tag: c for tag, c in run.curves.items() if len(c.steps) != len(c.finite().steps)}
     for tag, curve in broken.items():
         if not tag.startswith("hparams/"):

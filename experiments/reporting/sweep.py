@@ -142,7 +142,7 @@ def result_table(
         exists = run.folder.parent == folder and (run.folder / "report.html").is_file()
         rows.append(
             [
-                Cell(short_name(run.folder.name) if keys else run.folder.name, link=link * exists),
+                Cell(str(len(rows) + 1) if keys else run.folder.name, link=link * exists),
                 *own.values(),
                 Cell(run.status, {FINISHED: "", "unfinished": "quiet"}.get(run.status, "bad")),
                 number(found.get("best")),
@@ -161,12 +161,6 @@ def result_table(
         "not compared: it changes its scale with the weights. Coloured: met or missed a target."
     )
     return [Heading("Results"), Table(head, rows, words=range(2 + len(keys)), caption=note)]
-
-
-def short_name(name: str) -> str:
-    """A job's number, where the folder's name begins with it: the settings stand beside it."""
-    number = name.split("_")[0]
-    return number if number.isdigit() else name
 
 
 def result_cell(run: Run, tag: str, target: Target | None) -> Cell:

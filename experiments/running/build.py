@@ -29,5 +29,10 @@ def build(config: DictConfig) -> tuple:
     for message in SILENCED:
         warnings.filterwarnings("ignore", message)
     pl.seed_everything(config.seed, workers=True, verbose=False)
+    return make(config)
+
+
+def make(config: DictConfig) -> tuple[pl.LightningModule, pl.LightningDataModule]:
+    """The two objects alone; touches no global setting."""
     datamodule = instantiate(config.data, _convert_="all")
     return instantiate(config.model, _convert_="all"), datamodule

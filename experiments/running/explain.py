@@ -2,11 +2,12 @@
 
 import re
 import sys
+import traceback
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -27,7 +28,7 @@ def usage(conf: Path) -> str:
             "",
             "  exp, sweep and debug take a leading +; -m before everything makes a sweep of a,b,c",
             "  python -m experiments.run +exp=NAME --cfg job     shows every key and its value",
-            "  python -m experiments.run +exp=NAME hydra.run.dir=OLD_RUN     resumes",
+            "  python -m experiments.run resume=OLD_RUN [KEY=VALUE ...]          goes on",
         ]
     )
 
@@ -46,19 +47,35 @@ def explain(error: BaseException, conf: Path) -> str | None:
     for cause in chain:
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
             return mistyped(cause.full_key, conf) or str(error)
+    if isinstance(error, InstantiationException):
+        return str(error) if is_a_call_that_fails(error) else None
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return str(error)
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return (
-            f"{error.filename}: {error.strerror}. Set paths.outputs (or hydra.run.dir), paths.data"
-        )
+    if isinstance(error, OSError) and error.filename and not ran(error):
+        return f"{error.filename}: {error.strerror}. Set paths.outputs (or hydra.run.dir)"
     return None
 
 
 def causes(error: BaseException | None):
+    """The error, and what it was raised from; not what was being handled when it came up."""
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
+
+
+def is_a_call_that_fails(error: InstantiationException) -> bool:
+    """Whether a `_target_` cannot be found or called so, and nothing failed inside it."""
+    inner = error.__cause__
+    if inner is None:
+        return True
+    *_, (frame, _) = traceback.walk_tb(inner.__traceback__)
+    return frame.f_globals.get("__name__", "").startswith(("hydra.", "importlib"))
+
+
+def ran(error: BaseException) -> bool:
+    """Whether the run had its folder already: before, an OSError is about that folder."""
+    names = {f.f_globals.get("__name__") for f, _ in traceback.walk_tb(error.__traceback__)}
+    return "experiments.running.job" in names
 
 
 def mistyped(full_key: str, conf: Path) -> str | None:

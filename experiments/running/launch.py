@@ -6,13 +6,12 @@ cannot take the other jobs down with it.
 """
 
 import contextlib
-import json
 import math
 import os
-import shlex
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,9 @@ from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from experiments.running.again import own_words, quoted
 from experiments.shared.errors import InputError
+from experiments.shared.folder import Folder, Summary
 
 RANK_VARIABLES = (
     "LOCAL_RANK",
@@ -42,21 +43,34 @@ def run_job(folder: Path, overrides: list[str]) -> float:
     A job that is completed already (a sweep run again in its old folder) is not run again; one of
     which the sweep now asks something else, more epochs say, goes on.
     """
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
     overrides = [o for o in overrides if not o.startswith(("+sweep=", "hydra.mode="))]
-    command = [sys.executable, "-m", "experiments.run", *overrides, f"hydra.run.dir='{quoted}'"]
-    done = read_summary(folder)
-    if done.get("status") == "completed" and asked(done) == command[3:-1]:
+    words = [*overrides, f"hydra.run.dir={quoted(folder)}"]
+    place = Folder(folder)
+    done = place.read()
+    place.path.mkdir(parents=True, exist_ok=True)
+    if done.get("status") == "completed" and asked_before(place, overrides):
         print(f"{folder}: completed before, kept", flush=True)
+        place.job.write_text("0")
         return objective(done)
+    place.job.write_text("begun")
+    command = [sys.executable, "-m", "experiments.run", *words]
     environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
     status = wait_for(subprocess.Popen(command, env=environment, start_new_session=True))
+    place.job.write_text(str(status))
     for signum in (signal.SIGINT, signal.SIGTERM):
         if status in (128 + signum, -signum):  # by its own leave, or before it could take it
             raise SystemExit(128 + signum)
     if status:
+        if not place.read():  # not even begun: for the report
+            place.write({"status": "failed", "error": f"the job ended with exit status {status}"})
         print(f"{folder}: the job failed with exit status {status}; the sweep goes on", flush=True)
-    return objective(read_summary(folder))
+    return objective(place.read())
+
+
+def asked_before(place: Folder, overrides: list[str]) -> bool:
+    """Whether the run in `place` was asked just this."""
+    asked = [word for word in overrides if not word.startswith("accept_changes=")]
+    return place.overrides.is_file() and sorted(own_words(place)) == sorted(asked)
 
 
 def wait_for(job: subprocess.Popen) -> int:
@@ -108,35 +122,33 @@ def occupied(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_summary(folder: Path) -> dict:
-    """What a run wrote at its end; empty where it has not come so far."""
-    try:
-        return json.loads((folder / "summary.json").read_text())
-    except FileNotFoundError:
-        return {}
-
-
-def objective(summary: dict) -> float:
-    best = summary.get("objective", {}).get("best")
+def objective(summary: Summary) -> float:
+    best = (summary.get("objective") or {}).get("best")
     return math.nan if best is None else float(best)
 
 
-def asked(summary: dict) -> list[str]:
-    """The overrides of the run that wrote the summary, less its folder."""
-    words = shlex.split(summary.get("command", ""))[3:]
-    return [word for word in words if not word.startswith("hydra.run.dir=")]
-
-
 class SweepReport(Callback):
-    """Hydra callback: a sweep ends with its report, and with status 1 unless all jobs completed."""
+    """Hydra callback: a sweep ends with its report, and with status 1 unless all jobs completed.
+
+    All jobs of this sweep, that is: the folder may hold those of earlier ones.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        for job in folder.iterdir() if folder.is_dir() else ():
+            Folder(job).job.unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
-        from experiments.report import write_report
-        from experiments.reporting.events import find_runs
-
         folder = Path(config.hydra.sweep.dir)
-        print(f"report: {write_report(folder)}", flush=True)
-        status = [read_summary(run).get("status") for run in find_runs(folder)]
-        if set(status) != {"completed"}:
-            print(f"{status.count('completed')} of {len(status)} jobs completed", flush=True)
+        try:  # Hydra would make a warning of an error, and a success of the sweep
+            from experiments.report import write_report
+
+            print(f"report: {write_report(folder)}", flush=True)
+        except Exception:
+            traceback.print_exc()
+            print(f"the report failed. Try: python -m experiments.report {folder}", flush=True)
+        jobs = [Folder(path).job for path in folder.iterdir()]
+        status = [job.read_text() for job in jobs if job.exists()]
+        print(f"{status.count('0')} of {len(status)} jobs completed", flush=True)
+        if set(status) != {"0"}:
             raise SystemExit(1)

@@ -2,68 +2,112 @@
 
 import os
 import sys
-import time
 import traceback
+from datetime import datetime
 from pathlib import Path
 
+import lightning.pytorch as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.running import finish
+from experiments.running import finish, summary
 from experiments.running.build import build
-from experiments.running.launch import read_summary
+from experiments.running.compare import Change
+from experiments.running.start import WarmStart, refused, source
 from experiments.shared import checkpoints, contract
+from experiments.shared.errors import InputError
+from experiments.shared.folder import Folder
 
 
-def train(config: DictConfig, folder: Path) -> float | None:
-    """Fit, or resume where `folder` holds a checkpoint; test; write summary.json and the report."""
-    start = time.monotonic()
+def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | None:
+    """Fit, or resume where `folder` holds a checkpoint; test; write summary.json and the report.
+
+    Args:
+        config: the whole configuration.
+        folder: the run's.
+        accepted: differences from the run's own configuration that the user has accepted.
+    """
+    began, place = datetime.now().astimezone(), Folder(folder)
+    resume = place.last if place.last.is_file() else None
+    earlier = place.read()
+    warm = None if resume else source(config)
     module, datamodule = build(config)
     contract.check(module, datamodule)
-    callbacks = [instantiate(c, _convert_="all") for c in config.callbacks.values()]
-    logger = instantiate(config.logger, _convert_="all")
-    trainer = instantiate(
-        config.trainer,
-        callbacks=callbacks,
-        logger=logger,
-        enable_progress_bar=sys.stderr.isatty(),  # the progress callback decides by the same test
-        _convert_="all",
-    )
-
-    last = folder / "checkpoints" / "last.ckpt"
-    resume = last if last.is_file() else None
-    earlier = read_summary(folder)
+    trainer = make_trainer(config, [WarmStart(warm)] if warm else [])
     if trainer.is_global_zero:
-        announce(finish.parameters(module), config.name, folder, resume)
+        announce(summary.parameters(module), config.name, folder, resume)
     if resume:
-        checkpoints.check_class(checkpoints.read(last), type(module), last)
+        checkpoints.check_class(checkpoints.read(resume), type(module), resume)
     if trainer.is_global_zero and earlier:
-        finish.write(folder / "summary.json", {**earlier, "status": "unfinished"})
+        place.write({**earlier, "status": "unfinished"})
 
     error, metrics = None, {}
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+        fit(trainer, module, datamodule, resume)
         # A run resumed at its end validates nothing again.
-        metrics = finish.scalars(trainer.callback_metrics) or earlier.get("metrics") or {}
+        metrics = summary.scalars(trainer.callback_metrics) or earlier.get("metrics") or {}
         if config.test:
             metrics |= finish.test(trainer, module, datamodule, config)
     except BaseException as caught:
         error = caught
-        metrics = metrics or finish.scalars(trainer.callback_metrics)
+        metrics = metrics or summary.scalars(trainer.callback_metrics)
     if not trainer.is_global_zero:
-        # Lightning kills rank 0 if another rank ends with an error, before it could write all this.
-        failed = finish.status_of(error) == "failed"
-        if failed:
-            traceback.print_exception(error)
-            sys.stderr.flush()
-        os._exit(1 if failed else 0)
-    seconds = time.monotonic() - start
-    objective = finish.summarise(
-        trainer, module, datamodule, config, folder, metrics=metrics, seconds=seconds, error=error
-    )
+        leave(error, place)
+    said = summary.summarise(
+        trainer, module, datamodule, config,
+        metrics=metrics, began=began, earlier=earlier, error=error,
+    )  # fmt: skip
+    said["init_from"] = warm.described() if warm else earlier.get("init_from")
+    changes = [vars(change) for change in accepted]
+    said["accepted_changes"] = [*earlier.get("accepted_changes", []), *changes]
+    place.write(said)
+    finish.report(folder)
     if error is not None:
         raise error
-    return objective
+    return said["objective"]["best"]
+
+
+def make_trainer(config: DictConfig, more: list[pl.Callback]) -> pl.Trainer:
+    """The trainer with the configured callbacks and logger, and `more` callbacks before them."""
+    callbacks = [instantiate(c, _convert_="all") for c in config.callbacks.values()]
+    return instantiate(
+        config.trainer,
+        callbacks=[*more, *callbacks],
+        logger=instantiate(config.logger, _convert_="all"),
+        enable_progress_bar=sys.stderr.isatty(),  # the progress callback decides by the same test
+        _convert_="all",
+    )
+
+
+def fit(trainer: pl.Trainer, module, datamodule, resume: Path | None) -> None:
+    """Fit; a checkpoint that does not fit the model is the user's to mend, and says so.
+
+    Raises:
+        InputError: the checkpoint is of another size, or of other optimizers.
+    """
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    except (RuntimeError, ValueError) as error:
+        if resume is None or not refused(error):
+            raise
+        raise InputError(
+            f"{resume} does not fit the model as it is configured now: give model.* the run's own "
+            f"values, or start a new run ({str(error).strip().splitlines()[-1].strip()})"
+        ) from error
+
+
+def leave(error: BaseException | None, place: Folder) -> None:
+    """End a process that is not the first, keeping why.
+
+    Lightning kills rank 0 if another rank ends with an error, before it could write its summary.
+    """
+    failed = summary.status_of(error) == "failed"
+    if failed:
+        traceback.print_exception(error)
+        sys.stderr.flush()
+        text = "".join(traceback.format_exception(error))
+        place.traceback.write_text(text, encoding="utf-8")
+    os._exit(1 if failed else 0)
 
 
 def announce(counts: dict, name: str, folder: Path, resume: Path | None) -> None:

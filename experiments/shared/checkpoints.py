@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import torch
 
 from experiments.shared.errors import InputError
+from experiments.shared.folder import Folder
 
 M = TypeVar("M", bound=torch.nn.Module)
 
@@ -23,8 +24,7 @@ def resolve(run_or_file: str | Path) -> Path:
         InputError: nothing is there.
     """
     path = Path(run_or_file)
-    candidates = [path, path / "checkpoints" / "best.ckpt", path / "checkpoints" / "last.ckpt"]
-    for candidate in candidates:
+    for candidate in (path, Folder(path).best, Folder(path).last):
         if candidate.is_file():
             return candidate
     raise InputError(f"no checkpoint at {path}: expected a .ckpt file, or a run folder with one")

@@ -1,0 +1,139 @@
+"""python -m experiments.evaluate RUN [data.root=OTHER] [split=val] [as=NAME]: test a finished run.
+
+Trains nothing: the best checkpoint is tested on the run's own data, or on any of its format, beside
+the same baselines. RUN/evaluation/NAME/ gets summary.json, figures and a report. NAME is made of
+what differs from the run, unless given with as=NAME; the same name again replaces what it holds.
+"""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from experiments.run import CONF
+from experiments.running.again import file_name
+from experiments.running.explain import explain
+from experiments.shared.errors import InputError
+from experiments.shared.folder import Folder
+
+USAGE = (
+    "usage: python -m experiments.evaluate RUN [data.KEY=VALUE ...] [split=test|val] [as=NAME]\n"
+    "  also trainer.accelerator=, trainer.precision=, trainer.limit_test_batches=, threads="
+)
+MAY_SET = ("data.", "trainer.accelerator", "trainer.precision", "trainer.limit_", "threads")
+
+
+def evaluate(run: Path, split: str, values: dict, name: str) -> Path:
+    """Test the best checkpoint of `run`; the folder with the outcome.
+
+    Args:
+        run: a run's folder.
+        split: "test" or "val".
+        values: dotted keys of the configuration to set otherwise.
+        name: of the folder below RUN/evaluation.
+
+    Raises:
+        InputError: the run, the data or a key is not there, or does not fit.
+    """
+    from experiments.running import finish, restore, summary  # torch and lightning: seconds
+    from experiments.running.build import build
+    from experiments.shared import checkpoints
+
+    began, place = datetime.now().astimezone(), Folder(run)
+    target = Folder(place.evaluation / name)
+    config = restore.own_config(run)
+    restore.change(config, values)
+    path = checkpoints.resolve(run)
+    module, datamodule = build(config)
+    checkpoint = restore.fill(module, path)
+    target.path.mkdir(parents=True, exist_ok=True)
+
+    figures = summary.Figures(str(target.path))
+    accelerator = "cpu" if config.trainer.accelerator == "cpu" else "auto"
+    trainer = finish.one_device(config, accelerator, logger=False, callbacks=[figures])
+    check = trainer.test if split == "test" else trainer.validate
+    check(module, datamodule=datamodule, verbose=False)
+    if split == "val":
+        figures.draw(trainer, module)
+
+    own = place.read()
+    said = summary.summarise(
+        trainer, module, datamodule, config,
+        metrics=summary.scalars(trainer.callback_metrics), began=began, earlier={}, error=None,
+    )  # fmt: skip
+    said["status"] = "evaluated"
+    said["objective"] = own.get("objective") or said["objective"]
+    said["checkpoint"] = str(path.relative_to(place.path))
+    said["steps"], said["epochs"] = checkpoint["global_step"], checkpoint["epoch"]
+    target.write(said)
+    target.asked.mkdir(exist_ok=True)
+    from omegaconf import OmegaConf
+
+    target.config.write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    words = [f"{key}={value}" for key, value in values.items()]
+    target.overrides.write_text(OmegaConf.to_yaml(OmegaConf.create(words)), encoding="utf-8")
+    show(said)
+    finish.report(target.path)
+    return target.path
+
+
+def show(said: dict) -> None:
+    """Every metric with its baselines, as lines."""
+    for tag, value in sorted(said["metrics"].items()):
+        metric = tag.partition("/")[2]
+        beside = [
+            f"{label} {values[metric]:.4g}"
+            for label, values in said["baselines"].items()
+            if values.get(metric) is not None
+        ]
+        print(f"{tag} {value:.4g}{'  (' + ', '.join(beside) + ')' if beside else ''}")
+
+
+def parse(words: list[str]) -> tuple[Path, str, dict, str]:
+    """The run, the split, what is set otherwise, and the evaluation's name.
+
+    Raises:
+        InputError: a word is none of these.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    runs = [word for word in words if "=" not in word or Path(word).is_dir()]
+    if len(runs) != 1:
+        raise InputError(f"expected one run's folder, got {runs or 'none'}\n\n{USAGE}")
+    try:
+        typed = OverridesParser.create().parse_overrides([w for w in words if w not in runs])
+    except HydraException as error:
+        raise InputError(f"{error}\n\n{USAGE}") from error
+    given = {o.key_or_group: o.value() for o in typed}
+    split, name = str(given.pop("split", "test")), given.pop("as", None)
+    if split not in ("test", "val"):
+        raise InputError(f"split={split}: expected test or val")
+    wrong = [key for key in given if not key.startswith(MAY_SET)]
+    if wrong:
+        raise InputError(f"{wrong[0]} is no part of an evaluation\n\n{USAGE}")
+    told = [o.input_line.replace("=", "-").removeprefix("data.") for o in typed
+            if o.key_or_group in given]  # fmt: skip
+    return Path(runs[0]), split, given, file_name(str(name) if name else "_".join([split, *told]))
+
+
+def main(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(f"{__doc__}\n{USAGE}")
+        raise SystemExit(0 if words else 2)
+    evaluate(*parse(words))
+
+
+def entry(words: list[str]) -> None:
+    """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    try:
+        main(words)
+    except Exception as error:
+        message = explain(error, CONF)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    entry(sys.argv[1:])

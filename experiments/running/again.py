@@ -1,0 +1,101 @@
+"""The command line as Hydra is to see it: `resume=FOLDER` spelt out, a sweep's folders named."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from experiments.shared.errors import InputError
+from experiments.shared.folder import Folder
+
+LONGEST = 120
+WORD = re.compile(r"(?P<sign>[~+]*)(?P<key>[\w@/.]+)=(?P<value>.*)", re.DOTALL)
+
+
+def rewritten(words: list[str]) -> list[str]:
+    """`words` for Hydra.
+
+    Raises:
+        InputError: `resume=` names no run.
+    """
+    words = resumed(words)
+    return named(words) if is_sweep(words) else words
+
+
+def resumed(words: list[str]) -> list[str]:
+    """The run's own words, then those that are new, where there is a `resume=FOLDER`."""
+    places = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
+    if not places or places == ["null"]:
+        return words
+    if len(places) > 1 or is_sweep(words):
+        raise InputError(
+            "resume=FOLDER goes on with one run; a sweep is its own command again, with "
+            "hydra.sweep.dir=FOLDER"
+        )
+    place = Folder(Path(places[0].strip("'\"")).expanduser().absolute())
+    new = [word for word in words if not word.startswith("resume=")]
+    return [*merged(own_words(place), new), f"hydra.run.dir={quoted(place.path)}"]
+
+
+def own_words(place: Folder) -> list[str]:
+    """What was typed for the run in `place`, its search path included."""
+    from omegaconf import OmegaConf  # not needed to refuse a typing error
+
+    if not place.overrides.is_file():
+        what = "is a sweep's folder" if (place.path / "multirun.yaml").is_file() else "holds no run"
+        raise InputError(
+            f"resume={place.path}: it {what}; expected a run's folder, with .hydra/ in it "
+            "(a sweep goes on by its own command with hydra.sweep.dir=FOLDER)"
+        )
+    words = [str(word) for word in OmegaConf.load(place.overrides)]
+    if place.hydra.is_file():
+        own = OmegaConf.select(OmegaConf.load(place.hydra), "hydra.overrides.hydra") or []
+        words += [str(word) for word in own if "hydra.searchpath=" in str(word)]
+    return [word for word in words if key_of(word) != "accept_changes"]
+
+
+def merged(own: list[str], new: list[str]) -> list[str]:
+    """`own` less what `new` says otherwise, then `new`; a key that was added with + is so again."""
+    added = {key_of(word) for word in own if word.startswith("+")}
+    said = {key_of(word) for word in new}
+    kept = [word for word in own if key_of(word) not in said]
+    return kept + [f"+{w}" if key_of(w) in added and w[0] not in "+~" else w for w in new]
+
+
+def key_of(word: str) -> str:
+    found = WORD.match(word)
+    return found["key"] if found else word.lstrip("~+")
+
+
+def quoted(path: Path) -> str:
+    """A path as the value of an override, whatever is in it."""
+    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+def is_sweep(words: list[str]) -> bool:
+    signs = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+    return any(word in signs or word.startswith("+sweep=") for word in words)
+
+
+def named(words: list[str]) -> list[str]:
+    """Leave out of the names of a sweep's job folders what is the same for all jobs."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    fixed, typed = [], [word for word in words if not word.startswith("-")]
+    try:
+        for override in OverridesParser.create().parse_overrides(typed):
+            if not override.is_sweep_override():
+                fixed.append(override.key_or_group)
+    except HydraException:  # Hydra itself will say what is wrong with the word
+        return words
+    keys = ",".join(dict.fromkeys(key for key in fixed if not key.startswith("hydra")))
+    return [*words, f"hydra.job.config.override_dirname.exclude_keys=[{keys}]"]
+
+
+def file_name(text: str) -> str:
+    """A job's overrides as the name of its folder: short, and the same for the same words only."""
+    name = re.sub(r'[/\\:*?"<>|\s]', "-", text)
+    if name != text or len(name) > LONGEST:
+        name = f"{name[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return name or "job"
