@@ -20,7 +20,7 @@ from experiments.reporting.plots import (
 )
 from experiments.reporting.provenance import compact, efficiency, provenance
 from experiments.reporting.published import Published, as_steps, published_for
-from experiments.reporting.tables import metric_table, milestones, term_table
+from experiments.reporting.run_tables import metric_table, milestones, term_table
 
 DPI = 130
 
