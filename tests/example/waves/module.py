@@ -45,8 +45,7 @@ class Denoiser(pl.LightningModule):
         return total
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        found = {name: baseline(batch["noisy"]) for name, baseline in BASELINES.items()}
-        found["ours"] = self(batch["noisy"])
+        found = {name: way(batch["noisy"]) for name, way in {**BASELINES, "ours": self}.items()}
         for name, wave in found.items():
             self.scores[name].update((wave - batch["clean"]).square())
         self.example = {"clean": batch["clean"][0].cpu(), "ours": found["ours"][0].cpu()}
@@ -54,17 +53,14 @@ class Denoiser(pl.LightningModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        self.conclude("val")
-
-    def on_test_epoch_end(self) -> None:
-        self.conclude("test")
-
-    def conclude(self, split: str) -> None:
+        split = "test" if self.trainer.testing else "val"
         rmse = {name: score.compute().sqrt() for name, score in self.scores.items()}
         self.log(f"{split}/rmse", rmse.pop("ours"))
         self.baselines = {name: {"rmse": float(value)} for name, value in rmse.items()}
         for score in self.scores.values():
             score.reset()
+
+    on_test_epoch_end = on_validation_epoch_end
 
     def configure_optimizers(self):
         return self.optimizer(self.parameters())
