@@ -12,6 +12,7 @@ import tempfile
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
@@ -46,7 +47,7 @@ def split(arguments: list[str]) -> tuple[Settings, list[str]]:
         if a.lstrip("+").startswith("bench.")
     ]
     rest = [a for a in arguments if not a.lstrip("+").startswith("bench.")]
-    settings = OmegaConf.to_object(
+    settings: Any = OmegaConf.to_object(
         OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(own))
     )
     settings.check()

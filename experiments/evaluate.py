@@ -13,7 +13,7 @@ from experiments.run import CONF
 from experiments.running.again import file_name
 from experiments.running.explain import explain
 from experiments.shared.errors import InputError
-from experiments.shared.folder import Folder
+from experiments.shared.folder import Folder, Summary
 
 USAGE = (
     "usage: python -m experiments.evaluate RUN [data.KEY=VALUE ...] [split=test|val] [as=NAME]\n"
@@ -76,7 +76,7 @@ def evaluate(run: Path, split: str, values: dict, name: str) -> Path:
     return target.path
 
 
-def show(said: dict) -> None:
+def show(said: Summary) -> None:
     """Every metric with its baselines, as lines."""
     for tag, value in sorted(said["metrics"].items()):
         metric = tag.partition("/")[2]
@@ -111,7 +111,7 @@ def parse(words: list[str]) -> tuple[Path, str, dict, str]:
     wrong = [key for key in given if not key.startswith(MAY_SET)]
     if wrong:
         raise InputError(f"{wrong[0]} is no part of an evaluation\n\n{USAGE}")
-    told = [o.input_line.replace("=", "-").removeprefix("data.") for o in typed
+    told = [str(o.input_line).replace("=", "-").removeprefix("data.") for o in typed
             if o.key_or_group in given]  # fmt: skip
     return Path(runs[0]), split, given, file_name(str(name) if name else "_".join([split, *told]))
 

@@ -23,7 +23,7 @@ class Best(ModelCheckpoint):
 
     @property
     def target(self) -> Path:
-        return Path(self.dirpath) / "best.ckpt"
+        return Path(str(self.dirpath)) / "best.ckpt"
 
     @property
     def state_key(self) -> str:
@@ -55,7 +55,7 @@ class Best(ModelCheckpoint):
                 flush=True,
             )
             return
-        folder = Path(self.dirpath)
+        folder = Path(str(self.dirpath))
         kept = {n: s for n, s in state["best_k_models"].items() if (folder / n).is_file()}
         if not kept:
             if state["best_k_models"]:

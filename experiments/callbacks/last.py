@@ -1,7 +1,5 @@
 """The newest checkpoint, from which a run resumes."""
 
-from pathlib import Path
-
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
@@ -44,4 +42,4 @@ class Last(ModelCheckpoint):
 
     def _save_now(self, trainer) -> None:
         self.waiting = False
-        trainer.save_checkpoint(Path(self.dirpath) / f"{self.filename}.ckpt")
+        trainer.save_checkpoint(f"{self.dirpath}/{self.filename}.ckpt")

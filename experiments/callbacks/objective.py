@@ -12,7 +12,9 @@ class Objective(pl.Callback):
         if mode not in ("min", "max"):
             raise ValueError(f"objective.mode={mode}: expected min or max")
         self.name, self.mode = name, mode
-        self.best = self.best_step = self.best_epoch = self.last = None
+        self.best: float | None = None
+        self.last: float | None = None
+        self.best_step = self.best_epoch = None
 
     def on_validation_end(self, trainer, pl_module) -> None:
         value = trainer.callback_metrics.get(self.name)
@@ -20,8 +22,8 @@ class Objective(pl.Callback):
             return
         self.last = float(value)
         sign = 1 if self.mode == "max" else -1
-        known = self.best is not None and not math.isnan(self.best)
-        if not known or sign * self.last > sign * self.best:
+        best = math.nan if self.best is None else self.best
+        if math.isnan(best) or sign * self.last > sign * best:
             self.best, self.best_step = self.last, trainer.global_step
             self.best_epoch = trainer.current_epoch
             if trainer.logger:

@@ -40,8 +40,7 @@ class Stopwatch(pl.Callback):
         self.apart = max(2, steps // 4)
         self.result = Timings()
         self.done = 0
-        self.end = self.begin = None
-        self.end_cpu = 0.0
+        self.end = self.begin = self.end_cpu = 0.0
         self.counter: Flops | None = None
         self.spent: dict[str, float] = {}
         self.marks: dict[str, float] = {}
@@ -105,7 +104,7 @@ class Stopwatch(pl.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         end, phase, result = self.now(pl_module), self.phase, self.result
-        if phase == "flops":
+        if phase == "flops" and self.counter is not None:
             self.counter.__exit__(None, None, None)
             result.flops = self.counter.total
         if phase == "timed":

@@ -128,7 +128,8 @@ def leaf(parent: Any, key: Any) -> Any:
     try:
         value = "???" if OmegaConf.is_missing(parent, key) else parent[key]
     except (OmegaConfBaseException, ValueError):
-        return OmegaConf.to_container(parent, resolve=False)[key]
+        plain: Any = OmegaConf.to_container(parent, resolve=False)
+        return plain[key]
     return resolved(value) if OmegaConf.is_config(value) else value
 
 

@@ -63,8 +63,7 @@ def provenance(run: Run) -> list[Block]:
         command = "python -m experiments.run " + " ".join(run.overrides)
     if command:
         blocks.append(Code(str(command)))
-    keys = ("seed", "started", "ended", "host", "device", "devices", "precision", "checkpoint")
-    keys += ("init_from", "git")
+    keys = "seed started ended host device devices precision checkpoint init_from git".split()
     rows = [[key, compact(run.summary[key])] for key in keys if run.summary.get(key) is not None]
     rows += [[name, str(v)] for name, v in (run.summary.get("versions") or {}).items()]
     if rows:

@@ -49,7 +49,7 @@ def check(config: DictConfig, folder: Path) -> list[Change]:
     if not place.last.is_file() or not place.config.is_file():
         return []
     try:
-        own = OmegaConf.load(place.config)
+        own: Any = OmegaConf.load(place.config)
     except Exception as error:  # yaml and OmegaConf each have their own family of errors
         raise InputError(
             f"{place.config} cannot be read ({error}): the run cannot be compared with what it was"

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -16,7 +17,7 @@ from experiments.running.summary import callback, scalars
 from experiments.shared import checkpoints
 
 
-def test(trainer: pl.Trainer, module, datamodule, config: DictConfig) -> dict[str, float]:
+def test(trainer: Any, module, datamodule, config: DictConfig) -> dict[str, float]:
     """Test the best checkpoint (else the last weights) on one device; empty on the other ranks.
 
     DDP pads the last batch with samples it has had already, so the final numbers come from one

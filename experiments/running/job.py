@@ -26,7 +26,7 @@ def attend(config: DictConfig, folder: Path) -> float | None:
     """
     place = Folder(folder)
     with occupied(folder):
-        if rank_zero_only.rank:
+        if getattr(rank_zero_only, "rank", 0):
             return train(config, folder, [])
         accepted = compare.check(config, folder)
         place.traceback.unlink(missing_ok=True)
@@ -38,11 +38,11 @@ def attend(config: DictConfig, folder: Path) -> float | None:
 def keep_asked(config: DictConfig, place: Folder) -> None:
     """Write .hydra/, which Hydra would write before anybody could refuse the run."""
     job = HydraConfig.get()
-    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     place.asked.mkdir(parents=True, exist_ok=True)
     for path, content in (
         (place.config, own),
-        (place.overrides, job.overrides.task),
+        (place.overrides, list(job.overrides.task)),
         (place.hydra, OmegaConf.create({"hydra": {"overrides": {"hydra": job.overrides.hydra}}})),
     ):
         path.write_text(OmegaConf.to_yaml(content), encoding="utf-8")

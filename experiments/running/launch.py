@@ -103,7 +103,7 @@ def occupied(folder: Path) -> Iterator[None]:
     """
     from lightning.pytorch.utilities import rank_zero_only
 
-    if rank_zero_only.rank:
+    if getattr(rank_zero_only, "rank", 0):
         yield
         return
     lock = FileLock(folder / ".lock")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
-BAR = ("━", "╸", "╺")  # what rich and tqdm draw bars with; a log needs no bar
-BAR += ("█", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+BAR = tuple("━╸╺█▏▎▍▌▋▊▉")  # what rich and tqdm draw bars with; a log needs no bar
 
 
 class Tee:

@@ -26,7 +26,7 @@ def own_config(run: str | Path) -> DictConfig:
             f"{place.config.relative_to(place.path)} in it"
         )
     try:
-        config = OmegaConf.load(place.config)
+        config: Any = OmegaConf.load(place.config)
     except Exception as error:  # yaml and OmegaConf each have their own family of errors
         raise InputError(f"{place.config} cannot be read ({error})") from error
     OmegaConf.set_struct(config, True)

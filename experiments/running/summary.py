@@ -8,10 +8,10 @@ import traceback
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from experiments.callbacks.figures import Figures
 from experiments.callbacks.guard import Diverged
@@ -49,7 +49,7 @@ def summarise(
         "objective": objective(trainer, config),
         "metrics": metrics,
         "baselines": getattr(module, "baselines", {}),
-        "loss_weights": OmegaConf.to_container(config.loss),
+        "loss_weights": {str(term): weight for term, weight in config.loss.items()},
         "parameters": parameters(module),
         "data": describe(datamodule, problems),
         "problems": problems,
@@ -84,7 +84,7 @@ def objective(trainer: pl.Trainer, config: DictConfig) -> ObjectiveSummary:
     return stated
 
 
-def callback(trainer: pl.Trainer, kind: type[C]) -> C | None:
+def callback(trainer: Any, kind: type[C]) -> C | None:
     return next((c for c in trainer.callbacks if isinstance(c, kind)), None)
 
 
@@ -99,7 +99,7 @@ def parameters(module: pl.LightningModule) -> dict[str, int]:
     }
 
 
-def describe(datamodule: pl.LightningDataModule, problems: list[str]) -> dict:
+def describe(datamodule: Any, problems: list[str]) -> dict:
     """What was trained on; a run that failed may have failed over just that."""
     try:
         return datamodule.describe()
