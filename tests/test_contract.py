@@ -7,7 +7,7 @@ import pytest
 from experiments.running.build import build
 from experiments.shared.contract import check
 from experiments.shared.errors import InputError
-from tests.suite import configuration, run
+from tests.suite import command, configuration, run
 from waves.data import WaveData
 from waves.module import Denoiser
 
@@ -124,3 +124,10 @@ def test_what_shows_in_the_training_ends_it_at_the_first_validation(tmp_path, pa
     assert "experiments/shared/contract.py" in str(caught.value)
     checkpoints = tmp_path / "checkpoints" / "last.ckpt"
     assert not checkpoints.exists(), "it has trained a whole epoch"
+
+
+def test_help_lists_what_is_in_ones_own_folder_too():
+    done = command("--help")
+    groups = dict(line.split("= ", 1) for line in done.stdout.splitlines() if "= " in line)
+    assert {"waves", "smoke/waves", "multitrack"} <= {x.strip() for x in groups["  exp"].split(",")}
+    assert "  published" not in groups

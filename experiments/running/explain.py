@@ -1,5 +1,6 @@
 """Turns an error that the user can mend into a message that says what there is."""
 
+import os
 import re
 import sys
 import traceback
@@ -18,10 +19,13 @@ from experiments.shared.errors import InputError
 def usage(conf: Path) -> str:
     """What can be typed: every group of the configuration and its choices."""
     lines = ["usage: python -m experiments.run +exp=NAME [KEY=VALUE ...]", ""]
-    for group in sorted(path for path in conf.iterdir() if path.is_dir()):
-        names = sorted(str(p.relative_to(group).with_suffix("")) for p in group.rglob("*.yaml"))
-        if len(names) > 1 or group.name in ("exp", "sweep"):
-            lines.append(f"  {group.name + '=':<12} {', '.join(names)}")
+    places = [conf, *map(Path, filter(None, [os.environ.get("SUITE_CONF")]))]
+    # published/ holds figures, of which nothing is chosen
+    for group in sorted({path.name for path in conf.iterdir() if path.is_dir()} - {"published"}):
+        files = [(p, place / group) for place in places for p in (place / group).rglob("*.yaml")]
+        names = sorted({str(path.relative_to(top).with_suffix("")) for path, top in files})
+        if len(names) > 1 or group in ("exp", "sweep"):
+            lines.append(f"  {group + '=':<12} {', '.join(names)}")
     return "\n".join(
         [
             *lines,
