@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from experiments.running import compare
-from experiments.running.again import file_name, merged, rewritten
+from experiments.running.again import file_name, merged, quoted, rewritten
 from experiments.running.record import recorded
 from experiments.shared.errors import InputError
 from experiments.shared.folder import VERSION, Folder
@@ -205,7 +205,7 @@ def test_a_warm_start_of_parts_and_its_errors(finished: Path, tmp_path: Path):
 def test_resume_needs_nothing_retyped(finished: Path):
     words = rewritten([f"resume={finished}", "trainer.max_epochs=3"])
     assert words == [
-        "+exp=smoke/waves", "trainer.max_epochs=3", f"hydra.run.dir='{finished}'"
+        "+exp=smoke/waves", "trainer.max_epochs=3", f"hydra.run.dir={quoted(finished)}"
     ]  # fmt: skip
 
 

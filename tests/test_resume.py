@@ -138,7 +138,7 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_is_at_work(tmp_path
         done = command("+exp=smoke/multitrack", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 2, done.stderr
     assert "another run is at work in" in done.stderr
-    assert not (tmp_path / "summary.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_checkpoint_by_steps_at_the_end_of_an_epoch_resumes(whole, tmp_path: Path):

@@ -7,6 +7,8 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
+from experiments.shared.folder import Folder
+
 
 class Figures(pl.Callback):
     """Calls the module's `figures()` and `audio()` after validation 1, 2, 4, 8, ..., fit and test.
@@ -17,7 +19,7 @@ class Figures(pl.Callback):
     """
 
     def __init__(self, folder: str):
-        self.folder, self.validations = Path(folder), 0
+        self.place, self.validations = Folder(Path(folder)), 0
         self.drawn_at: int | None = None  # the step of the last drawing
         self.problems: list[str] = []
 
@@ -54,9 +56,9 @@ class Figures(pl.Callback):
     def _draw(self, trainer, pl_module) -> None:
         board = trainer.logger.experiment if trainer.logger else None
         if hasattr(pl_module, "figures"):
-            (self.folder / "figures").mkdir(exist_ok=True)
+            self.place.figures.mkdir(exist_ok=True)
             for name, figure in pl_module.figures().items():
-                figure.savefig(self.folder / "figures" / f"{name}.png")
+                figure.savefig(self.place.figures / f"{name}.png")
                 if board:
                     image = np.asarray(figure.canvas.buffer_rgba())[..., :3]
                     board.add_image(
@@ -68,10 +70,10 @@ class Figures(pl.Callback):
     def _sound(self, pl_module, board, step: int) -> None:
         import soundfile
 
-        (self.folder / "audio").mkdir(exist_ok=True)
+        self.place.audio.mkdir(exist_ok=True)
         for name, (samples, rate) in pl_module.audio().items():
             samples = samples.detach().float().cpu().clamp(-1, 1)
-            soundfile.write(self.folder / "audio" / f"{name}.wav", samples.T.numpy(), rate)
+            soundfile.write(self.place.audio / f"{name}.wav", samples.T.numpy(), rate)
             if board:
                 board.add_audio(f"audio/{name}", samples, step, sample_rate=rate)
 

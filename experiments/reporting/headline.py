@@ -76,10 +76,10 @@ def warnings(run: Run) -> list[Block]:
         if not tag.startswith("hparams/"):
             step = int(curve.steps[~np.isfinite(curve.values)][0])
             blocks.append(Text(f"{tag} was NaN or infinite, first at step {step}.", "warning"))
-    missing = []
-    if not run.event_files:
+    missing, trained = [], run.status != "evaluated"
+    if trained and not run.event_files:
         missing.append("event files (tb/)")
-    elif not run.curves:
+    elif trained and not run.curves:
         missing.append("scalars in the event files (no step logged yet)")
     if run.curves and not metric_names(run):
         missing.append("validation and test metrics")

@@ -21,6 +21,7 @@ from experiments.reporting.plots import (
 from experiments.reporting.provenance import compact, efficiency, provenance
 from experiments.reporting.published import Published, as_steps, published_for
 from experiments.reporting.run_tables import metric_table, milestones, term_table
+from experiments.shared.folder import Folder
 
 DPI = 130
 
@@ -72,7 +73,7 @@ def save(folder: Path, name: str, figures: list[Figure]) -> list[Block]:
     blocks: list[Block] = []
     for count, figure in enumerate(figures, start=1):
         suffix = "" if count == 1 else f"_{count}"
-        path = folder / "figures" / f"report_{name}{suffix}.png"
+        path = Folder(folder).figures / f"report_{name}{suffix}.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=DPI)
         blocks.append(Picture(path))

@@ -68,7 +68,10 @@ def key_of(word: str) -> str:
 
 def quoted(path: Path) -> str:
     """A path as the value of an override, whatever is in it."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    text = str(path)
+    if re.fullmatch(r"[\w./-]+", text, re.ASCII):
+        return text
+    text = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{text}'"
 
 
