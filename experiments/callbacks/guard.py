@@ -4,9 +4,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-
-class Diverged(RuntimeError):
-    """The loss or the gradients left all bounds."""
+from experiments.shared.errors import Diverged
 
 
 class Guard(pl.Callback):

@@ -8,6 +8,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from experiments.running import schema
+
 # Said of every run here, and nothing that a user could mend.
 SILENCED = (
     ".*LeafSpec.*",
@@ -21,7 +23,12 @@ SILENCED = (
 
 
 def build(config: DictConfig) -> tuple:
-    """The module and the datamodule that a configuration asks for; both get plain values only."""
+    """The module and the datamodule that a configuration asks for; both get plain values only.
+
+    Raises:
+        InputError: something in the configuration is not what its constructor takes.
+    """
+    schema.check(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     for name in ("lightning.pytorch", "lightning.fabric"):
