@@ -65,6 +65,8 @@ class CreativeAgent(pl.LightningModule):
             `trainer.max_epochs`, so that a run can be resumed for longer.
     """
 
+    precisions = ("32-true", "bf16-mixed")  # 16-mixed scales what two optimizers share
+
     def __init__(
         self,
         loss_weights: Weights,

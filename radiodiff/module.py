@@ -49,6 +49,8 @@ class RadioDiffVAE(pl.LightningModule):
         InputError: weights that do not fit the terms, or a value that makes no training.
     """
 
+    precisions = ("32-true", "bf16-mixed")  # 16-mixed scales what two optimizers share
+
     def __init__(
         self,
         loss_weights: Weights,

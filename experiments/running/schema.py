@@ -62,8 +62,9 @@ def located(name: Any, place: str) -> Callable:
         target = _locate(name)
     except (ValueError, TypeError, AttributeError, ImportError) as error:
         cause = error.__cause__
-        if cause is not None and not isinstance(cause, (ModuleNotFoundError, AttributeError)):
-            raise
+        missing = isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}.")
+        if cause is not None and not missing and not isinstance(cause, AttributeError):
+            raise  # in the file itself
         raise InputError(f"{place}._target_={name}: {last_line(error)}") from error
     if not callable(target):
         raise InputError(f"{place}._target_={name}: expected a class or a function")

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.running import finish, summary
+from experiments.running import agree, finish, summary
 from experiments.running.build import build
 from experiments.running.compare import Change
 from experiments.running.start import WarmStart, refused, source
@@ -34,6 +34,8 @@ def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | N
     module, datamodule = build(config)
     contract.check(module, datamodule)
     trainer = make_trainer(config, [WarmStart(warm)] if warm else [])
+    agree.check(trainer, module)
+    agree.keep_profile(trainer, folder)
     if trainer.is_global_zero:
         announce(summary.parameters(module), config.name, folder, resume)
     if resume:
