@@ -4,10 +4,9 @@ import statistics
 import time
 
 import lightning.pytorch as pl
-import psutil
-import torch
 
 from experiments.callbacks.steps import Interval
+from experiments.shared.memory import memory_now, reset_peak
 
 
 class Speed(pl.Callback):
@@ -24,11 +23,12 @@ class Speed(pl.Callback):
         self.recent = 0
         self.interval, self.batches = Interval(), 1
         self.step = self.wait = 0.0  # of the step that is under way
-        self.peak_rss = 0
+        self.peak_rss_mb, self.peak_gpu_mb = 0.0, None
 
     def on_train_start(self, trainer, pl_module) -> None:
         self.interval = Interval(trainer.global_step)
         self.batches = trainer.accumulate_grad_batches
+        reset_peak(pl_module.device)
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
         self.mark = time.perf_counter()
@@ -48,8 +48,15 @@ class Speed(pl.Callback):
         self.waits.append(self.wait)
         self.step = self.wait = 0.0
         if self.interval.due(trainer):
-            self.peak_rss = max(self.peak_rss, psutil.Process().memory_info().rss)
+            self._weigh(pl_module)
             self._log(trainer)
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        self._weigh(pl_module)
+
+    def _weigh(self, pl_module) -> None:
+        device = pl_module.device
+        self.peak_rss_mb, self.peak_gpu_mb = memory_now(device, self.peak_rss_mb)
 
     def on_validation_end(self, trainer, pl_module) -> None:
         self.mark = None if trainer.sanity_checking else time.perf_counter()
@@ -74,11 +81,10 @@ class Speed(pl.Callback):
         steady = self.steps[len(self.steps) // 10 :]
         waits = self.waits[len(self.waits) // 10 :]
         seconds = statistics.median(steady) if steady else None
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
         return {
             "step_s_median": seconds,
             "samples_per_s": batch * self.batches / seconds if seconds else None,
             "data_share": sum(waits) / sum(steady) if steady else None,
-            "peak_rss_mb": max(self.peak_rss, psutil.Process().memory_info().rss) / 2**20,
-            "peak_gpu_mb": gpu,
+            "peak_rss_mb": self.peak_rss_mb,
+            "peak_gpu_mb": self.peak_gpu_mb,
         }
