@@ -4,6 +4,7 @@ The bench's own settings are overrides too: bench.steps, bench.warmup, bench.thr
 Without +exp every experiment is measured in turn, each in a process of its own.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from experiments.measuring import table
-from experiments.run import CONF
 from experiments.running.explain import explain
+from experiments.running.settings import check
+from experiments.running.words import CONF, mend
 from experiments.shared.errors import InputError
 
 
@@ -47,9 +49,12 @@ def split(arguments: list[str]) -> tuple[Settings, list[str]]:
         if a.lstrip("+").startswith("bench.")
     ]
     rest = [a for a in arguments if not a.lstrip("+").startswith("bench.")]
+    places = [a.removeprefix("json=") for a in own if a.startswith("json=")]  # "-" is no YAML
+    own = [a for a in own if not a.startswith("json=")]
     settings: Any = OmegaConf.to_object(
         OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(own))
     )
+    settings.json = places[-1] if places else None
     settings.check()
     return settings, rest
 
@@ -73,7 +78,8 @@ def measure_all(settings: Settings, overrides: list[str]) -> list[dict]:
             file = Path(folder) / "result.json"
             own = [f"bench.{k}={getattr(settings, k)}" for k in ("steps", "warmup", "threads")]
             command = [sys.executable, "-m", "experiments.bench", f"+exp={name}", *overrides]
-            done = subprocess.run([*command, *own, f"bench.json={file}"])
+            streams = {"stdout": sys.stderr} if settings.json == "-" else {}
+            done = subprocess.run([*command, *own, f"bench.json={file}"], **streams)
             if done.returncode:
                 print(f"{name} failed (exit status {done.returncode}); going on", file=sys.stderr)
                 continue
@@ -96,21 +102,33 @@ def save(result: dict | list, place: str | None) -> None:
 
 def main(arguments: list[str]) -> None:
     settings, overrides = split(arguments)
+    alone = settings.json == "-"  # stdout is then the result's
+    with contextlib.redirect_stdout(sys.stderr if alone else sys.stdout):
+        result = measured(settings, mend(overrides)[0])
+    if result is None:
+        return
+    save(result, settings.json)
+    if isinstance(result, list) and len(result) < len(experiments()):
+        raise InputError("not every experiment could be measured: see above")
+
+
+def measured(settings: Settings, overrides: list[str]) -> dict | list | None:
+    """What was found, shown as a table too; None on all ranks but the first."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     if any(a.lstrip("+").startswith("exp=") for a in overrides):
+        config = composed(overrides)
+        check(config)
         from experiments.measuring.measure import measure  # torch: seconds, not for a typing error
 
         cost = {"steps": settings.steps, "warmup": settings.warmup, "threads": settings.threads}
-        result = measure(composed(overrides), **cost)
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            console.print(table.one(result))
-            save(result, settings.json)
-    else:
-        results = measure_all(settings, overrides)
-        console.print(table.several(results))
-        save(results, settings.json)
-        if len(results) < len(experiments()):
-            raise InputError("not every experiment could be measured: see above")
+        result = measure(config, **cost)
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            return None
+        console.print(table.one(result))
+        return result
+    results = measure_all(settings, overrides)
+    console.print(table.several(results))
+    return results
 
 
 def entry(arguments: list[str]) -> None:

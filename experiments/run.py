@@ -13,13 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.running.again import file_name, rewritten
 from experiments.running.explain import explain, usage
 from experiments.running.launch import run_job
+from experiments.running.settings import check
+from experiments.running.words import CONF, mend
 from experiments.shared.errors import InputError
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
 # A job's folder is named by its overrides, which may hold paths.
 OmegaConf.register_new_resolver("file_name", file_name, replace=True)
 # Two runs started in the same second have folders of their own.
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+
+
+failed: list[Exception] = []  # why it ended; Hydra would print the whole command line before that
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")
@@ -30,6 +34,16 @@ def main(config: DictConfig) -> float | None:
     if job.mode == RunMode.MULTIRUN:
         places = [o for o in job.overrides.hydra if "hydra.searchpath=" in o]
         return run_job(folder, [*job.overrides.task, *places])
+    try:
+        return run(config, folder)
+    except Exception as error:
+        failed.append(error)
+        return None
+
+
+def run(config: DictConfig, folder: Path) -> float | None:
+    """Check what was asked, then train in `folder`."""
+    check(config, HydraConfig.get().runtime.choices)
     from experiments.callbacks.interrupt import leave_on_signals
 
     leave_on_signals()
@@ -40,21 +54,26 @@ def main(config: DictConfig) -> float | None:
 
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    words, notes = mend(sys.argv[1:])
+    for note in notes:
+        print(note, file=sys.stderr)
     try:
-        sys.argv[1:] = rewritten(sys.argv[1:])  # in place: the ranks of a run repeat it
+        sys.argv[1:] = words = rewritten(words)  # in place: the ranks of a run repeat it
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    words = sys.argv[1:]
-    if words in (["--help"], ["-h"]):
+    if "--help" in words or "-h" in words:
         print(usage(CONF))
         return
-    if not any(word.startswith(("+exp=", "exp=", "model=", "--")) for word in words):
+    flags = [word for word in words if word.startswith("-") and word not in ("-m", "--multirun")]
+    if not flags and not any(word.startswith(("+exp=", "model=")) for word in words):
         print(f"error: say which experiment\n\n{usage(CONF)}", file=sys.stderr)
         raise SystemExit(2)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
     try:
         main()
+        if failed:
+            raise failed[0]
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:

@@ -5,6 +5,7 @@ standardised ones.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import lightning.pytorch as pl
@@ -64,6 +65,8 @@ class CreativeAgent(pl.LightningModule):
             `trainer.max_epochs`, so that a run can be resumed for longer.
     """
 
+    precisions = ("32-true", "bf16-mixed")  # 16-mixed scales what two optimizers share
+
     def __init__(
         self,
         loss_weights: Weights,
@@ -84,9 +87,9 @@ class CreativeAgent(pl.LightningModule):
         decode_seconds: PositiveFloat = 1.0,
         heard: NonNegativeInt = 16,
         heard_every: NonNegativeInt = 5,
-        optimizer=None,
-        adversary_optimizer=None,
-        schedule=None,
+        optimizer: Callable | None = None,
+        adversary_optimizer: Callable | None = None,
+        schedule: Callable | None = None,
     ):
         super().__init__()
         check_names(loss_weights, losses.TERMS)

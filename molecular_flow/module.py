@@ -35,6 +35,8 @@ class MolecularFlow(L.LightningModule):
     `flow`: options of `TransportFlow`. Logged works and losses are in nats, energies in kT.
     """
 
+    precisions = ("32-true",)  # energies and determinants want all digits
+
     def __init__(
         self,
         *,

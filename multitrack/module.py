@@ -13,6 +13,7 @@ from torch import Tensor
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, PositiveFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
+from experiments.shared.schedules import updates
 from multitrack import baselines, figures, losses, metrics
 from multitrack.answer.decode import stitch
 from multitrack.edit.timeline import TRACKS
@@ -267,13 +268,7 @@ class Multitrack(pl.LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.schedule is None:
             return optimizer
-        steps = self.trainer.datamodule.steps_per_epoch
-        limit = self.trainer.limit_train_batches
-        if isinstance(limit, int):
-            steps = min(steps, limit)
-        total = self.trainer.max_steps
-        if total < 0:
-            total = steps * max(1, self.trainer.max_epochs or 1)
+        total = updates(self.trainer, self.trainer.datamodule.steps_per_epoch)
         schedule = self.schedule(optimizer, total=total)
         return {
             "optimizer": optimizer,

@@ -5,6 +5,7 @@ gray in [0, 1].
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated
 
 import lightning.pytorch as pl
@@ -48,6 +49,8 @@ class RadioDiffVAE(pl.LightningModule):
         InputError: weights that do not fit the terms, or a value that makes no training.
     """
 
+    precisions = ("32-true", "bf16-mixed")  # 16-mixed scales what two optimizers share
+
     def __init__(
         self,
         loss_weights: Weights,
@@ -59,9 +62,9 @@ class RadioDiffVAE(pl.LightningModule):
         clip: PositiveFloat = 1.0,
         start_logvar: float = -7.0,
         perceptual: dict[str, str] | None = None,
-        optimizer=None,
-        disc_optimizer=None,
-        schedule=None,
+        optimizer: Callable | None = None,
+        disc_optimizer: Callable | None = None,
+        schedule: Callable | None = None,
     ):
         super().__init__()
         check_names(loss_weights, losses.TERMS)

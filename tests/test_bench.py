@@ -14,12 +14,14 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from experiments import bench
+from experiments.callbacks.speed import Speed
 from experiments.measuring import table
-from experiments.measuring.device import matmul_rate
+from experiments.measuring.device import best_rates
 from experiments.measuring.flops import Flops
 from experiments.measuring.measure import QUIET, measure, quantiles
 from experiments.measuring.stopwatch import Stopwatch
 from experiments.shared.errors import InputError
+from experiments.shared.memory import memory_now
 
 WIDTH, BATCH, LOAD_S, STEP_S = 64, 4, 0.02, 0.03
 
@@ -139,7 +141,9 @@ def test_flops_are_those_of_forward_and_weight_gradient(measured):
     assert measured["flops_per_step"] == 2 * 2 * BATCH * WIDTH**2
     rate = measured["rate"]
     assert rate["reached"] == pytest.approx(measured["flops_per_step"] / measured["cpu_s"])
-    assert rate["share"] == pytest.approx(rate["reached"] / rate["matmul"])
+    assert rate["share"] == pytest.approx(
+        rate["reached"] / max(rate["matmul"], rate["convolution"])
+    )
 
 
 def test_parameters_and_memory(measured):
@@ -204,8 +208,38 @@ def test_a_fault_of_the_module_is_not_hidden(monkeypatch):
         measure(config(), steps=2, warmup=0, threads=1)
 
 
-def test_matmul_rate_is_that_of_a_processor():
-    assert 1e8 < matmul_rate(torch.device("cpu"), torch.float32) < 1e14
+def test_rates_are_those_of_a_processor():
+    rates = best_rates(torch.device("cpu"), torch.float32)
+    assert set(rates) == {"matmul", "convolution"}
+    assert all(1e8 < rate < 1e14 for rate in rates.values())
+
+
+def test_threads_hold_over_the_experiments_own():
+    before = torch.get_num_threads()
+    try:
+        own = OmegaConf.merge(config(), {"threads": 1})
+        assert measure(own, steps=1, warmup=0, threads=2)["threads"] == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_json_alone_goes_to_stdout(monkeypatch, measured, capsys):
+    monkeypatch.setattr("experiments.measuring.measure.measure", lambda *a, **k: measured)
+    bench.main(["+exp=demo/multitrack", "bench.json=-"])
+    assert json.loads(capsys.readouterr().out) == measured
+
+
+def test_memory_means_the_same_in_a_run(tmp_path):
+    """Both are peaks since training began, of the process with its workers."""
+    speed = Speed()
+    data, net = Data(), Net()
+    trainer = Trainer(accelerator="cpu", max_steps=2, logger=False, enable_checkpointing=False,
+                      enable_progress_bar=False, limit_val_batches=0, callbacks=[speed],
+                      default_root_dir=tmp_path)  # fmt: skip
+    trainer.fit(net, data)
+    now, _ = memory_now(torch.device("cpu"), 0.0)
+    assert speed.measured(BATCH)["peak_rss_mb"] == pytest.approx(now, rel=0.05)
 
 
 def test_own_settings_are_split_from_the_configurations():

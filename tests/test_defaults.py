@@ -3,20 +3,14 @@
 from collections.abc import Callable, Iterator
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from experiments.shared.kinds import ArgumentsOf
+from experiments.running import schema
 from tests.suite import CONF, SHIPPED, configuration
-
-
-def callee(annotation) -> Callable | None:
-    """Whose keyword arguments an `Annotated[dict, ArgumentsOf(...)] | None` holds."""
-    found = [a.callee for a in get_args(annotation) if isinstance(a, ArgumentsOf)]
-    return next(iter([*found, *map(callee, get_args(annotation))]), None)
 
 
 def pairs(target: Callable, given: dict, place: str) -> Iterator[tuple[str, Any, Any]]:
@@ -24,7 +18,7 @@ def pairs(target: Callable, given: dict, place: str) -> Iterator[tuple[str, Any,
     for name, parameter in signature(target).parameters.items():
         if name not in given or parameter.default is Parameter.empty:
             continue
-        value, default, part = given[name], parameter.default, callee(parameter.annotation)
+        value, default, part = given[name], parameter.default, schema.inner(parameter.annotation)
         if part is not None:
             yield from pairs(part, value, f"{place}.{name}")
         elif not (isinstance(value, dict) and "_target_" in value):  # an object, built by Hydra

@@ -6,6 +6,9 @@ import re
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
+from experiments.callbacks.curves import Curves
+from experiments.callbacks.steps import Interval
+
 
 class Board(pl.Callback):
     """Writes the layout and the hyperparameters once; learning rate and epoch at each interval.
@@ -16,9 +19,14 @@ class Board(pl.Callback):
     """
 
     def __init__(self, terms: list[str], hparams: dict):
-        self.terms, self.hparams = list(terms), hparams
+        self.terms, self.hparams, self.interval = list(terms), hparams, Interval()
+
+    def setup(self, trainer, pl_module, stage: str) -> None:
+        if isinstance(trainer.logger, Curves):
+            trainer.logger.trainer = trainer
 
     def on_train_start(self, trainer, pl_module) -> None:
+        self.interval = Interval(trainer.global_step)
         if trainer.logger and trainer.global_step == 0:
             nothing_yet = {"hparams/best_objective": math.nan}
             trainer.logger.log_hyperparams(flatten(self.hparams), nothing_yet)
@@ -29,7 +37,7 @@ class Board(pl.Callback):
         trainer.logger.experiment.add_custom_scalars(layout(self.terms))
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.logger and trainer.global_step % trainer.log_every_n_steps == 0:
+        if self.interval.passed(trainer) and trainer.logger and self.interval.due(trainer):
             rates = {f"lr/{i}": o.param_groups[0]["lr"] for i, o in enumerate(trainer.optimizers)}
             trainer.logger.log_metrics(rates, trainer.global_step)
 

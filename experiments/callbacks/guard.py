@@ -4,9 +4,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-
-class Diverged(RuntimeError):
-    """The loss or the gradients left all bounds."""
+from experiments.callbacks.steps import Interval
+from experiments.shared.errors import Diverged
 
 
 class Guard(pl.Callback):
@@ -22,6 +21,10 @@ class Guard(pl.Callback):
         self.norms: list[Tensor] = []
         self.losses: list[Tensor] = []
         self.checked = self.bad_steps = 0  # norms looked at; wild ones in a row
+        self.interval = Interval()
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        self.interval = Interval(trainer.global_step)
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         if pl_module.automatic_optimization:  # else the module sets it, before it clips
@@ -29,13 +32,14 @@ class Guard(pl.Callback):
             pl_module.grad_norm = torch.nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        stepped = self.interval.passed(trainer)
         norm = getattr(pl_module, "grad_norm", None)
         loss = trainer.callback_metrics.get(self.watch)
-        if norm is not None:
+        if stepped and norm is not None:
             self.norms.append(norm.detach())
         if loss is not None:
             self.losses.append(loss.detach())
-        due = (trainer.global_step % trainer.log_every_n_steps) == 0
+        due = stepped and self.interval.due(trainer)
         if due or pl_module.device.type == "cpu":
             self._check(trainer)
         if due and self.norms:

@@ -4,14 +4,16 @@ import statistics
 import time
 
 import lightning.pytorch as pl
-import psutil
-import torch
+
+from experiments.callbacks.steps import Interval
+from experiments.shared.memory import memory_now, reset_peak
 
 
 class Speed(pl.Callback):
     """Times each training step from the end of the one before.
 
-    So the loading of data counts; validation and checkpoints do not.
+    So the loading of data counts; validation and checkpoints do not. A step is an update of the
+    weights, with all the batches whose gradients it gathers.
     """
 
     def __init__(self):
@@ -19,7 +21,14 @@ class Speed(pl.Callback):
         self.waits: list[float] = []
         self.mark = self.begun = None
         self.recent = 0
-        self.peak_rss = 0
+        self.interval, self.batches = Interval(), 1
+        self.step = self.wait = 0.0  # of the step that is under way
+        self.peak_rss_mb, self.peak_gpu_mb = 0.0, None
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        self.interval = Interval(trainer.global_step)
+        self.batches = trainer.accumulate_grad_batches
+        reset_peak(pl_module.device)
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
         self.mark = time.perf_counter()
@@ -30,12 +39,24 @@ class Speed(pl.Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         now = time.perf_counter()
         if self.mark is not None:
-            self.steps.append(now - self.mark)
-            self.waits.append(self.begun - self.mark)
+            self.step += now - self.mark
+            self.wait += self.begun - self.mark
         self.mark = now
-        if trainer.global_step % trainer.log_every_n_steps == 0:
-            self.peak_rss = max(self.peak_rss, psutil.Process().memory_info().rss)
+        if not self.interval.passed(trainer):
+            return
+        self.steps.append(self.step)
+        self.waits.append(self.wait)
+        self.step = self.wait = 0.0
+        if self.interval.due(trainer):
+            self._weigh(pl_module)
             self._log(trainer)
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        self._weigh(pl_module)
+
+    def _weigh(self, pl_module) -> None:
+        device = pl_module.device
+        self.peak_rss_mb, self.peak_gpu_mb = memory_now(device, self.peak_rss_mb)
 
     def on_validation_end(self, trainer, pl_module) -> None:
         self.mark = None if trainer.sanity_checking else time.perf_counter()
@@ -44,25 +65,26 @@ class Speed(pl.Callback):
         steps, self.recent = self.steps[self.recent :], len(self.steps)
         if trainer.logger and steps:
             seconds = statistics.median(steps)
-            samples = trainer.datamodule.batch_size * trainer.world_size / seconds
+            batch = trainer.datamodule.batch_size * trainer.world_size
+            samples = batch * self.batches / seconds
             trainer.logger.log_metrics(
                 {"throughput/step_s": seconds, "throughput/samples_per_s": samples},
                 trainer.global_step,
             )
 
-    def measured(self, samples_per_step: int) -> dict:
+    def measured(self, batch: int) -> dict:
         """Medians over all steps but the first ten per cent (warm-up), for summary.json.
 
-        A step is one batch, also where gradients accumulate over several.
+        Args:
+            batch: samples of one batch, on all devices together.
         """
         steady = self.steps[len(self.steps) // 10 :]
         waits = self.waits[len(self.waits) // 10 :]
         seconds = statistics.median(steady) if steady else None
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
         return {
             "step_s_median": seconds,
-            "samples_per_s": samples_per_step / seconds if seconds else None,
+            "samples_per_s": batch * self.batches / seconds if seconds else None,
             "data_share": sum(waits) / sum(steady) if steady else None,
-            "peak_rss_mb": max(self.peak_rss, psutil.Process().memory_info().rss) / 2**20,
-            "peak_gpu_mb": gpu,
+            "peak_rss_mb": self.peak_rss_mb,
+            "peak_gpu_mb": self.peak_gpu_mb,
         }

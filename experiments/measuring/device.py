@@ -1,69 +1,51 @@
-"""Probes of the machine: its matrix multiplication rate, and the memory in use."""
+"""Probes of the machine: how fast it multiplies matrices, and how fast it convolves."""
 
-import contextlib
 import time
-from pathlib import Path
+from collections.abc import Callable
 
-import psutil
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 PROBE_SECONDS = 0.4
 
 
-@torch.inference_mode()
-def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of the best of several square products (of 2 n^3 FLOPs): what the device can do here.
+def best_rates(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
+    """FLOP/s of square products and of 3 x 3 convolutions: what the device can do here.
+
+    Convolutions are counted as they are written, which fast algorithms (Winograd) outdo: a network
+    of convolutions can exceed the rate of products.
 
     At the present number of threads and with the present TF32 setting. On one CPU thread in
     processor time, so that other programs do not make the device look slower.
     """
-    size = 8192 if device.type == "cuda" else 1024
+    size, side, channels = (8192, 256, 256) if device.type == "cuda" else (1024, 64, 64)
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    maps = torch.randn(4, channels, side, side, device=device).to(dtype)
+    kernel = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
+    products = 2 * 9 * channels**2 * maps[:, 0].numel()
+    return {
+        "matmul": rate(lambda: a @ b, 2 * size**3, device),
+        "convolution": rate(lambda: F.conv2d(maps, kernel, padding=1), products, device),
+    }
+
+
+@torch.inference_mode()
+def rate(work: Callable[[], Tensor], flops: int, device: torch.device) -> float:
+    """FLOP/s of the fastest of several rounds of `work`."""
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.thread_time if alone else time.perf_counter
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best, begin = float("inf"), time.perf_counter()
-    a @ b
+    work()
     while time.perf_counter() - begin < PROBE_SECONDS or best == float("inf"):
         wait(device)
         start = clock()
-        a @ b
+        work()
         wait(device)
         best = min(best, clock() - start)
-    return 2 * size**3 / best
+    return flops / best
 
 
 def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def reset_peak(device: torch.device) -> None:
-    """Forget earlier peaks, so that making a corpus does not count as training."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    # Where there is no such file, the peak is that of the moments at which steps ended.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def memory_now(device: torch.device, before: float) -> tuple[float, float | None]:
-    """(peak RSS of this process and its workers, peak GPU memory), both in MiB."""
-    here = psutil.Process()
-    workers = 0
-    for child in here.children(recursive=True):
-        try:
-            workers += child.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    rss = max(here.memory_info().rss, high_water()) + workers
-    gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
-    return max(before, rss / 2**20), gpu
-
-
-def high_water() -> int:
-    """This process's peak RSS since `reset_peak`, in bytes; 0 where the system does not say."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)

@@ -5,9 +5,9 @@ import tempfile
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from experiments.measuring.device import matmul_rate
+from experiments.measuring.device import best_rates
 from experiments.measuring.stopwatch import Stopwatch
 from experiments.running.build import build
 from experiments.running.summary import parameters
@@ -28,7 +28,7 @@ QUIET = {
 
 def measure(config: DictConfig, *, steps: int, warmup: int, threads: int) -> dict:
     """What `steps` training steps cost, after `warmup` ones and before a few taken apart."""
-    torch.set_num_threads(threads)
+    config = bare(config, threads)
     module, datamodule = build(config)
     watch = Stopwatch(steps, warmup)
     callbacks = [watch, instantiate(config.callbacks.noise, _convert_="all")]
@@ -46,7 +46,7 @@ def measure(config: DictConfig, *, steps: int, warmup: int, threads: int) -> dic
             note = f"{type(error).__name__}: {error}"
     times, device = watch.result, trainer.strategy.root_device
     dtype = torch.bfloat16 if "bf16" in str(config.trainer.precision) else torch.float32
-    median, matmul = statistics.median(times.steps), matmul_rate(device, dtype)
+    median, rates = statistics.median(times.steps), best_rates(device, dtype)
     # On one CPU thread both rates are by processor time, which other programs do not stretch.
     alone = device.type == "cpu" and threads == 1
     busy = statistics.median(times.cpu) if alone else median
@@ -78,11 +78,21 @@ def measure(config: DictConfig, *, steps: int, warmup: int, threads: int) -> dic
         "rate": {
             "clock": "processor time" if alone else "wall time",
             "dtype": str(dtype).removeprefix("torch."),
-            "matmul": matmul,
+            **rates,
             "reached": flops / busy if flops else None,
-            "share": flops / busy / matmul if flops else None,
+            "share": flops / busy / max(rates.values()) if flops else None,
         },
     }
+
+
+def bare(config: DictConfig, threads: int) -> DictConfig:
+    """What a measurement needs of a configuration, with its own number of threads."""
+    kept = [key for key in config if key != "logger"]
+    config = OmegaConf.masked_copy(config, kept)
+    OmegaConf.update(config, "threads", threads)  # an experiment may ask for another number
+    OmegaConf.update(config, "trainer.default_root_dir", ".")
+    OmegaConf.update(config, "callbacks", {"noise": config.callbacks.noise}, merge=False)
+    return config
 
 
 def quantiles(values: list[float]) -> dict[str, float]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import lightning.pytorch as pl
 import torch
 
-from experiments.measuring.device import memory_now, reset_peak
 from experiments.measuring.flops import Flops
+from experiments.shared.memory import memory_now, reset_peak
 
 
 @dataclass

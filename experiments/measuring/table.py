@@ -47,7 +47,11 @@ def rows(result: dict) -> list[tuple[str, str]]:
             ("counted FLOPs a step and device", number(result["flops_per_step"])),
             (f"rate reached, by {rate['clock']}", f"{number(rate['reached'] / 1e9)} GFLOP/s"),
             (f"matmul rate here ({rate['dtype']})", f"{number(rate['matmul'] / 1e9)} GFLOP/s"),
-            ("share of the matmul rate", percent(rate["share"])),
+            (
+                f"convolution rate here ({rate['dtype']})",
+                f"{number(rate['convolution'] / 1e9)} GFLOP/s",
+            ),
+            ("share of the better of the two", percent(rate["share"])),
         ]
     else:
         lines.append(("FLOPs", f"not counted: {result['flops_note']}"))
@@ -57,7 +61,16 @@ def rows(result: dict) -> list[tuple[str, str]]:
 def several(results: list[dict]) -> Table:
     """One line an experiment."""
     table = Table(title="training steps", title_justify="left")
-    head = ("experiment", "batch", "step s", "samples/s", "data", "RSS MiB", "parameters", "matmul")
+    head = (
+        "experiment",
+        "batch",
+        "step s",
+        "samples/s",
+        "data",
+        "RSS MiB",
+        "parameters",
+        "of best",
+    )
     for index, name in enumerate(head):
         table.add_column(name, justify="right" if index else "left")
     for result in results:

@@ -8,6 +8,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from experiments.running import schema
+
 # Said of every run here, and nothing that a user could mend.
 SILENCED = (
     ".*LeafSpec.*",
@@ -16,12 +18,18 @@ SILENCED = (
     ".*callbacks used to create the checkpoint.*",
     ".*sync_dist=True.*",  # torchmetrics has reduced what is logged
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*could not find the monitored key.*",  # callbacks.contract says it, where it is a fault
     ".*no pre-optimization state was saved.*",  # checkpoints by steps: of after the step, as meant
 )
 
 
 def build(config: DictConfig) -> tuple:
-    """The module and the datamodule that a configuration asks for; both get plain values only."""
+    """The module and the datamodule that a configuration asks for; both get plain values only.
+
+    Raises:
+        InputError: something in the configuration is not what its constructor takes.
+    """
+    schema.check(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     for name in ("lightning.pytorch", "lightning.fabric"):

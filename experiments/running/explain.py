@@ -8,12 +8,12 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from experiments.callbacks.guard import Diverged
-from experiments.shared.errors import InputError
+from experiments.running import words
+from experiments.shared.errors import Diverged, InputError
 
 
 def usage(conf: Path) -> str:
@@ -38,7 +38,7 @@ def usage(conf: Path) -> str:
 
 
 def explain(error: BaseException, conf: Path) -> str | None:
-    """A message for what the user can mend; None for everything else.
+    """A message for what the user can mend; None for everything else, which keeps its traceback.
 
     Args:
         error: what ended the run; its causes are looked through too.
@@ -48,13 +48,16 @@ def explain(error: BaseException, conf: Path) -> str | None:
     for cause in chain:
         if isinstance(cause, (InputError, Diverged)):
             return str(cause)
+        if isinstance(cause, OverrideParseException):
+            return words.quoting(cause.override)
     for cause in chain:
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
             return mistyped(cause.full_key, conf) or str(error)
     if isinstance(error, InstantiationException):
         return str(error) if is_a_call_that_fails(error) else None
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return str(error)
+        because = "" if error.__cause__ is None else str(error.__cause__).partition("\n")[0]
+        return str(error).strip() + (f": {because}" if because not in str(error) else "")
     if isinstance(error, OSError) and error.filename and not ran(error):
         return f"{error.filename}: {error.strerror}. Set paths.outputs (or hydra.run.dir)"
     return None
@@ -83,14 +86,18 @@ def ran(error: BaseException) -> bool:
 
 
 def mistyped(full_key: str, conf: Path) -> str | None:
-    """One line that says that there is no such key, and which there are beside it."""
+    """One line that says that there is no such key, which there are beside it, and Hydra's hint."""
     parent = full_key.rpartition(".")[0]
     config = composed_without(full_key, conf)
     place = OmegaConf.select(config, parent) if parent and config else config
     if not isinstance(place, DictConfig):
         return None
     names = ", ".join(sorted(map(str, place)))
-    return f"there is no {full_key}; {parent or 'the configuration'} has: {names}"
+    line = f"there is no {full_key}; {parent or 'the configuration'} has: {names}"
+    typed = [word for word in sys.argv[1:] if word.startswith(f"{full_key}=")]
+    if typed and "_target_" in place:
+        line += f". What {place._target_} takes besides is added with a plus: +{typed[-1]}"
+    return line
 
 
 def composed_without(full_key: str, conf: Path) -> DictConfig | None:

@@ -7,10 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 import lightning.pytorch as pl
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
-from experiments.running import finish, summary
+from experiments.running import agree, finish, summary
 from experiments.running.build import build
 from experiments.running.compare import Change
 from experiments.running.start import WarmStart, refused, source
@@ -34,6 +36,8 @@ def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | N
     module, datamodule = build(config)
     contract.check(module, datamodule)
     trainer = make_trainer(config, [WarmStart(warm)] if warm else [])
+    agree.check(trainer, module)
+    agree.keep_profile(trainer, folder)
     if trainer.is_global_zero:
         announce(summary.parameters(module), config.name, folder, resume)
     if resume:
@@ -70,13 +74,17 @@ def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | N
 def make_trainer(config: DictConfig, more: list[pl.Callback]) -> pl.Trainer:
     """The trainer with the configured callbacks and logger, and `more` callbacks before them."""
     callbacks = [instantiate(c, _convert_="all") for c in config.callbacks.values()]
-    return instantiate(
-        config.trainer,
-        callbacks=[*more, *callbacks],
-        logger=instantiate(config.logger, _convert_="all"),
-        enable_progress_bar=sys.stderr.isatty(),  # the progress callback decides by the same test
-        _convert_="all",
-    )
+    objects = {
+        "callbacks": [*more, *callbacks],
+        "logger": instantiate(config.logger, _convert_="all"),
+        "enable_progress_bar": sys.stderr.isatty(),  # the progress callback decides by this, too
+    }
+    try:
+        return instantiate(config.trainer, **objects, _convert_="all")
+    except InstantiationException as error:  # Lightning's own words for what cannot be here
+        if isinstance(error.__cause__, (MisconfigurationException, ValueError)):
+            raise InputError(f"trainer: {error.__cause__}") from error
+        raise
 
 
 def fit(trainer: pl.Trainer, module, datamodule, resume: Path | None) -> None:

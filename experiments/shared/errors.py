@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Something a user can mend: the message says what was expected, what was got, what to do."""
 
 
+class Diverged(RuntimeError):
+    """The loss or the gradients left all bounds."""
+
+
 def cli(main: Callable[[], None]) -> None:
     """Run a command-line program: an InputError becomes its message and exit status 2."""
     try:

@@ -1,10 +1,12 @@
 """Learning-rate schedules, counted in whatever unit the module steps them."""
 
 import math
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, NonNegativeInt
 
 
@@ -24,3 +26,29 @@ def warmup_cosine(
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
 
     return LambdaLR(optimizer, factor)
+
+
+def updates(trainer: Any, batches: int) -> int:
+    """Optimizer updates of a whole run whose epochs have `batches` batches a rank.
+
+    As Lightning will count them: by limits, accumulation, and whichever of `max_steps` and
+    `max_epochs` ends the run. (Its own `estimated_stepping_batches` would start the loader, which
+    then forgets where a resumed run stood.)
+
+    Raises:
+        InputError: the run has no end that could be known.
+    """
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    an_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+    ends = []
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        ends.append(an_epoch * trainer.max_epochs)
+    if trainer.max_steps is not None and trainer.max_steps >= 0:
+        ends.append(trainer.max_steps)
+    if not ends:
+        raise InputError(
+            "the learning rate's schedule ends with the run: expected trainer.max_epochs or "
+            "trainer.max_steps, got neither"
+        )
+    return max(1, min(ends))

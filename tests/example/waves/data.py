@@ -31,7 +31,9 @@ class Waves(Dataset):
 class WaveData(L.LightningDataModule):
     """Serves `Waves`: `sizes` says how many each split has."""
 
-    def __init__(self, sizes: dict, length: int, noise: float, batch_size: int, seed: int):
+    def __init__(
+        self, sizes: dict[str, int], length: int, noise: float, batch_size: int, seed: int
+    ):
         super().__init__()
         self.sizes, self.batch_size, self.seed = sizes, batch_size, seed
         self.train, self.val, self.test = (

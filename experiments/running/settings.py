@@ -1,0 +1,115 @@
+"""What the suite's own keys may be: checked first, and without torch, which takes seconds to load.
+
+What a model, its data or any other object takes stands in that object's constructor: see `schema`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
+
+from experiments.running.schema import misfits, refuse
+from experiments.shared.kinds import (
+    ArgumentsOf,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Weights,
+)
+
+Unbounded = Annotated[int, Field(ge=-1)]  # -1: no bound
+Part = NonNegativeInt | Fraction | None  # so many batches, or so much of all
+Text = Annotated[str, Field(min_length=1)]
+Devices = Annotated[str, Field(pattern=r"^(auto|-?\d+(,\d+)*)$")]
+Bound = Annotated[str, Field(pattern=r"^(>=|<=|>|<) *-?[0-9.]+(e-?[0-9]+)?$")]
+
+
+@dataclass
+class Objective:
+    name: Annotated[str, Field(pattern="^val/.")]
+    mode: Literal["min", "max"]
+
+
+@dataclass
+class Trainer:
+    """The ranges in which Lightning's trainer makes sense of its arguments."""
+
+    max_epochs: Unbounded | None
+    min_epochs: NonNegativeInt | None
+    max_steps: Unbounded
+    min_steps: NonNegativeInt | None
+    gradient_clip_val: NonNegativeFloat | None
+    accumulate_grad_batches: PositiveInt
+    check_val_every_n_epoch: PositiveInt | None
+    val_check_interval: PositiveInt | Fraction | None
+    limit_train_batches: Part
+    limit_val_batches: Part
+    limit_test_batches: Part
+    overfit_batches: NonNegativeInt | Fraction
+    log_every_n_steps: NonNegativeInt
+    num_sanity_val_steps: Unbounded | None
+    devices: Unbounded | Devices | list[NonNegativeInt]
+    num_nodes: PositiveInt
+
+
+@dataclass
+class Paths:
+    outputs: Text
+    data: Text
+
+
+@dataclass
+class Settings:
+    name: Text
+    published_as: str | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: PositiveInt | None
+    objective: Annotated[dict, ArgumentsOf(Objective)]
+    watch: dict[str, str]
+    targets: dict[str, Bound | None] | None
+    test: bool
+    resume: str | None
+    init_from: str | None
+    init_parts: list[str] | None
+    accept_changes: bool
+    loss: Weights
+    paths: Annotated[dict, ArgumentsOf(Paths)]
+    trainer: Annotated[dict, ArgumentsOf(Trainer)]
+
+
+def check(config: DictConfig, choices: Mapping[str, str] | None = None) -> None:
+    """Stop unless the suite's own keys are of the right kind and within their ranges.
+
+    Args:
+        config: the whole configuration.
+        choices: Hydra's, of each group: a model's data and loss are those of its own name.
+
+    Raises:
+        InputError: says of each key what was expected and what was got.
+    """
+    values = {name: plain(config, name) for name in Settings.__annotations__ if name in config}
+    of_trainer = Trainer.__annotations__
+    values["trainer"] = {k: plain(config.trainer, k) for k in of_trainer if k in config.trainer}
+    refuse([*misfits(Settings, values, ""), *strangers(choices or {})])
+
+
+def plain(config: DictConfig, key: str):
+    value = config[key] if key != "trainer" else None
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def strangers(choices: Mapping[str, str]) -> list[str]:
+    """Data or loss terms of another model than the one that is asked for."""
+    from experiments.running.words import CONF
+
+    model = choices.get("model")
+    return [
+        f"{group}={choices[group]} belongs to model={choices[group]}, and this run's is "
+        f"model={model}: leave it out, or choose +exp={choices[group]}"
+        for group in ("data", "loss")
+        if choices.get(group, model) != model
+        and (CONF / "model" / f"{choices[group]}.yaml").is_file()
+    ]

@@ -1,0 +1,39 @@
+"""The memory that a process and its workers have in use, at most; of a run and of the bench."""
+
+import contextlib
+from pathlib import Path
+
+import psutil
+import torch
+
+
+def reset_peak(device: torch.device) -> None:
+    """Forget earlier peaks, so that making a corpus does not count as training."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    # Where there is no such file, the peak is that of the moments at which steps ended.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def memory_now(device: torch.device, before: float) -> tuple[float, float | None]:
+    """(peak RSS of this process and its workers, peak GPU memory), both in MiB."""
+    here = psutil.Process()
+    workers = 0
+    for child in here.children(recursive=True):
+        try:
+            workers += child.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    rss = max(here.memory_info().rss, high_water()) + workers
+    gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
+    return max(before, rss / 2**20), gpu
+
+
+def high_water() -> int:
+    """This process's peak RSS since `reset_peak`, in bytes; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
