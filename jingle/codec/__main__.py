@@ -4,13 +4,22 @@ import argparse
 import hashlib
 from pathlib import Path
 
+import torch
+
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from jingle.codec.model import build_seanet, from_file, load_strictly, write_weights
+from jingle.codec.noise import NoiseDecoder
 
 
-def export(run: str | Path, out: Path) -> Path:
+def export(run: str | Path, out: Path, noise: float = 1.0) -> Path:
     """Write the codec of a training run (or checkpoint) into one weights file.
+
+    Args:
+        run: run folder or checkpoint.
+        out: the file.
+        noise: times the trained level of the decoder's noise. The loss of the waveform, which noise
+            never meets, has pulled it down.
 
     Raises:
         InputError: the run holds no codec.
@@ -29,8 +38,20 @@ def export(run: str | Path, out: Path) -> Path:
             if name.startswith(prefix)
         }
         load_strictly(module, weights, file)
+    if noise != 1:
+        scale_noise(decoder, noise)
     write_weights(out, encoder, decoder, architecture)
     return out
+
+
+@torch.no_grad()
+def scale_noise(decoder: NoiseDecoder, factor: float) -> None:
+    """Multiply what the decoder's last layer says of the level of its noise."""
+    if not isinstance(decoder, NoiseDecoder):
+        raise InputError("--noise: this codec has no noise bands (noise_bands: 0); leave it out")
+    last = [m for m in decoder.modules() if isinstance(m, torch.nn.Conv1d)][-1]
+    last.weight[1:] *= factor
+    last.bias[1:] *= factor
 
 
 def main() -> None:
@@ -40,8 +61,9 @@ def main() -> None:
     exporting = commands.add_parser("export", help="write a run's codec into one weights file")
     exporting.add_argument("run", type=Path, help="run folder or checkpoint of +exp=codec")
     exporting.add_argument("out", type=Path, help="the .safetensors file to write")
+    exporting.add_argument("--noise", type=float, default=1.0, help="times its level of noise (1)")
     arguments = parser.parse_args()
-    out = export(arguments.run, arguments.out)
+    out = export(arguments.run, arguments.out, arguments.noise)
     codec = from_file(out)
     sha = hashlib.sha256(out.read_bytes()).hexdigest()
     print(f"{out}: {out.stat().st_size / 2**20:.2f} MiB, identity {codec.identity}, sha256 {sha}")

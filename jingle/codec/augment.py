@@ -1,21 +1,29 @@
-"""Widens what the codec hears: levels, filters, mixtures, noise, notes of random instruments.
+"""Widens what the codec hears: levels, filters, mixtures, noise, other instruments, effects.
 
 Sounds are float32 (S,) at 24 kHz; every choice comes from the generator that is given.
 """
 
 import numpy as np
 
+from jingle.codec import timbres
 from jingle.songs import synth
 
 
-def augment(sound: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    sound: np.ndarray, other: np.ndarray, rng: np.random.Generator, variety: float = 0.0
+) -> np.ndarray:
     """`sound` changed at random, of the same length, within [-0.99, 0.99].
 
     Args:
         sound: a crop.
         other: another crop of the same length, to mix in now and then.
         rng: where every choice comes from.
+        variety: share of crops that give way to sounds of `timbres`, and share that get an effect.
     """
+    if variety and rng.random() < variety:
+        sound = timbres.phrase(len(sound), rng)
+    if variety and rng.random() < variety:
+        sound = timbres.effect(sound, rng)
     chance = rng.random(4)
     if chance[0] < 0.12:
         sound = random_notes(len(sound), rng)

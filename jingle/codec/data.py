@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
-from tqdm import tqdm
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import NonNegativeInt, PositiveFloat, PositiveInt
+from experiments.shared.kinds import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from experiments.shared.progress import progress
 from experiments.shared.sampling import EpochSampler
 from jingle.codec.augment import augment
 from jingle.pairs.scan import FileBook, shared
 from jingle.songs.song import PARTS, render_song
-from jingle.sound import audio
+from jingle.sound import audio, intake
 
 SPLITS = ("train", "val", "test")
 QUIET = 1e-3  # RMS below which a training crop is drawn again
@@ -27,7 +27,7 @@ QUIET = 1e-3  # RMS below which a training crop is drawn again
 def make_corpus(folder: Path, *, counts: dict[str, int], seconds: float, seed: int) -> None:
     """Render songs as `folder/{split}/song_0000.wav`; a third of those for training lack parts."""
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
-    for split, index in tqdm(jobs, desc="rendering songs", unit="song", mininterval=1.0):
+    for split, index in progress(jobs, "rendering songs", "song"):
         # the constant keeps these songs apart from those of jingle.corpus at the same seed
         key = (seed, 7919, SPLITS.index(split), index)
         rng, parts = np.random.default_rng((*key, 1)), PARTS
@@ -61,7 +61,7 @@ def find_songs(root: Path) -> dict[str, list[Path]]:
     files = _audio_files(root)
     if len(files) < 3:
         raise InputError(
-            f"data.root={root}: expected at least 3 songs ({', '.join(audio.SUFFIXES)}), "
+            f"data.root={root}: expected at least 3 songs ({', '.join(intake.SUFFIXES)}), "
             f"got {len(files)}"
         )
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
@@ -70,7 +70,10 @@ def find_songs(root: Path) -> dict[str, list[Path]]:
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in audio.SUFFIXES)
+    files, foreign = intake.songs_in(folder)
+    for line in foreign:
+        print(f"skipped {line}", flush=True)
+    return files
 
 
 class TrainCrops(Dataset):
@@ -79,15 +82,23 @@ class TrainCrops(Dataset):
     All chance follows from (seed, epoch, index). A shorter song is padded with silence.
     """
 
-    def __init__(self, songs: list[tuple[Path, float]], seconds: float, size: int, seed: int):
+    def __init__(
+        self,
+        songs: list[tuple[Path, float]],
+        seconds: float,
+        size: int,
+        seed: int,
+        variety: Fraction = 0.0,
+    ):
         self.songs, self.seconds, self.size, self.seed = songs, seconds, size, seed
+        self.variety = variety
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, *item))
-        sound = augment(self._crop(rng), self._crop(rng), rng)
+        sound = augment(self._crop(rng), self._crop(rng), rng, self.variety)
         return {"audio": torch.from_numpy(sound)[None]}
 
     def _crop(self, rng: np.random.Generator) -> np.ndarray:
@@ -131,6 +142,8 @@ class CodecSongs(L.LightningDataModule):
         eval_seconds: how much of a held-out song is heard.
         batch_size: crops a device.
         epoch_crops: crops an epoch.
+        variety: share of training crops that give way to other instruments, and share that get an
+            effect, see `jingle.codec.timbres`.
         seed: of crops and augmentation.
         num_workers: processes that load batches.
         songs: embedded songs for training.
@@ -148,6 +161,7 @@ class CodecSongs(L.LightningDataModule):
         eval_seconds: PositiveFloat = 8.0,
         batch_size: PositiveInt = 8,
         epoch_crops: PositiveInt = 800,
+        variety: Fraction = 0.0,
         seed: NonNegativeInt = 42,
         num_workers: NonNegativeInt = 0,
         songs: PositiveInt = 240,
@@ -166,7 +180,7 @@ class CodecSongs(L.LightningDataModule):
         self.root, self.cache = root, Path(cache)
         self.crop_seconds, self.eval_seconds = crop_seconds, eval_seconds
         self.batch_size, self.epoch_crops = batch_size, epoch_crops
-        self.seed, self.num_workers = seed, num_workers
+        self.seed, self.num_workers, self.variety = seed, num_workers, variety
         self.counts = {"train": songs, "val": val_songs, "test": test_songs}
         self.song_seconds, self.corpus_seed = song_seconds, corpus_seed
         self.songs: dict[str, list[tuple[Path, float]]] = {}
@@ -217,7 +231,8 @@ class CodecSongs(L.LightningDataModule):
         self.hash = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:16]
 
     def train_dataset(self) -> TrainCrops:
-        return TrainCrops(self.songs["train"], self.crop_seconds, self.epoch_crops, self.seed)
+        sizes = self.crop_seconds, self.epoch_crops
+        return TrainCrops(self.songs["train"], *sizes, self.seed, self.variety)
 
     def train_dataloader(self) -> StatefulDataLoader:
         dataset, trainer = self.train_dataset(), self.trainer

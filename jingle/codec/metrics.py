@@ -14,7 +14,9 @@ from torchmetrics import Metric
 from jingle.sound import features, spectral
 
 RATE = 24_000
-NAMES = ("si_sdr", "mel_distance", "stft_distance", "onset_f1", "chroma", "harmony")
+NAMES = ("si_sdr", "mel_distance", "stft_distance", "onset_f1", "chroma", "harmony", "buzz")
+FRAME = 320  # samples
+HIGH = 4_650.0  # Hz, above which our codec substitutes noise
 
 
 def compare(audio: Tensor, reference: Tensor) -> dict[str, Tensor]:
@@ -22,7 +24,8 @@ def compare(audio: Tensor, reference: Tensor) -> dict[str, Tensor]:
 
     `si_sdr` in dB; `mel_distance` and `stft_distance` as in `jingle.sound.spectral`;
     `onset_f1` within 50 ms; `chroma`, the cosine of librosa's chroma vectors, frames weighted by
-    loudness; `harmony`, the same of vectors less their means, which unrelated music brings near 0.
+    loudness; `harmony`, the same of vectors less their means, which unrelated music brings near 0;
+    `buzz`, of `audio` alone, as in `buzz` below.
     """
     heard = [
         _heard(found, wanted)
@@ -34,7 +37,23 @@ def compare(audio: Tensor, reference: Tensor) -> dict[str, Tensor]:
         "stft_distance": spectral.stft_distance(audio, reference),
     }
     found |= {name: torch.tensor([h[name] for h in heard]) for name in heard[0]}
+    found["buzz"] = buzz(audio)
     return {name: value.detach().float().cpu() for name, value in found.items()}
+
+
+def buzz(audio: Tensor) -> Tensor:
+    """Autocorrelation at one frame of what lies above 4.65 kHz, (B,): 0 for noise, 1 for a buzz.
+
+    A decoder that makes the same noise in every frame is heard as a tone of 75 Hz. Steady tones in
+    the music correlate with themselves too: compare with the original's.
+    """
+    flat = spectral.flat(audio).float()
+    spectrum = torch.fft.rfft(flat)
+    frequency = torch.fft.rfftfreq(flat.shape[1], 1 / RATE, device=flat.device)
+    spectrum[:, frequency < HIGH] = 0
+    samples = torch.fft.irfft(spectrum, flat.shape[1])
+    power = samples.square().sum(dim=1).clamp_min(1e-12)
+    return (samples[:, FRAME:] * samples[:, :-FRAME]).sum(dim=1) / power
 
 
 def _heard(audio: Tensor, reference: Tensor) -> dict[str, float]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from jingle.codec import download
+from jingle.codec.noise import NoiseDecoder
 
 RATE = 24_000
 HOP = 320
@@ -23,6 +24,7 @@ DIMENSION = 128
 RATIOS = (8, 5, 4, 2)
 CHOICES = ("auto", "pretrained", "embedded", "random")
 EMBEDDED = Path(__file__).parent / "weights" / "embedded_codec.safetensors"
+FORMATS = ("jingle-codec-1", "jingle-codec-2")  # the first knew no bands of noise
 
 
 def small(
@@ -36,8 +38,12 @@ def small(
     true_skip: bool = True,
     norm: Literal["none", "weight_norm", "spectral_norm", "time_group_norm"] = "none",
     causal: bool = False,
+    noise_bands: NonNegativeInt = 4,
 ) -> dict:
-    """What SEANetEncoder and SEANetDecoder are given for our own codec: not causal, no LSTM."""
+    """What our own codec is built of: SEANet's options, not causal, no LSTM, and bands of noise.
+
+    `noise_bands`: see `jingle.codec.noise`; with 0 the decoder makes all of its sound itself.
+    """
     return locals()
 
 
@@ -114,13 +120,20 @@ def load_codec(choice: str | Path = "auto", device: str | torch.device = "cpu") 
 
 
 def build_seanet(architecture: dict) -> tuple[nn.Module, nn.Module]:
-    """A SEANet encoder and decoder at 24 kHz mono, ratios 8-5-4-2, 128 latent channels."""
+    """A SEANet encoder and decoder at 24 kHz mono, ratios 8-5-4-2, 128 latent channels.
+
+    Args:
+        architecture: SEANet's options beyond `SMALL`'s, and `noise_bands` (without it, none).
+    """
     from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 
-    options = {**SMALL, **architecture, "dimension": DIMENSION, "ratios": list(RATIOS)}
+    options = {**SMALL, "noise_bands": 0, **architecture}
+    options |= {"dimension": DIMENSION, "ratios": list(RATIOS)}
+    bands = options.pop("noise_bands")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the old weight_norm, at construction
-        return SEANetEncoder(**options), SEANetDecoder(**options)
+        encoder, decoder = SEANetEncoder(**options), SEANetDecoder(**options, channels=1 + bands)
+    return encoder, NoiseDecoder(decoder) if bands else decoder
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -142,7 +155,7 @@ def write_weights(file: Path, encoder: nn.Module, decoder: nn.Module, architectu
         for name, tensor in module.state_dict().items()
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"format": "jingle-codec-1", "architecture": json.dumps(architecture)}
+    metadata = {"format": FORMATS[-1], "architecture": json.dumps(architecture)}
     save_file(tensors, file, metadata=metadata)
 
 
@@ -206,7 +219,7 @@ def _read_weights(file: Path) -> tuple[dict[str, Tensor], dict]:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"codec weights {file} cannot be read ({error}); copy it again") from error
-    if metadata.get("format") != "jingle-codec-1":
+    if metadata.get("format") not in FORMATS:
         raise InputError(f"{file} holds no codec: write one with `python -m jingle.codec export`")
     return tensors, json.loads(metadata["architecture"])
 

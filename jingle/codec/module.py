@@ -25,7 +25,7 @@ class CodecTraining(L.LightningModule):
     Args:
         loss_weights: weight of each of `losses.TERMS`.
         architecture: arguments of `jingle.codec.model.small`.
-        start: "transform" (an MDCT and noise bursts, see `jingle.codec.start`) or "random".
+        start: "transform" (an MDCT and levels of noise, see `jingle.codec.start`) or "random".
         start_crops: how many crops the transform is fitted to.
         noise: latents get Gaussian noise of a deviation drawn from [0, noise] for each sample, so
             that the decoder bears latents that another network predicts.
@@ -55,10 +55,12 @@ class CodecTraining(L.LightningModule):
             or not architecture["true_skip"]
             or architecture["causal"]
             or architecture["n_filters"] < 8
+            or architecture["noise_bands"] != 4
         ):
             raise InputError(
                 "model.start=transform: expected norm none, lstm 0, n_residual_layers 1, "
-                "true_skip, not causal and n_filters >= 8; choose model.start=random for others"
+                "true_skip, not causal, n_filters >= 8, noise_bands 4; choose model.start=random "
+                "for others"
             )
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
         self.hparams["architecture"] = architecture  # whole, so that a checkpoint says all

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress
 from jingle.codec.data import padded
-from jingle.codec.metrics import BASELINES, SongTable
+from jingle.codec.metrics import BASELINES, SongTable, buzz
 from jingle.codec.model import HOP, RATE, Codec, load_codec
 from jingle.songs.song import render_song
-from jingle.sound import audio
+from jingle.sound import audio, intake
 
 COLUMNS = {
     "si_sdr": "SI-SDR, dB, median",
@@ -24,6 +24,7 @@ COLUMNS = {
     "onset_f1": "onset F1",
     "chroma": "chroma cosine",
     "harmony": "chroma, centred",
+    "buzz": "buzz",
 }
 NOISE = 0.1  # relative to each latent channel's deviation
 
@@ -33,7 +34,7 @@ def held_out(count: int, seconds: float, seed: int, folder: Path | None) -> list
     if folder is None:
         rendered = (render_song((seed, 104_729, index), seconds) for index in range(count))
         return [torch.from_numpy(song["audio"])[None, None] for song in rendered]
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in audio.SUFFIXES)
+    files, _ = intake.songs_in(folder)
     if not files:
         raise InputError(f"{folder}: expected a folder with songs, got none")
     sounds = [padded(audio.read(file, 0.0, seconds), seconds) for file in files[:count]]
@@ -53,12 +54,20 @@ def quality(codec: Codec, songs: list[Tensor]) -> dict[str, dict[str, float]]:
         return codec.decode(latents)[..., : sound.shape[-1]]
 
     rows = {"round trip": trip, f"with {NOISE:.0%} latent noise": lambda x: trip(x, NOISE)}
-    rows |= BASELINES
+    rows |= BASELINES | {"the songs themselves": lambda x: x}
     tables = {name: SongTable() for name in rows}
-    for song in tqdm(songs, desc="listening", unit="song", mininterval=1.0):
+    for song in progress(songs, "listening", "song"):
         for name, make in rows.items():
             tables[name].update(make(song), song)
     return {name: table.compute() for name, table in tables.items()}
+
+
+@torch.no_grad()
+def buzz_of_noise(codec: Codec, seconds: float = 8.0) -> tuple[float, float]:
+    """Buzz (see `metrics.buzz`) of white noise before and after the codec."""
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.1 * torch.randn(1, 1, round(seconds * RATE), generator=generator)
+    return float(buzz(noise)), float(buzz(codec.decode(codec.encode(noise))))
 
 
 @torch.no_grad()
@@ -117,6 +126,8 @@ def main() -> None:
     )
     low, middle, high = np.quantile(power.sqrt().numpy(), [0.0, 0.5, 1.0])
     print(f"latent RMS by channel: {low:.2f} to {high:.2f}, median {middle:.2f}")
+    before, after = buzz_of_noise(codec)
+    print(f"buzz of white noise: {after:.2f} ({before:.2f} before the codec)")
     times = speed(codec)
     print(f"one thread: encodes {times['encode']:.0f}x, decodes {times['decode']:.0f}x real time")
 

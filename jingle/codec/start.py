@@ -6,7 +6,7 @@ SEANet's strided convolutions can hand on all samples, as channels: two at 12 kH
 
 * the MDCT's lowest 124 of 320 bands, up to 4.65 kHz, as latents of power 1, and its transpose;
 * 4 latents for what lies above: the mean size of 12 band-passed signals, three a latent, which the
-  decoder turns into bursts of noise in that band (the idea of spectral band replication).
+  decoder turns into the level of the noise in that band (`jingle.codec.noise`).
 
 Signals inside are so small that ELU is linear, but for the band-passed ones, of which ELU takes the
 size. All that the start leaves free keeps its random weights; everything is trained from there.
@@ -20,26 +20,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jingle.codec.noise import EDGE, NoiseDecoder, band_edges
+
 RATE = 24_000
 HOP = 320
 BLOCK = 40  # samples a step at 600 Hz
 LATENTS = 128
-ENVELOPES = 4
+BANDS = 124  # of the MDCT, up to EDGE
+ENVELOPES = LATENTS - BANDS
 PROBES = 12  # band-passed signals, shared out among the envelopes
-BANDS = LATENTS - ENVELOPES
-EDGE = BANDS * RATE / 2 / HOP  # Hz, where the waveform ends and the bursts begin
 SMALL_SIGNAL = 0.005  # inside the networks, for 1 outside
 SMALL_LATENT = 0.02
-BURST_LEVEL = 0.5  # full level would double the error of the waveform
+NOISE_LEVEL = 0.5  # full level would double the error of the waveform
 
 
 @torch.no_grad()
-def transform_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor) -> None:
+def transform_start(encoder: nn.Module, decoder: NoiseDecoder, audio: Tensor) -> None:
     """Set both networks' weights in place.
 
     Args:
         encoder: a SEANetEncoder with 8 filters or more, norm "none", true skips and no LSTM.
-        decoder: its SEANetDecoder.
+        decoder: its decoder, of 4 noise bands.
         audio: (B, 1, S) sample sounds, to which levels are fitted; some 100 s suffice.
     """
     first, *downs, last = layers(encoder, nn.Conv1d)
@@ -73,18 +74,21 @@ def transform_start(encoder: nn.Module, decoder: nn.Module, audio: Tensor) -> No
     connect(last, torch.eye(LATENTS) / SMALL_LATENT, -mean)
     connect(entry, torch.eye(LATENTS) * SMALL_LATENT, mean * SMALL_LATENT)
 
-    bursts = noise_bursts()  # (envelopes, 640)
-    for index, burst in enumerate(bursts):
-        envelope = rows[:, BANDS + index : BANDS + index + 1] / size[BANDS + index]
-        made = F.conv_transpose1d(envelope, burst[None, None], stride=HOP)
-        power = band_power(audio, *burst_band(index))
-        bursts[index] *= BURST_LEVEL * SMALL_SIGNAL * (power / made.square().mean()).sqrt()
-    synthesis = torch.zeros(LATENTS, BLOCK, 16)
-    synthesis[:BANDS] = analysis[:BANDS, :BLOCK] * size[:BANDS, None, None]
-    synthesis[BANDS:] = by_taps(bursts, offsets)
-    ups[3].weight[:, :BLOCK] = 0
-    ups[3].weight[:LATENTS, :BLOCK] = synthesis / SMALL_LATENT
-    ups[3].bias[:BLOCK] = 0
+    levels = torch.zeros(LATENTS)  # of the noise where the envelope is 1
+    for index in range(ENVELOPES):
+        envelope = rows[:, BANDS + index] / size[BANDS + index]
+        power = band_power(audio, *band_edges(index, ENVELOPES))
+        levels[BANDS + index] = NOISE_LEVEL * (power / envelope.square().mean()).sqrt()
+    used = BLOCK + ENVELOPES
+    synthesis = torch.zeros(LATENTS, used, 16)
+    synthesis[:BANDS, :BLOCK] = analysis[:BANDS, :BLOCK] * size[:BANDS, None, None]
+    for index in range(ENVELOPES):
+        level = SMALL_SIGNAL * levels[BANDS + index]
+        synthesis[BANDS + index, BLOCK + index] = level * torch.hann_window(16)
+    ups[3].weight[:, :used] = 0
+    ups[3].weight[:LATENTS, :used] = synthesis / SMALL_LATENT
+    ups[3].bias[:used] = 0
+    hand_on_levels(leave, ups[:3])
 
 
 def mdct_basis(stride: int) -> Tensor:
@@ -142,6 +146,23 @@ def hand_on_samples(
     return offsets
 
 
+def hand_on_levels(leave: nn.Conv1d, ups: list[nn.ConvTranspose1d]) -> None:
+    """Let the levels of the noise pass from 600 Hz to the sound, each held for a step."""
+    block = 1
+    leave.weight[1:] = 0
+    leave.bias[1:] = 0
+    for index in range(ENVELOPES):
+        leave.weight[1 + index, 1 + index, leave.kernel_size[0] // 2] = 1 / SMALL_SIGNAL
+    for up in ups:
+        stride = up.stride[0]
+        left, inner = stride - stride // 2, block * stride
+        up.weight[:, block : block + ENVELOPES] = 0
+        up.bias[block : block + ENVELOPES] = 0
+        for index in range(ENVELOPES):
+            up.weight[inner + index, block + index, left : left + stride] = 1
+        block = inner
+
+
 def by_taps(filters: Tensor, offsets: list[int]) -> Tensor:
     """Filters over samples (N, taps * block) as kernels over channels: (N, block, taps)."""
     return filters.unflatten(1, (-1, len(offsets))).mT[:, offsets]
@@ -166,24 +187,6 @@ def add_probes(third: nn.Conv1d, offsets: list[int], audio: Tensor) -> None:
         third.weight[begin : begin + PROBES] = 0
         third.weight[begin : begin + PROBES, :8] = sign * kernels
         third.bias[begin : begin + PROBES] = 0
-
-
-def burst_band(index: int) -> tuple[float, float]:
-    """Lower and upper edge of an envelope's band, in Hz."""
-    width = (RATE / 2 - EDGE) / ENVELOPES
-    return EDGE + width * index, EDGE + width * (index + 1)
-
-
-def noise_bursts() -> Tensor:
-    """A burst of noise for each envelope's band: (envelopes, 640); overlapped, level."""
-    generator = torch.Generator().manual_seed(0)
-    spectrum = torch.fft.rfft(torch.randn(ENVELOPES, 2 * HOP, generator=generator))
-    frequency = torch.fft.rfftfreq(2 * HOP, 1 / RATE)
-    for index in range(ENVELOPES):
-        low, high = burst_band(index)
-        spectrum[index, (frequency < low) | (frequency >= high)] = 0
-    window = torch.sin(math.pi / (2 * HOP) * (torch.arange(2 * HOP) + 0.5))
-    return torch.fft.irfft(spectrum) * window
 
 
 def band_power(audio: Tensor, low: float, high: float) -> Tensor:

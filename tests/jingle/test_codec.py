@@ -89,6 +89,21 @@ def test_weights_file_returns_what_was_written(tmp_path):
     assert codec.identity != load_codec("random").identity
 
 
+def test_a_file_from_before_the_noise_bands_is_still_read(tmp_path):
+    from safetensors.torch import save_file
+
+    old = {name: value for name, value in SMALL.items() if name != "noise_bands"}
+    encoder, decoder = build_seanet(old)
+    tensors = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+    tensors |= {f"decoder.{k}": v for k, v in decoder.state_dict().items()}
+    metadata = {"format": "jingle-codec-1", "architecture": json.dumps(old)}
+    save_file(tensors, tmp_path / "old.safetensors", metadata=metadata)
+    latents = torch.randn(1, 128, 5)
+    codec = load_codec(tmp_path / "old.safetensors")
+    with torch.no_grad():
+        assert torch.equal(codec.decode(latents), decoder(latents))
+
+
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\xff" * 64])
 def test_broken_weights_are_refused(tmp_path, content):
     file = tmp_path / "broken.safetensors"

@@ -11,9 +11,10 @@ from experiments.shared.errors import InputError
 from jingle.codec import losses
 from jingle.codec.augment import augment
 from jingle.codec.data import CodecSongs, find_songs
-from jingle.codec.metrics import BASELINES, SongTable, compare
+from jingle.codec.metrics import BASELINES, SongTable, buzz, compare
 from jingle.codec.model import SMALL, build_seanet
 from jingle.codec.module import CodecTraining
+from jingle.codec.noise import PERIOD, band_noises
 from jingle.codec.optimizer import LevelAdam, level_groups
 from jingle.codec.start import mdct_basis, transform_start
 from jingle.songs.song import render_song
@@ -61,6 +62,27 @@ def test_start_keeps_what_is_low_and_the_level_of_what_is_high(started, songs):
     assert si_sdr(*low).min() > 20
     high = [(x[8:] - lowpass(x[8:], 5000.0)).square().mean().log10() for x in (found, songs)]
     assert abs(float(high[0] - high[1])) < 1.0
+
+
+def test_the_start_makes_noise_that_does_not_repeat_by_the_frame(started):
+    encoder, decoder = started
+    noise = 0.1 * torch.randn(1, 1, 96_000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = decoder(encoder(noise))
+    assert abs(float(buzz(found))) < 0.1
+    repeated = noise[..., :320].repeat(1, 1, 300)
+    assert float(buzz(repeated)) > 0.9
+
+
+def test_the_noise_of_a_band_is_level_and_goes_on_without_a_seam():
+    noise = band_noises(4)
+    torch.testing.assert_close(noise.square().mean(1), torch.ones(4))
+    decoder = build_seanet(SMALL)[1].eval()
+    with torch.no_grad():
+        made = decoder(torch.randn(1, 128, PERIOD // 320 + 20))
+    assert torch.isfinite(made).all()
+    seam = torch.cat([noise[:, -200:], noise[:, :200]], dim=1).diff(dim=1).abs()
+    assert seam[:, 199].max() < seam.max()
 
 
 def lowpass(sounds, hertz):

@@ -9,7 +9,7 @@ from experiments.shared.errors import InputError
 from jingle.codec.__main__ import export
 from jingle.codec.model import EMBEDDED, load_codec
 from jingle.codec.module import CodecTraining
-from jingle.codec.quality import held_out, quality, table
+from jingle.codec.quality import buzz_of_noise, held_out, quality, table
 
 CARD = EMBEDDED.with_suffix(".md")
 
@@ -26,6 +26,12 @@ def test_round_trip_of_songs_never_heard_keeps_wave_rhythm_and_harmony(rows):
     assert found["onset_f1"] > 0.95
     assert found["chroma"] > 0.98
     assert found["mel_distance"] < 0.5 * telephone["mel_distance"]
+
+
+def test_noise_stays_noise_and_does_not_buzz_at_the_frame_rate():
+    before, after = buzz_of_noise(load_codec("embedded"))
+    assert abs(before) < 0.02
+    assert abs(after) <= 0.2
 
 
 def test_noise_on_latents_is_borne(rows):

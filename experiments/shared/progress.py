@@ -1,0 +1,71 @@
+"""A progress bar at a terminal; where there is none (a log, a pipe), a line now and then."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+INTERVAL_S = 30.0  # between two lines in a log
+
+
+class Progress:
+    """Counts work done: `with Progress(total, "caching", "song") as bar: bar.update()`.
+
+    At a terminal it is tqdm's bar. Elsewhere it prints a line at the end, and each `INTERVAL_S`
+    before, so that a log holds no redraws and short work leaves one line.
+
+    Args:
+        total: how many there are.
+        what: what is being done.
+        unit: what is counted.
+    """
+
+    def __init__(self, total: int, what: str, unit: str = "item"):
+        self.total, self.what, self.unit = total, what, unit
+        self.done, self.start = 0, time.monotonic()
+        self.said = self.start
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True)
+
+    def update(self, count: int = 1) -> None:
+        self.done += count
+        if self.bar is not None:
+            self.bar.update(count)
+        elif time.monotonic() - self.said >= INTERVAL_S and self.done < self.total:
+            self._say()
+
+    def _say(self) -> None:
+        self.said = time.monotonic()
+        spent = self.said - self.start
+        line = f"{self.what}: {self.done} of {self.total} {self.unit}s, {_clock(spent)} spent"
+        if 0 < self.done < self.total:
+            line += f", {_clock(spent / self.done * (self.total - self.done))} left"
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        elif self.total:
+            self._say()
+
+
+def progress(
+    items: Iterable[Item], what: str, unit: str = "item", total: int = 0
+) -> Iterator[Item]:
+    """`items`, one by one, with their progress shown; `total` where they have no length."""
+    with Progress(total or len(items), what, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
