@@ -32,10 +32,10 @@ def test_a_sweep_is_sorted_by_its_objective_and_shows_failed_jobs(sweep):
     rows = [(number, weight, status, best) for number, weight, status, best, *_ in results(sweep)]
     assert rows == [
         ("1", "5", "completed", "0.1"),
-        ("10", "20", "completed", "0.2"),
-        ("0", "2", "completed", "0.3"),
-        ("2", "10", "diverged", "0.05"),
-        ("11", "40", "unfinished", "–"),
+        ("2", "20", "completed", "0.2"),
+        ("3", "2", "completed", "0.3"),
+        ("4", "10", "diverged", "0.05"),
+        ("5", "40", "unfinished", "–"),
     ]
     assert "the gradient norm is nan" in (sweep / "report.md").read_text()
 

@@ -144,3 +144,9 @@ def test_another_experiment_gets_the_same(given: dict, told: str):
     with pytest.raises(InputError) as caught:
         schema.check(OmegaConf.create({"model": node}))
     assert str(caught.value) == told, json.dumps(given)
+
+
+@pytest.mark.parametrize("strategy", ["cpu_ddp2", "ddp4", "ddp4_gan"])
+def test_what_says_nothing_of_its_arguments_is_let_pass(tmp_path: Path, strategy: str):
+    """DDP's time limit is a `datetime.timedelta`, which is built in."""
+    schema.check(configuration("+exp=smoke/waves", f"strategy={strategy}", folder=tmp_path))

@@ -7,7 +7,7 @@ checked alike, also a model outside this repository.
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, get_args
 
@@ -73,10 +73,20 @@ def located(name: Any, place: str) -> Callable:
 
 def unknown(target: Callable, given: dict, place: str) -> Iterator[str]:
     """Arguments that the target does not take."""
-    parameters = inspect.signature(target).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    parameters = parameters_of(target)
+    if parameters is not None and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for name in given.keys() - parameters.keys():
             yield f"{place}.{name}: {target.__name__} takes no such argument"
+
+
+def parameters_of(target: Callable) -> Mapping[str, inspect.Parameter] | None:
+    """What `target` takes; None for what is built in and does not say (`datetime.timedelta`)."""
+    try:
+        return inspect.signature(target, eval_str=True).parameters
+    except NameError:  # names that only a type checker knows
+        return inspect.signature(target).parameters
+    except ValueError:
+        return None
 
 
 def misfits(target: Callable, given: dict, place: str) -> Iterator[str]:
@@ -115,12 +125,8 @@ class Kind:
 @cache
 def kinds(target: Callable) -> dict[str, Kind]:
     """The kind of every argument whose annotation says one that values can be compared with."""
-    try:
-        parameters = inspect.signature(target, eval_str=True).parameters
-    except NameError:  # names that only a type checker knows
-        parameters = inspect.signature(target).parameters
     found = {}
-    for name, parameter in parameters.items():
+    for name, parameter in (parameters_of(target) or {}).items():
         if parameter.annotation in (parameter.empty, Any) or isinstance(parameter.annotation, str):
             continue
         try:
