@@ -207,7 +207,7 @@ WORDS = {
 }
 
 
-def expected(fault: dict) -> str:
+def expected(fault: Mapping[str, Any]) -> str:
     """What pydantic would have taken, in words."""
     words = WORDS.get(fault["type"])
     if words is None:
