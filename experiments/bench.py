@@ -78,8 +78,8 @@ def measure_all(settings: Settings, overrides: list[str]) -> list[dict]:
             file = Path(folder) / "result.json"
             own = [f"bench.{k}={getattr(settings, k)}" for k in ("steps", "warmup", "threads")]
             command = [sys.executable, "-m", "experiments.bench", f"+exp={name}", *overrides]
-            streams = {"stdout": sys.stderr} if settings.json == "-" else {}
-            done = subprocess.run([*command, *own, f"bench.json={file}"], **streams)
+            output = sys.stderr if settings.json == "-" else None
+            done = subprocess.run([*command, *own, f"bench.json={file}"], stdout=output)
             if done.returncode:
                 print(f"{name} failed (exit status {done.returncode}); going on", file=sys.stderr)
                 continue

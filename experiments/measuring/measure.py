@@ -87,7 +87,7 @@ def measure(config: DictConfig, *, steps: int, warmup: int, threads: int) -> dic
 
 def bare(config: DictConfig, threads: int) -> DictConfig:
     """What a measurement needs of a configuration, with its own number of threads."""
-    kept = [key for key in config if key != "logger"]
+    kept = [str(key) for key in config if key != "logger"]
     config = OmegaConf.masked_copy(config, kept)
     OmegaConf.update(config, "threads", threads)  # an experiment may ask for another number
     OmegaConf.update(config, "trainer.default_root_dir", ".")

@@ -49,7 +49,7 @@ def check(trainer: pl.Trainer, module: pl.LightningModule) -> None:
         )
 
 
-def check_batches(trainer: pl.Trainer) -> None:
+def check_batches(trainer: Any) -> None:
     """Lightning's own overfitting changes the sampler; stopping by a metric needs the metric."""
     if trainer.overfit_batches:
         raise InputError(
@@ -64,7 +64,7 @@ def check_batches(trainer: pl.Trainer) -> None:
         )
 
 
-def keep_profile(trainer: pl.Trainer, folder: Path) -> None:
+def keep_profile(trainer: Any, folder: Path) -> None:
     """Write a profiler's table into the run folder: Lightning would log it where none is shown."""
     profiler = trainer.profiler
     if isinstance(profiler, (SimpleProfiler, AdvancedProfiler)) and profiler.dirpath is None:

@@ -7,7 +7,7 @@ checked alike, also a model outside this repository.
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, get_args
 
@@ -201,7 +201,7 @@ WORDS = {
 }
 
 
-def expected(fault: dict) -> str:
+def expected(fault: Mapping[str, Any]) -> str:
     """What pydantic would have taken, in words."""
     words = WORDS.get(fault["type"])
     if words is None:
