@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -60,7 +60,8 @@ def progress(
     items: Iterable[Item], what: str, unit: str = "item", total: int = 0
 ) -> Iterator[Item]:
     """`items`, one by one, with their progress shown; `total` where they have no length."""
-    with Progress(total or len(items), what, unit) as bar:
+    size = total or (len(items) if isinstance(items, Sized) else 0)
+    with Progress(size, what, unit) as bar:
         for item in items:
             yield item
             bar.update()
