@@ -126,6 +126,12 @@ def test_what_shows_in_the_training_ends_it_at_the_first_validation(tmp_path, pa
     assert not checkpoints.exists(), "it has trained a whole epoch"
 
 
+@pytest.mark.parametrize("tag", ["val/rmsee", "train/totle"])
+def test_a_misspelt_watch_is_named(tmp_path, tag):
+    with pytest.raises(InputError, match=f"watch.seen={tag}: nothing is logged by that name"):
+        run(tmp_path, "+exp=smoke/waves", f"+watch.seen={tag}", "~callbacks.figures")
+
+
 def test_help_lists_what_is_in_ones_own_folder_too():
     done = command("--help")
     groups = dict(line.split("= ", 1) for line in done.stdout.splitlines() if "= " in line)

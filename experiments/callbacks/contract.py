@@ -1,6 +1,7 @@
 """Checks what only a running experiment can show of its contract, as soon as it can be seen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 import lightning.pytorch as pl
 
@@ -19,10 +20,11 @@ class Contract(pl.Callback):
     Args:
         objective: the tag by which checkpoints are chosen.
         terms: the names of the loss terms.
+        watch: short name: tag, for the progress.
     """
 
-    def __init__(self, objective: str, terms: list[str]):
-        self.objective, self.terms = objective, set(terms)
+    def __init__(self, objective: str, terms: list[str], watch: Mapping[str, str]):
+        self.objective, self.terms, self.watch = objective, set(terms), watch
         self.seen, self.start = False, 0
 
     def on_fit_start(self, trainer, pl_module) -> None:
@@ -43,6 +45,19 @@ class Contract(pl.Callback):
         # What is logged at intervals has been logged by then.
         self.seen = trainer.global_step - self.start >= trainer.log_every_n_steps
         self._check_training(pl_module, tags)
+        if self.seen:
+            self._check_watched(tags)
+
+    def _check_watched(self, tags) -> None:
+        """What the training has not logged yet may belong to a later phase, unless it is a slip."""
+        for name, tag in self.watch.items():
+            slip = tag.startswith("val/") or get_close_matches(tag, tags, n=1, cutoff=0.8)
+            if tag not in tags and tag.removeprefix("train/") not in self.terms and slip:
+                prefix = tag.split("/")[0] + "/"
+                raise InputError(
+                    f"watch.{name}={tag}: nothing is logged by that name; there are "
+                    f"{listed(tags, prefix)}"
+                )
 
     def _check_training(self, pl_module, tags) -> None:
         manual = not pl_module.automatic_optimization
