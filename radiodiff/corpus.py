@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from radiodiff.city import draw_plan, place_cars, place_transmitters
-from radiodiff.propagation import radio_map
+from radiodiff.city import draw_city, place_cars, place_transmitters
+from radiodiff.propagation import in_sight, radio_map
 
 FOLDERS = ("gain/DPM", "png/buildings_complete", "png/antennas")
 CAR_FOLDERS = ("gain/carsDPM", "png/cars")
+SMOOTH = 14.0  # m, standard deviation of the window that smooths what is unexplained
+RESIDUAL_DB, EXPONENT_STD = 0.95, 0.028
 
 
 def save(array: np.ndarray, file: Path) -> None:
@@ -33,13 +36,29 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def unexplained(rng: np.random.Generator, walls: np.ndarray, y: int, x: int) -> np.ndarray:
+    """(H, W), dB: what distance and bends do not tell of a real map, smooth over some 30 m.
+
+    Over the pixels in sight it has a standard deviation of 0.95 dB about a path-loss exponent that
+    is off by 0.028 (one standard deviation): fits to such maps then spread as those to real ones.
+    """
+    field = gaussian_filter(rng.normal(size=walls.shape), SMOOTH, mode="wrap")
+    rows, columns = np.mgrid[: walls.shape[0], : walls.shape[1]]
+    decades = np.log10(np.maximum(np.hypot(rows - y, columns - x), 1.0))
+    seen = in_sight(walls, y, x)
+    slope, level = np.polyfit(decades[seen], field[seen], 1)
+    field = field - slope * decades - level
+    steeper = 10 * rng.normal(0.0, EXPONENT_STD) * (decades - 1.6)  # about 40 m
+    return RESIDUAL_DB / max(field[seen].std(), 1e-9) * field + steeper
+
+
 def make_city(root: Path, transmitters: int, size: int, cars: int, seed: int, number: int) -> int:
     """Write one city: its plan and its transmitters' maps. Returns how many maps."""
     rng = np.random.default_rng((seed, number))
-    plan = draw_plan(rng, size)
-    places = place_transmitters(rng, plan, transmitters)
+    walls, plan = draw_city(rng, size)
+    places = place_transmitters(rng, walls | plan, transmitters)
     save(plan, root / "png/buildings_complete" / f"{number}.png")
-    parked = place_cars(rng, plan, cars) if cars else None
+    parked = place_cars(rng, walls, cars) if cars else None
     if cars:
         parked[tuple(places.T)] = False
         save(parked, root / "png/cars" / f"{number}.png")
@@ -47,10 +66,11 @@ def make_city(root: Path, transmitters: int, size: int, cars: int, seed: int, nu
         name = f"{number}_{index}.png"
         lit = np.zeros_like(plan)
         lit[y, x] = True
+        further = unexplained(rng, walls, y, x)
         save(lit, root / "png/antennas" / name)
-        save(radio_map(plan, y, x), root / "gain/DPM" / name)
+        save(radio_map(walls, y, x, further), root / "gain/DPM" / name)
         if cars:
-            save(radio_map(plan | parked, y, x), root / "gain/carsDPM" / name)
+            save(radio_map(walls | parked, y, x, further), root / "gain/carsDPM" / name)
     return len(places) * (2 if cars else 1)
 
 

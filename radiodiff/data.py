@@ -40,6 +40,21 @@ def scaled(gray: np.ndarray) -> Tensor:
     return torch.from_numpy(gray.astype(np.float32) / 127.5 - 1.0)[None]
 
 
+def read_transmitter(file: Path, shape: tuple[int, int]) -> tuple[int, int]:
+    """Row and column of the lit pixel of an antenna image.
+
+    Raises:
+        InputError: unreadable, of another shape than its map, or no pixel is lit.
+    """
+    antenna = read_gray(file)
+    if antenna.shape != shape:
+        raise InputError(f"{file}: expected {shape} pixels as its map has, got {antenna.shape}")
+    if not antenna.any():
+        raise InputError(f"{file}: no pixel is lit, expected one at the transmitter; restore it")
+    y, x = np.unravel_index(antenna.argmax(), shape)
+    return int(y), int(x)
+
+
 class TrainMaps(Dataset):
     """Item (epoch, index): {"map": (1, H, W) float32 in [-1, 1]}.
 
@@ -79,18 +94,16 @@ class WholeMaps(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         sample = self.samples[index]
         gray, buildings = read_gray(sample.gain), read_gray(sample.buildings) > 127
-        antenna = read_gray(sample.antenna)
-        for name, other in (("buildings", buildings), ("antenna", antenna)):
-            if other.shape != gray.shape:
-                file = getattr(sample, name)
-                raise InputError(
-                    f"{file}: expected {gray.shape} pixels as its map has, got {other.shape}"
-                )
-        y, x = np.unravel_index(antenna.argmax(), antenna.shape)
+        if buildings.shape != gray.shape:
+            raise InputError(
+                f"{sample.buildings}: expected {gray.shape} pixels as its map has, got "
+                f"{buildings.shape}"
+            )
+        y, x = read_transmitter(sample.antenna, gray.shape)
         return {
             "map": scaled(gray),
             "buildings": torch.from_numpy(buildings)[None],
-            "sight": torch.from_numpy(in_sight(buildings, int(y), int(x)))[None],
+            "sight": torch.from_numpy(in_sight(buildings, y, x))[None],
             "city": torch.tensor(sample.city),
         }
 
@@ -179,7 +192,7 @@ class RadioMaps(L.LightningDataModule):
             "size": size,
             "cars": cars,
             "seed": corpus_seed,
-            "version": 1,
+            "version": 2,
         }
         self.corpus_workers = corpus_workers
         self.splits: Splits | None = None

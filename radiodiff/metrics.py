@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 SPAN_DB = 99.16  # of gray 0 to 1
+DARK = 1e-5  # mean square gray; below, a map holds less than its rounding
 EDGE = 3  # pixels from a building's edge
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003
 RESAMPLES = 1000
@@ -31,8 +32,10 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def nmse(made: Tensor, maps: Tensor) -> Tensor:
-    """Squared error over the map's own energy."""
-    return (made - maps).square().sum((1, 2, 3)) / maps.square().sum((1, 2, 3)).clamp_min(1e-12)
+    """Squared error over the map's own energy; NaN of a map that is dark all over."""
+    energy = maps.square().mean((1, 2, 3))
+    found = (made - maps).square().mean((1, 2, 3)) / energy
+    return torch.where(energy > DARK, found, torch.nan)
 
 
 def psnr(made: Tensor, maps: Tensor) -> Tensor:
@@ -96,18 +99,22 @@ def edges(buildings: Tensor, reach: int = EDGE) -> Tensor:
     return (grown - shrunk) > 0
 
 
+def parts(buildings: Tensor, sight: Tensor) -> dict[str, Tensor]:
+    """Masks of the `PARTS` of a map."""
+    return {
+        "sight": sight & ~buildings,
+        "shadow": ~sight & ~buildings,
+        "building": buildings,
+        "edges": edges(buildings),
+    }
+
+
 def compare(made: Tensor, maps: Tensor, buildings: Tensor, sight: Tensor) -> dict[str, Tensor]:
     """All metrics of each map; `made` is clamped to [0, 1], where gray lives."""
     made = made.clamp(0, 1)
     error = made - maps
     square = error.square()
     rmse = square.mean((1, 2, 3)).sqrt()
-    parts = {
-        "sight": sight & ~buildings,
-        "shadow": ~sight & ~buildings,
-        "building": buildings,
-        "edges": edges(buildings),
-    }
     found = {
         "l1": error.abs().mean((1, 2, 3)),
         "rmse": rmse,
@@ -117,7 +124,7 @@ def compare(made: Tensor, maps: Tensor, buildings: Tensor, sight: Tensor) -> dic
         "ssim": ssim(made, maps),
         "ms_ssim": ms_ssim(made, maps),
     }
-    for name, mask in parts.items():
+    for name, mask in parts(buildings, sight).items():
         found[f"rmse_db_{name}"] = SPAN_DB * masked_mean(square, mask).sqrt()
     return found
 

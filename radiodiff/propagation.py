@@ -38,13 +38,78 @@ def sees(blocked: np.ndarray, y0: int, x0: int, y1: int, x1: int) -> bool:
 
 
 @njit(cache=True)
-def in_sight(blocked: np.ndarray, ty: int, tx: int) -> np.ndarray:
-    """(H, W) bool: the free pixels that the transmitter sees."""
-    seen = np.zeros(blocked.shape, np.bool_)
+def walls_between(blocked: np.ndarray, ty: int, tx: int) -> np.ndarray:
+    """(H, W) int32: blocked pixels on the straight line from the transmitter, ends not counted.
+
+    The same lines as those of `sees`, walked without a division.
+    """
+    count = np.zeros(blocked.shape, np.int32)
     for y in range(blocked.shape[0]):
         for x in range(blocked.shape[1]):
-            seen[y, x] = not blocked[y, x] and sees(blocked, ty, tx, y, x)
-    return seen
+            dy, dx = y - ty, x - tx
+            steps = max(abs(dy), abs(dx))
+            v, u, rest_v, rest_u, found = ty, tx, steps, steps, 0
+            for _ in range(1, steps):
+                rest_v += 2 * dy
+                rest_u += 2 * dx
+                if rest_v >= 2 * steps:
+                    rest_v, v = rest_v - 2 * steps, v + 1
+                elif rest_v < 0:
+                    rest_v, v = rest_v + 2 * steps, v - 1
+                if rest_u >= 2 * steps:
+                    rest_u, u = rest_u - 2 * steps, u + 1
+                elif rest_u < 0:
+                    rest_u, u = rest_u + 2 * steps, u - 1
+                found += blocked[v, u]
+            count[y, x] = found
+    return count
+
+
+def in_sight(blocked: np.ndarray, ty: int, tx: int) -> np.ndarray:
+    """(H, W) bool: the free pixels that the transmitter sees."""
+    return ~blocked & (walls_between(blocked, ty, tx) == 0)
+
+
+@njit(cache=True)
+def way_round(blocked: np.ndarray, ty: int, tx: int) -> np.ndarray:
+    """(H, W): length (m) of the shortest way round the buildings; negative where none leads.
+
+    Fast marching (Sethian 1996), first order, in buckets of half a metre: too long by up to 6 %
+    beside the transmitter and 1 % far from it.
+    """
+    rows, columns = blocked.shape
+    length, settled = np.full(blocked.shape, FAR), np.zeros(blocked.shape, np.bool_)
+    # Buckets are linked lists in two arrays, as in `spread`.
+    first = np.full(STEPS, -1, np.int64)
+    room = 4 * rows * columns + 1
+    following, content = np.full(room, -1, np.int64), np.empty(room, np.int64)
+    length[ty, tx], first[0], content[0], used, now = 0.0, 0, ty * columns + tx, 1, 0
+    while now < STEPS:
+        entry = first[now]
+        if entry < 0:
+            now += 1
+            continue
+        first[now] = following[entry]
+        y, x = content[entry] // columns, content[entry] % columns
+        if settled[y, x]:
+            continue
+        settled[y, x] = True
+        for dy, dx in AROUND[:4]:
+            v, u = y + dy, x + dx
+            if not (0 <= v < rows and 0 <= u < columns) or blocked[v, u] or settled[v, u]:
+                continue
+            up = min(length[v - 1, u] if v else FAR, length[v + 1, u] if v + 1 < rows else FAR)
+            side = min(length[v, u - 1] if u else FAR, length[v, u + 1] if u + 1 < columns else FAR)
+            if abs(up - side) >= 1:
+                reached = min(up, side) + 1
+            else:
+                reached = 0.5 * (up + side + math.sqrt(2 - (up - side) ** 2))
+            if reached < length[v, u]:
+                length[v, u] = reached
+                later = min(STEPS - 1, max(now, int(2 * reached)))
+                content[used], following[used], first[later] = v * columns + u, first[later], used
+                used += 1
+    return np.where(length < FAR, length, -1.0)
 
 
 @njit(cache=True)
@@ -156,8 +221,16 @@ def gray(loss: np.ndarray) -> np.ndarray:
     return np.clip((-loss - FLOOR_DB) / SPAN_DB, 0.0, 1.0)
 
 
-def radio_map(blocked: np.ndarray, ty: int, tx: int) -> np.ndarray:
+def radio_map(
+    blocked: np.ndarray, ty: int, tx: int, further: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Gray (H, W) in [0, 1] of a transmitter at row ty, column tx; 0 in buildings.
+
+    Args:
+        blocked: (H, W) bool, where buildings stand.
+        ty: row of the transmitter.
+        tx: its column.
+        further: loss (dB) on top of the paths', (H, W) or one number.
 
     Raises:
         ValueError: the transmitter stands in a building.
@@ -166,7 +239,7 @@ def radio_map(blocked: np.ndarray, ty: int, tx: int) -> np.ndarray:
         raise ValueError(f"transmitter at {ty}, {tx}: expected a free pixel, got a building")
     blocked = np.ascontiguousarray(blocked, np.bool_)
     length, turning, bends = spread(blocked, ty, tx)
-    values = gray(path_loss(length, turning, bends))
+    values = gray(path_loss(length, turning, bends) + further)
     reached = length >= 0
     values[~reached] = 0.0
     # Single pixels that the flood left out between settled ones take their neighbour's value;

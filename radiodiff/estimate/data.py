@@ -1,0 +1,195 @@
+"""Plans, transmitters and samples beside the radio maps that are to be found from them."""
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from experiments.shared.errors import InputError
+from experiments.shared.sampling import EpochSampler
+from radiodiff.data import RadioMaps, read_transmitter, turn
+from radiodiff.estimate.fields import cached_look, known
+from radiodiff.png import read_gray
+from radiodiff.scan import Sample
+
+SPLIT = Path(__file__).parent / "radiomapseer_split.json"
+
+
+class Places(Dataset):
+    """One radio map and what is known of its place; by (epoch, index), or by index alone.
+
+    {"known": (K, H, W) float32, channels of `fields.CHANNELS` without samples,
+     "map": (1, H, W) float32, gray in [0, 1],
+     "buildings", "sight": (1, H, W) bool,
+     "transmitter": (2,) int64, row and column,
+     "places": (N, 2) int64, rows and columns outdoors, in the order in which they are measured,
+     "count": int64, how many of them are,
+     "city": int64}
+
+    Args:
+        samples: maps and their files.
+        cache: folder for what is computed once a map.
+        given: number of measured places; None: drawn for each example, half of the time 0.
+        most: N.
+        know_cars: whether cars are known, where the data have them.
+        augment: turn and mirror at random.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        samples: list[Sample],
+        cache: Path,
+        *,
+        given: int | None,
+        most: int,
+        know_cars: bool,
+        augment: bool,
+        seed: int,
+    ):
+        self.samples, self.cache, self.given, self.most = samples, cache, given, most
+        self.know_cars, self.augment, self.seed = know_cars, augment, seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Tensor]:
+        epoch, index = item if isinstance(item, tuple) else (0, item)
+        sample, rng = self.samples[index], np.random.default_rng((self.seed, epoch, index))
+        gain, plan = read_gray(sample.gain), read_gray(sample.buildings) > 127
+        y, x = read_transmitter(sample.antenna, gain.shape)
+        file = self.cache / f"{sample.city}_{sample.transmitter}.png"
+        looks = cached_look(plan, y, x, file)
+        cars = self.cars(sample, plan.shape)
+        if self.augment:
+            which = int(rng.integers(8))
+            lit = np.zeros(plan.shape, np.bool_)
+            lit[y, x] = True
+            lit, gain, plan, looks, cars = (turn(a, which) for a in (lit, gain, plan, looks, cars))
+            y, x = (int(n[0]) for n in np.nonzero(lit))
+        inputs = known(plan, looks, y, x, cars)
+        free = np.argwhere(~plan)
+        places = free[rng.choice(len(free), self.most, replace=len(free) < self.most)]
+        return {
+            "known": torch.from_numpy(inputs),
+            "map": torch.from_numpy(gain.astype(np.float32) / 255.0)[None],
+            "buildings": torch.from_numpy(np.ascontiguousarray(plan))[None],
+            "sight": torch.from_numpy(~plan & (looks[0] == 0))[None],
+            "transmitter": torch.tensor((y, x)),
+            "places": torch.from_numpy(places),
+            "count": torch.tensor(self.draw_count(rng)),
+            "city": torch.tensor(sample.city),
+        }
+
+    def draw_count(self, rng: np.random.Generator) -> int:
+        if self.given is not None:
+            return self.given
+        drawn = int(np.exp(rng.uniform(0.0, np.log(self.most + 1.0))))  # as many of 1-9 as of 10-99
+        return drawn if rng.random() < 0.5 else 0
+
+    def cars(self, sample: Sample, shape: tuple[int, int]) -> np.ndarray:
+        file = sample.buildings.parent.parent / "cars" / sample.buildings.name
+        if not self.know_cars or not file.is_file():
+            return np.zeros(shape, np.bool_)
+        return read_gray(file) > 127
+
+
+class Estimation(L.LightningDataModule):
+    """Serves `Places` of radio maps, split by city.
+
+    Args:
+        samples: measured places of every example, in training and evaluation; None: their number
+            is drawn in training, and evaluation has none (beside its table by number of samples).
+        most_samples: at most so many.
+        know_cars: cars are an input, where the data have them.
+        manifest: as of `RadioMaps`, or "published": RadioMapSeer's published split, for
+            `root` alone.
+        maps: further arguments of `RadioMaps`.
+
+    Raises:
+        InputError: a value that makes no data.
+    """
+
+    def __init__(
+        self,
+        *,
+        samples: int | None = None,
+        most_samples: int = 200,
+        know_cars: bool = False,
+        manifest: str | None = "published",
+        **maps,
+    ):
+        super().__init__()
+        if most_samples < 1 or not 0 <= (samples or 0) <= most_samples:
+            raise InputError(
+                f"data.samples={samples}, data.most_samples={most_samples}: expected null, or a "
+                "number from 0 to the most, and the most at least 1"
+            )
+        if manifest == "published":
+            manifest = str(SPLIT) if maps.get("root") else None
+        self.maps = RadioMaps(**maps, manifest=manifest)
+        self.samples, self.most_samples, self.know_cars = samples, most_samples, know_cars
+        self.batch_size, self.unit_per_sample = self.maps.batch_size, self.maps.unit_per_sample
+
+    def prepare_data(self) -> None:
+        self.maps.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        self.maps.trainer = self.trainer
+        self.maps.setup(stage)
+
+    def state_dict(self) -> dict:
+        return self.maps.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self.maps.load_state_dict(state)
+
+    def describe(self) -> dict:
+        return self.maps.describe()
+
+    def dataset(self, split: str) -> Places:
+        """The examples of "train", "val" or "test"."""
+        training = split == "train"
+        return Places(
+            getattr(self.maps.splits, split),
+            self.maps.cache / f"radio-looks-{self.maps.folder.name}",
+            given=self.samples if training or self.samples is not None else 0,
+            most=self.most_samples,
+            know_cars=self.know_cars,
+            augment=self.maps.augment and training,
+            seed=self.maps.seed,
+        )
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        dataset, maps = self.dataset("train"), self.maps
+        sampler = EpochSampler(
+            len(dataset),
+            shuffle=True,
+            seed=maps.seed,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            drop_last=True,
+        )
+        return StatefulDataLoader(
+            dataset,
+            batch_size=maps.batch_size,
+            sampler=sampler,
+            drop_last=True,
+            num_workers=maps.num_workers,
+            persistent_workers=maps.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        return self._whole("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._whole("test")
+
+    def _whole(self, split: str) -> DataLoader:
+        maps = self.maps
+        return DataLoader(self.dataset(split), maps.eval_batch, num_workers=maps.num_workers)

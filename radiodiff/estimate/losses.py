@@ -1,0 +1,19 @@
+"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1]."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+TERMS = ("l1", "l2", "edges")
+
+
+def l1(made: Tensor, maps: Tensor) -> Tensor:
+    return F.l1_loss(made, maps)
+
+
+def l2(made: Tensor, maps: Tensor) -> Tensor:
+    return F.mse_loss(made, maps)
+
+
+def edges(made: Tensor, maps: Tensor) -> Tensor:
+    """Mean difference of the steps between neighbours, down and across: borders of shadows."""
+    return sum(F.l1_loss(made.diff(dim=axis), maps.diff(dim=axis)) for axis in (-2, -1))

@@ -1,0 +1,65 @@
+"""The regressor: a U-Net from what is known of a place to its radio map, in one step.
+
+Axes: B batch, K channels of `fields.CHANNELS`, C channels of a level, H W map.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from radiodiff.estimate.fields import CHANNELS, FREE_SPACE, PLAN
+
+FOLD = 2  # pixels a side that the first level takes as one position
+
+
+class Block(nn.Module):
+    """3x3, norm, swish, twice, beside the identity (1x1 where widths differ)."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int):
+        super().__init__()
+        self.conv_in = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv_out = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.norm_in, self.norm_out = (nn.GroupNorm(groups, outputs) for _ in range(2))
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.silu(self.norm_in(self.conv_in(x)))
+        return F.silu(self.skip(x) + self.norm_out(self.conv_out(inner)))
+
+
+class Regressor(nn.Module):
+    """(B, K, H, W) -> gray maps (B, 1, H, W), about [0, 1]: free space plus what the U-Net adds.
+
+    It says of every pixel how loud it is and whether it is occupied: a map is 0 in buildings, but
+    their rims in the plan are not quite those of the map, so occupancy is learned, too. Untrained
+    it is free space outside of the plan.
+
+    Args:
+        widths: channels of each level; each after the first halves the sides.
+        groups: of the norms; divides every width.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (24, 32, 48, 64, 96, 128), groups: int = 8):
+        super().__init__()
+        self.multiple = FOLD * 2 ** (len(widths) - 1)
+        self.stem = nn.Conv2d(len(CHANNELS) * FOLD**2, widths[0], 3, padding=1)
+        down = zip((widths[0], *widths), widths, strict=False)
+        self.down = nn.ModuleList(Block(a, b, groups) for a, b in down)
+        up = list(zip(widths[1:], widths, strict=False))[::-1]
+        self.up = nn.ModuleList(Block(a + b, b, groups) for a, b in up)
+        self.head = nn.Conv2d(widths[0], 2 * FOLD**2, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, known: Tensor) -> Tensor:
+        x = self.stem(F.pixel_unshuffle(known, FOLD))
+        kept = []
+        for level, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if level else x)
+            kept.append(x)
+        x = kept.pop()
+        for block in self.up:
+            x = block(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], 1))
+        level, occupied = F.pixel_shuffle(self.head(x), FOLD).float().chunk(2, 1)  # (B, 1, H, W)
+        plan, free = known[:, PLAN : PLAN + 1], known[:, FREE_SPACE : FREE_SPACE + 1]
+        return (free + level) * torch.sigmoid(3 - 6 * plan - occupied)
