@@ -13,8 +13,8 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFIn
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from radiodiff.estimate.fields import FREE_SPACE, PLAN, WAY_ROUND
-from radiodiff.propagation import EXPONENT, SPAN_DB, radio_map
+from radiodiff.estimate.fields import FREE_SPACE, PLAN, along_way_round
+from radiodiff.propagation import radio_map
 
 THUMBNAIL = 16  # pixels a side, of what the nearest training map is found by
 
@@ -30,8 +30,7 @@ def free_space_in_plan(known: Tensor) -> Tensor:
 
 def way_round(known: Tensor) -> Tensor:
     """Free space along the shortest way round the buildings; 0 in the plan's buildings."""
-    longer = known[:, WAY_ROUND : WAY_ROUND + 1] / np.log(10)  # in decades
-    return (free_space_in_plan(known) - 10 * EXPONENT * longer / SPAN_DB).clamp_min(0)
+    return along_way_round(known) * (1 - known[:, PLAN : PLAN + 1])
 
 
 def propagation(known: Tensor, transmitters: Tensor) -> Tensor:

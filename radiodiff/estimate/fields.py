@@ -3,6 +3,7 @@
 Axes: K channels, H W map, 1 m a pixel.
 """
 
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,14 @@ from torch import Tensor
 
 from experiments.shared.errors import InputError
 from radiodiff.png import read_gray
-from radiodiff.propagation import gray, path_loss, walls_between, way_round
+from radiodiff.propagation import (
+    EXPONENT,
+    SPAN_DB,
+    gray,
+    path_loss,
+    walls_between,
+    way_round,
+)
 
 CHANNELS = (
     *("plan", "cars", "free_space", "sight", "walls", "way_round", "down", "right"),
@@ -110,6 +118,13 @@ def known(
     for channel, name in zip(channels, CHANNELS, strict=True):
         channel[:] = found[name]
     return channels
+
+
+def along_way_round(inputs: Tensor) -> Tensor:
+    """Gray (B, 1, H, W): free space along the shortest way round the buildings."""
+    decades = inputs[:, WAY_ROUND : WAY_ROUND + 1] / math.log(10)
+    free = inputs[:, FREE_SPACE : FREE_SPACE + 1] - 10 * EXPONENT * decades / SPAN_DB
+    return free.clamp_min(0.0)
 
 
 def with_samples(inputs: Tensor, maps: Tensor, places: Tensor, counts: Tensor) -> Tensor:

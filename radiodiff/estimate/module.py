@@ -48,7 +48,7 @@ class RadioMapEstimator(pl.LightningModule):
                 f"{FLOOR_DB + SPAN_DB:g} dB, the ends of gray"
             )
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
-        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.optimizer, self.schedule = optimizer, schedule
         self.network = Regressor(**(network or {}))
         self.threshold = (coverage_db - FLOOR_DB) / SPAN_DB
         self.tables = nn.ModuleDict({"model": metrics.Pooled()})
@@ -62,14 +62,14 @@ class RadioMapEstimator(pl.LightningModule):
             self.network.to(memory_format=torch.channels_last)
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(self.network.parameters())
-        if self.make_schedule is None:
+        optimizer = self.optimizer(self.network.parameters())
+        if self.schedule is None:
             return optimizer
         total = self.trainer.max_steps
         if total < 0:
             batches = len(self.trainer.datamodule.train_dataloader())
             total = batches * max(1, self.trainer.max_epochs or 1)
-        schedule = self.make_schedule(optimizer, total=total)
+        schedule = self.schedule(optimizer, total=total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radiodiff.estimate.fields import CHANNELS, FREE_SPACE, PLAN
+from radiodiff.estimate.fields import CHANNELS, PLAN, along_way_round
 
 FOLD = 2  # pixels a side that the first level takes as one position
 
@@ -28,11 +28,12 @@ class Block(nn.Module):
 
 
 class Regressor(nn.Module):
-    """(B, K, H, W) -> gray maps (B, 1, H, W), about [0, 1]: free space plus what the U-Net adds.
+    """(B, K, H, W) -> gray maps (B, 1, H, W), about [0, 1]: what a U-Net adds to a first guess.
 
-    It says of every pixel how loud it is and whether it is occupied: a map is 0 in buildings, but
-    their rims in the plan are not quite those of the map, so occupancy is learned, too. Untrained
-    it is free space outside of the plan.
+    The guess is free space along the shortest way round the buildings. The network says of every
+    pixel how much louder it is, and whether it is occupied: a map is 0 in buildings, but their rims
+    in the plan are not quite those of the map, so occupancy is learned, too. Untrained it gives the
+    guess outside of the plan.
 
     Args:
         widths: channels of each level; each after the first halves the sides.
@@ -42,24 +43,27 @@ class Regressor(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (24, 32, 48, 64, 96, 128), groups: int = 8):
         super().__init__()
         self.multiple = FOLD * 2 ** (len(widths) - 1)
-        self.stem = nn.Conv2d(len(CHANNELS) * FOLD**2, widths[0], 3, padding=1)
+        folded = len(CHANNELS) * FOLD**2
+        self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
         down = zip((widths[0], *widths), widths, strict=False)
         self.down = nn.ModuleList(Block(a, b, groups) for a, b in down)
         up = list(zip(widths[1:], widths, strict=False))[::-1]
         self.up = nn.ModuleList(Block(a + b, b, groups) for a, b in up)
-        self.head = nn.Conv2d(widths[0], 2 * FOLD**2, 3, padding=1)
+        # It sees the inputs again: the first level is too narrow to keep every pixel's.
+        self.head = nn.Conv2d(widths[0] + folded, 2 * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, known: Tensor) -> Tensor:
-        x = self.stem(F.pixel_unshuffle(known, FOLD))
-        kept = []
+        inputs = F.pixel_unshuffle(known, FOLD)
+        x, kept = self.stem(inputs), []
         for level, block in enumerate(self.down):
             x = block(F.avg_pool2d(x, 2) if level else x)
             kept.append(x)
         x = kept.pop()
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], 1))
-        level, occupied = F.pixel_shuffle(self.head(x), FOLD).float().chunk(2, 1)  # (B, 1, H, W)
-        plan, free = known[:, PLAN : PLAN + 1], known[:, FREE_SPACE : FREE_SPACE + 1]
-        return (free + level) * torch.sigmoid(3 - 6 * plan - occupied)
+        found = F.pixel_shuffle(self.head(torch.cat([x, inputs], 1)), FOLD)
+        louder, occupied = found.float().chunk(2, 1)  # (B, 1, H, W) each
+        free = torch.sigmoid(3 - 6 * known[:, PLAN : PLAN + 1] - occupied)
+        return (along_way_round(known) + louder) * free
