@@ -224,6 +224,10 @@ def place_cars(rng: np.random.Generator, plan: np.ndarray, count: int) -> np.nda
     """(H, W) bool: `count` cars of 2 x 5 m on free ground, clear of walls."""
     cars = np.zeros_like(plan)
     free = np.argwhere(~binary_dilation(plan, iterations=3))
-    for y, x in free[rng.integers(len(free), size=count)] if len(free) else ():
-        paint(cars, float(x), float(y), 2.5, 1.0, rng.choice([0.0, math.pi / 2]), True)
+    if len(free):
+        shapes = np.zeros((count, 8))
+        shapes[:, 2], shapes[:, 1] = free[rng.integers(len(free), size=count)].T
+        shapes[:, 3:5], shapes[:, 7] = (2.5, 1.0), 1.0
+        shapes[:, 5] = rng.choice([0.0, math.pi / 2], count)
+        paint(cars, shapes, np.zeros(2), 0.0)
     return cars & ~plan

@@ -1,4 +1,4 @@
-"""The VAE put to use on PNG files: encode, decode, reconstruct, and sample maps from nothing."""
+"""Both models put to use: maps predicted and completed; encoded, decoded, sampled from nothing."""
 
 import argparse
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from torch import Tensor
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from radiodiff.corpus import make_folder, save
+from radiodiff.estimate.module import RadioMapEstimator
+from radiodiff.estimate.predict import complete, predict
 from radiodiff.metrics import psnr
 from radiodiff.module import RadioDiffVAE, gray
 from radiodiff.network import draw
@@ -179,9 +181,38 @@ def sample(module: RadioDiffVAE, out: Path, count: int, size: int, seed: int) ->
     print(f"{count} samples in {out}")
 
 
+def add_estimation(commands) -> None:
+    """The commands of a run of radio_map."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--checkpoint", required=True, help="run folder or .ckpt of radio_map")
+    parser.add_argument("--scale", help="of GeoJSON: metres a unit, or degrees")
+    parser.add_argument("--invert", action="store_true", help="buildings are black in the PNG")
+    pair = {"nargs": 2, "type": int, "metavar": ("ROW", "COLUMN")}
+    found = commands.add_parser(
+        "predict", parents=[parser], help="plans and transmitters to radio maps"
+    )
+    found.add_argument("source", type=Path, help="plan (.png, .geojson), or folder of plans")
+    found.add_argument(
+        "--tx", action="append", help="a transmitter's pixel; may be given again", **pair
+    )
+    found.add_argument("--antennas", type=Path, help="RadioMapSeer's antenna JSON, or folder of it")
+    found.add_argument("--power-dbm", type=float, default=23.0, help="for SINR (%(default)s)")
+    found.add_argument("--bandwidth-hz", type=float, default=10e6, help="for SINR (%(default)g)")
+    found.add_argument("--noise-figure-db", type=float, default=0.0, help="for SINR (%(default)s)")
+    found.add_argument("out", type=Path, help="folder")
+    found = commands.add_parser(
+        "complete", parents=[parser], help="a plan and measurements to a radio map"
+    )
+    found.add_argument("source", type=Path, help="plan (.png, .geojson)")
+    found.add_argument("--samples", type=Path, required=True, help="CSV with row,column,db")
+    found.add_argument("--tx", help="the transmitter's pixel; else it is located", **pair)
+    found.add_argument("out", type=Path, help="folder")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m radiodiff.infer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    add_estimation(commands)
     for name, about in (
         ("encode", "PNG files to latents (.npz)"),
         ("decode", "latents to PNG files"),
@@ -198,8 +229,15 @@ def main() -> None:
             command.add_argument("source", type=Path, help="file or folder")
         command.add_argument("out", type=Path, help="folder, or file for a single file")
     options = vars(parser.parse_args())
-    command = options.pop("command")
-    module = checkpoints.load(RadioDiffVAE, options.pop("checkpoint"))
+    command, checkpoint = options.pop("command"), options.pop("checkpoint")
+    if command in ("predict", "complete"):
+        module = checkpoints.load(RadioMapEstimator, checkpoint)
+        if command == "predict":
+            names = ("power_dbm", "bandwidth_hz", "noise_figure_db")
+            options["radio"] = {name: options.pop(name) for name in names}
+        {"predict": predict, "complete": complete}[command](module, **options)
+        return
+    module = checkpoints.load(RadioDiffVAE, checkpoint)
     if command == "sample":
         for name, least in (("count", 1), ("size", 32)):
             if options[name] < least:

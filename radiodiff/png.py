@@ -1,7 +1,8 @@
 """Reads and writes gray PNG files, and says what is wrong with a bad one."""
 
-import os
 import struct
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ from PIL import Image
 
 from experiments.shared.errors import InputError
 
-END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of every PNG: no data, a name, a checksum
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def read_gray(file: Path) -> np.ndarray:
+def read_gray(file: Path, *, bilevel: bool = True) -> np.ndarray:
     """An 8-bit gray image (H, W) uint8; RGB is taken where red, green and blue are equal.
+
+    Args:
+        file: to read.
+        bilevel: a 1-bit image is taken as 0 and 255; else refused, for it holds no levels.
 
     Raises:
         InputError: no readable image, another depth, or colours.
@@ -28,35 +33,72 @@ def read_gray(file: Path) -> np.ndarray:
         raise InputError(
             f"{file}: cannot be read as PNG ({error}); restore or remove it"
         ) from error
-    if mode in ("L", "P") and pixels.ndim == 2 and mode == "L":
+    if mode == "L":
         return pixels
-    if mode == "1":
+    if mode == "1" and bilevel:
         return pixels.astype(np.uint8) * 255
     if mode in ("RGB", "RGBA"):
         if (pixels[..., :3] == pixels[..., :1]).all():
             return np.ascontiguousarray(pixels[..., 0])
         raise InputError(f"{file}: expected gray, got a colour image; convert it to 8-bit gray")
-    raise InputError(f"{file}: expected 8-bit gray, got mode {mode}; convert it to 8-bit gray")
+    kind = "1 bit a pixel" if mode == "1" else f"mode {mode}"
+    raise InputError(f"{file}: expected 8-bit gray, got {kind}; convert it to 8-bit gray")
 
 
-def image_size(file: Path) -> tuple[int, int]:
-    """(height, width), without decoding a file that begins and ends as a PNG does.
-
-    A truncated file is noticed; bytes that are wrong in the middle only by `read_gray`.
+def chunks(file: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents of a PNG's chunks, each checked against its checksum.
 
     Raises:
-        InputError: no readable image.
+        InputError: no PNG, a truncated one, or one with a wrong byte.
     """
     try:
-        with file.open("rb") as stream:
-            head = stream.read(24)  # the signature, then the first chunk: IHDR, width, height
-            if len(head) == 24 and head[:8] + head[12:16] == b"\x89PNG\r\n\x1a\nIHDR":
-                stream.seek(-len(END), os.SEEK_END)
-                if stream.read() == END:
-                    width, height = struct.unpack(">II", head[16:])
-                    return height, width
+        data = memoryview(file.read_bytes())
     except OSError as error:
         raise InputError(
             f"{file}: cannot be read ({error.strerror}); restore or remove it"
         ) from error
-    return read_gray(file).shape
+    place, name = len(SIGNATURE), b""
+    while data[: len(SIGNATURE)] == SIGNATURE and place + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        end = place + 8 + length
+        name, content = bytes(data[place + 4 : place + 8]), data[place + 8 : end]
+        if len(data) < end + 4 or zlib.crc32(data[place + 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            break
+        yield name, bytes(content)
+        if name == b"IEND":
+            return
+        place = end + 4
+    raise InputError(
+        f"{file}: cannot be read as PNG (cut short, or a wrong byte near {place}); restore or "
+        "remove it"
+    )
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """(height, width), without decoding: every byte is checked against its checksum.
+
+    Raises:
+        InputError: no whole PNG.
+    """
+    (_, header), *_ = chunks(file)
+    width, height = struct.unpack(">II", header[:8])
+    return height, width
+
+
+def is_black(file: Path) -> bool:
+    """Whether no pixel of a PNG is lit; unpacked, but not decoded: zeros have zero differences.
+
+    Raises:
+        InputError: no whole PNG.
+    """
+    height, _ = image_size(file)
+    try:
+        packed = b"".join(content for name, content in chunks(file) if name == b"IDAT")
+        rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
+    except (zlib.error, ValueError) as error:
+        raise InputError(
+            f"{file}: cannot be read as PNG ({error}); restore or remove it"
+        ) from error
+    return not rows[:, 1:].any()  # the first byte of a row is its filter

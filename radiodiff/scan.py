@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.shared.errors import InputError
-from radiodiff.png import image_size
+from radiodiff.png import image_size, is_black, read_gray
 
 SIMULATIONS = ("DPM", "IRT2", "IRT4", "carsDPM", "carsIRT2", "carsIRT4")
 NAME = re.compile(r"(\d+)_(\d+)\.png")
@@ -25,44 +25,81 @@ class Sample:
 def scan(root: Path, simulation: str, size: int) -> tuple[list[Sample], list[str]]:
     """Samples in order of (city, transmitter), without map 0; and a line for each skipped file.
 
-    A map that cannot be read (truncated, no image), or whose antenna cannot, is skipped: it is one
-    of many. What is wrong with all of a kind stops.
+    A map that cannot be read (truncated, a wrong byte, no image), or whose antenna cannot or shows
+    no transmitter, is skipped: it is one of many. What is wrong with all of a kind stops.
 
     Raises:
-        InputError: a missing folder or file, an unreadable plan, a wrong size, nothing there.
+        InputError: a missing folder or file, an unreadable plan, a wrong size, a plan that does not
+            belong to its maps, maps without levels, nothing there.
     """
     gains, plans, antennas = (
-        root / part for part in (f"gain/{simulation}", "png/buildings_complete", "png/antennas")
+        by_name(root / part)
+        for part in (f"gain/{simulation}", "png/buildings_complete", "png/antennas")
     )
-    for folder in (gains, plans, antennas):
-        if not folder.is_dir():
-            raise InputError(f"{folder}: missing; expected RadioMapSeer's layout below data.root")
-    samples, skipped, plans_seen = [], [], set()
-    for file in gains.iterdir():
-        match = NAME.fullmatch(file.name)
+    samples, skipped, cities = [], [], set()
+    for name, file in gains.items():
+        match = NAME.fullmatch(name)
         if not match or match[1] == "0":
             continue
         city, transmitter = int(match[1]), int(match[2])
-        sample = Sample(city, transmitter, file, plans / f"{city}.png", antennas / file.name)
-        for needed in (sample.buildings, sample.antenna):
-            if not needed.is_file():
-                raise InputError(
-                    f"{file}: its {needed.parent.name} file {needed} is missing; restore it"
-                )
+        plan, antenna = plans.get(f"{city}.png"), antennas.get(name)
+        for found, wanted in (
+            (plan, f"buildings_complete/{city}.png"),
+            (antenna, f"antennas/{name}"),
+        ):
+            if found is None:
+                kind, place = wanted.split("/")[0], root / "png" / wanted
+                raise InputError(f"{file}: its {kind} file {place} is missing; restore it")
         try:
-            sizes = {each: image_size(each) for each in (file, sample.antenna)}
+            sizes = {each: image_size(each) for each in (file, antenna)}
+            if is_black(antenna):
+                raise InputError(f"{antenna}: no pixel is lit, expected one at the transmitter")
         except InputError as error:
             skipped.append(f"skipped {error}")
             continue
-        if city not in plans_seen:
-            sizes[sample.buildings] = image_size(sample.buildings)
-            plans_seen.add(city)
+        if city not in cities:
+            sizes[plan] = image_size(plan)
         for checked, found in sizes.items():
             if found != (size, size):
                 raise InputError(
                     f"{checked}: expected {size} x {size} pixels, got {found}; set data.size"
                 )
-        samples.append(sample)
+        if city not in cities:
+            check_pair(file, plan)
+            cities.add(city)
+        samples.append(Sample(city, transmitter, file, plan, antenna))
     if not samples:
-        raise InputError(f"{gains}: no readable map named CITY_TRANSMITTER.png (from city 1 on)")
+        raise InputError(
+            f"{root / 'gain' / simulation}: no readable map named CITY_TRANSMITTER.png (from city "
+            "1 on)"
+        )
     return sorted(samples, key=lambda s: (s.city, s.transmitter)), sorted(skipped)
+
+
+def by_name(folder: Path) -> dict[str, Path]:
+    """Files of a folder by their names in small letters: 1_0.PNG is as good as 1_0.png.
+
+    Raises:
+        InputError: no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: missing; expected RadioMapSeer's layout below data.root")
+    return {file.name.lower(): file for file in sorted(folder.iterdir())}
+
+
+def check_pair(gain: Path, plan: Path) -> None:
+    """Look at one map of a city and its plan: signal stands outside of the buildings.
+
+    Raises:
+        InputError: the plan is inverted, or another city's; or the map has 1 bit a pixel.
+    """
+    lit = read_gray(gain, bilevel=False) > 0
+    built = read_gray(plan) > 127
+    if built.any() and (~built).any():
+        inside, outside = lit[built].mean(), lit[~built].mean()
+        if inside > outside:
+            raise InputError(
+                f"{plan}: {gain.name} has signal on {100 * inside:.0f} % of its buildings and "
+                f"{100 * outside:.0f} % of its free ground, so the plan is inverted (expected "
+                "buildings 255, free ground 0) or of another city"
+            )

@@ -31,6 +31,14 @@ MAY_IMPORT = {
         "multitrack.baselines",
     },
     "multitrack.networks": {"multitrack.edit", "multitrack.examples"},
+    "radiodiff.estimate": {
+        "radiodiff.corpus",
+        "radiodiff.data",
+        "radiodiff.metrics",
+        "radiodiff.png",
+        "radiodiff.propagation",
+        "radiodiff.scan",
+    },
     "experiments.callbacks": {"experiments.shared"},
     "experiments.reporting": {"experiments.shared"},
     "experiments.running": {

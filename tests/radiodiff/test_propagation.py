@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from radiodiff import propagation
-from radiodiff.city import draw_plan, main_ground, place_cars, place_transmitters
+from radiodiff.city import BUILT, draw_city, main_ground, place_cars, place_transmitters
 
 SIZE = 96
 
 
 @pytest.fixture(scope="module")
 def plan() -> np.ndarray:
-    return draw_plan(np.random.default_rng(3), SIZE)
+    return draw_city(np.random.default_rng(3), SIZE)[0]
 
 
 def test_buildings_are_dark_and_the_transmitter_brightest(plan):
@@ -61,6 +62,30 @@ def test_sight_is_mutual(plan):
         assert propagation.sees(plan, ya, xa, yb, xb) == propagation.sees(plan, yb, xb, ya, xa)
 
 
+def test_walls_between_are_those_of_the_line_of_sight(plan):
+    y, x = place_transmitters(np.random.default_rng(4), plan, 1)[0]
+    count = propagation.walls_between(plan, y, x)
+    draws = np.random.default_rng(0).integers(SIZE, size=(300, 2))
+    assert all((count[v, u] == 0) == propagation.sees(plan, y, x, v, u) for v, u in draws)
+    assert count[plan].max() > 5
+
+
+def test_way_round_is_straight_in_sight_and_bends_round_a_wall():
+    wall = np.zeros((64, 64), bool)
+    wall[10:54, 30:34] = True
+    rows, columns = np.mgrid[:64, :64]
+    straight = np.hypot(rows - 32, columns - 10)
+    open_ground = propagation.way_round(np.zeros_like(wall), 32, 10)
+    far = straight > 8
+    assert (open_ground / np.maximum(straight, 1))[far].max() < 1.1
+    assert (open_ground / np.maximum(straight, 1))[far].min() > 0.99
+    round_it = propagation.way_round(wall, 32, 10)
+    assert round_it[32, 60] == pytest.approx(2 * np.hypot(25, 22), rel=0.08)
+    closed = wall.copy()
+    closed[9:11, 30:] = closed[53:55, 30:] = closed[9:55, 62:] = True
+    assert propagation.way_round(closed, 32, 10)[32, 50] == -1
+
+
 def test_reciprocity(plan):
     """Swapping transmitter and receiver changes the loss by less than 1 dB for half the pairs.
 
@@ -88,10 +113,19 @@ def test_transmitter_in_a_building_is_refused(plan):
 
 
 def test_plans_vary_and_repeat():
-    plans = [draw_plan(np.random.default_rng(k), SIZE) for k in (0, 1, 0)]
-    assert (plans[0] == plans[2]).all()
-    assert (plans[0] != plans[1]).any()
-    assert all(0.06 < p.mean() < 0.45 for p in plans)
+    cities = [draw_city(np.random.default_rng(k), SIZE) for k in (0, 1, 0)]
+    for one, other, again in zip(*cities, strict=True):
+        assert (one == again).all()
+        assert (one != other).any()
+    assert all(BUILT[0] < walls.mean() < BUILT[1] for walls, _ in cities)
+
+
+def test_plan_and_walls_differ_on_rims_alone():
+    for seed in range(4):
+        walls, plan = draw_city(np.random.default_rng(seed), SIZE)
+        rims = binary_dilation(walls, iterations=2) & ~binary_erosion(walls, iterations=2)
+        assert (walls != plan).any()
+        assert not ((walls != plan) & ~rims).any()
 
 
 def test_cars_stand_on_free_ground(plan):

@@ -1,0 +1,204 @@
+"""The estimator put to use: maps of a user's plans, with transmitters or samples given."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from experiments.shared.errors import InputError
+from experiments.shared.plots import new_figure
+from radiodiff.corpus import make_folder
+from radiodiff.estimate.fields import SAMPLE, SAMPLED, known, look
+from radiodiff.estimate.figures import show
+from radiodiff.estimate.module import RadioMapEstimator
+from radiodiff.estimate.plans import (
+    PLANS,
+    check_place,
+    read_plan,
+    read_samples,
+    read_transmitters,
+)
+from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
+
+HEARD = 24  # samples, the loudest, that a transmitter is located by
+
+
+def estimate(
+    module: RadioMapEstimator,
+    plan: np.ndarray,
+    place: tuple[int, int],
+    samples: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Path gain (H, W) in dB of a transmitter at (row, column); samples are places and dB."""
+    inputs = known(plan, look(plan, *place), *place)
+    if samples is not None:
+        rows, columns = samples[0].T
+        inputs[SAMPLE, rows, columns] = ((samples[1] - FLOOR_DB) / SPAN_DB).clip(0, 1)
+        inputs[SAMPLED, rows, columns] = 1
+    with torch.inference_mode():
+        made = module(torch.from_numpy(inputs)[None])[0, 0]
+    return FLOOR_DB + SPAN_DB * made.clamp(0, 1).numpy()
+
+
+def locate(plan: np.ndarray, places: np.ndarray, levels: np.ndarray) -> tuple[int, int]:
+    """The free pixel from which our propagation hears the samples (dB) as they were measured.
+
+    By reciprocity: paths are followed from each of the loudest samples to everywhere.
+    """
+    loudest = np.argsort(-levels)[:HEARD]
+    misfit = np.zeros(plan.shape)
+    for (y, x), level in zip(places[loudest], levels[loudest], strict=True):
+        length, turning, bends = spread(np.ascontiguousarray(plan), int(y), int(x))
+        off = np.abs(-path_loss(length, turning, bends) - level)
+        misfit += np.where(length < 0, 40.0, np.minimum(off, 40.0))
+    misfit[plan] = np.inf
+    return tuple(int(n) for n in np.unravel_index(misfit.argmin(), plan.shape))
+
+
+def plans_in(source: Path) -> list[Path]:
+    """`source` itself, or the plans of a folder, by name.
+
+    Raises:
+        InputError: nothing there.
+    """
+    found = [source]
+    if source.is_dir():
+        found = sorted(f for f in source.iterdir() if f.suffix.lower() in PLANS)
+    if not found or not found[0].is_file():
+        raise InputError(f"{source}: expected a plan ({' or '.join(PLANS)}), or a folder with some")
+    return found
+
+
+def predict(
+    module: RadioMapEstimator,
+    source: Path,
+    out: Path,
+    *,
+    tx: list[tuple[int, int]] | None,
+    antennas: Path | None,
+    scale: str | None,
+    invert: bool,
+    radio: dict[str, float],
+) -> None:
+    """Write the maps of each plan's transmitters; several give best-server and SINR maps, too.
+
+    Raises:
+        InputError: bad input; for a folder, when all is done, that some plans failed.
+    """
+    files, failed = plans_in(source), 0
+    for file in tqdm(files, desc="plans", unit="plan", disable=None if len(files) > 1 else True):
+        try:
+            plan = read_plan(file, scale, invert)
+            at = antennas / f"{file.stem}.json" if antennas and antennas.is_dir() else antennas
+            places = [tuple(place) for place in tx or ()] + (read_transmitters(at) if at else [])
+            if not places:
+                raise InputError(
+                    "say where the transmitter is: --tx ROW COLUMN, or --antennas FILE"
+                )
+            for place in places:
+                check_place(plan, *place, "transmitter")
+            begin = time.perf_counter()
+            maps = [estimate(module, plan, place) for place in places]
+            spent = (time.perf_counter() - begin) / len(maps)
+            for index, (decibels, place) in enumerate(zip(maps, places, strict=True)):
+                name = f"{file.stem}_{index}" if len(places) > 1 else file.stem
+                write(out, name, decibels, plan, [place])
+            if len(maps) > 1:
+                network(out, file.stem, np.stack(maps), plan, places, radio)
+            tqdm.write(f"{file}: {len(maps)} maps in {out}, {1000 * spent:.0f} ms each")
+        except InputError as error:
+            if source.is_file():
+                raise
+            failed += 1
+            tqdm.write(f"failed: {error}")
+    if failed:
+        raise InputError(f"{failed} of {len(files)} plans failed, see above; the rest is in {out}")
+
+
+def complete(
+    module: RadioMapEstimator,
+    source: Path,
+    out: Path,
+    *,
+    samples: Path,
+    tx: tuple[int, int] | None,
+    scale: str | None,
+    invert: bool,
+) -> None:
+    """Write the map of one plan that a few samples were measured of; says where it comes from.
+
+    Raises:
+        InputError: bad input.
+    """
+    plan = read_plan(source, scale, invert)
+    measured = read_samples(samples, plan)
+    place = tuple(tx) if tx else locate(plan, *measured)
+    check_place(plan, *place, "transmitter")
+    decibels = estimate(module, plan, place, measured)
+    write(out, source.stem, decibels, plan, [place], measured[0])
+    off = decibels[tuple(measured[0].T)] - measured[1]
+    print(
+        f"{source}: {len(off)} samples, transmitter {'given' if tx else 'located'} at row "
+        f"{place[0]}, column {place[1]}; the map is off by {np.sqrt(np.square(off).mean()):.1f} dB "
+        f"(RMS) at the samples; in {out}"
+    )
+
+
+def write(
+    out: Path,
+    name: str,
+    decibels: np.ndarray,
+    plan: np.ndarray,
+    transmitters: list[tuple[int, int]],
+    samples: np.ndarray | None = None,
+) -> None:
+    """A map as gray PNG in RadioMapSeer's scale, as .npz in dB, and as a picture to look at."""
+    make_folder(out)
+    gray = (decibels - FLOOR_DB) / SPAN_DB
+    Image.fromarray(np.round(255 * gray).astype(np.uint8)).save(out / f"{name}.png")
+    arrays = {"path_gain_db": decibels.astype(np.float32), "buildings": plan}
+    np.savez_compressed(out / f"{name}.npz", **arrays, transmitters=np.array(transmitters))
+    style = {"cmap": "viridis", "vmin": FLOOR_DB, "vmax": TOP_DB}
+    picture(out / f"{name}_db.png", decibels, plan, "path gain, dB", transmitters, style, samples)
+
+
+def network(
+    out: Path,
+    name: str,
+    maps: np.ndarray,
+    plan: np.ndarray,
+    transmitters: list[tuple[int, int]],
+    radio: dict[str, float],
+) -> None:
+    """Which transmitter is loudest where, and the ratio of it to all others and the noise.
+
+    `radio`: power_dbm of each transmitter, bandwidth_hz, noise_figure_db.
+    """
+    received = radio["power_dbm"] + maps  # dBm
+    noise = -174.0 + 10 * np.log10(radio["bandwidth_hz"]) + radio["noise_figure_db"]
+    power = 10 ** (received / 10)
+    best = received.argmax(0)
+    loudest = power.max(0)
+    sinr = 10 * np.log10(loudest / (power.sum(0) - loudest + 10 ** (noise / 10)))
+    arrays = {"best_server": best, "sinr_db": sinr.astype(np.float32), "buildings": plan}
+    np.savez_compressed(out / f"{name}_network.npz", **arrays, transmitters=np.array(transmitters))
+    served = {"cmap": "tab20", "vmin": -0.5, "vmax": max(19.5, len(maps) - 0.5)}
+    picture(out / f"{name}_best_server.png", best, plan, "transmitter", transmitters, served)
+    ratio = {"cmap": "viridis", "vmin": -10, "vmax": 40}
+    picture(out / f"{name}_sinr.png", sinr, plan, "SINR, dB", transmitters, ratio)
+
+
+def picture(file, values, plan, label, transmitters, style, samples=None) -> None:
+    figure, (axis,) = new_figure(size=(5.4, 4.6))
+    show(figure, axis, values, plan, label, **style)
+    for index, (y, x) in enumerate(transmitters):
+        axis.plot(x, y, marker="*", ms=11, mfc="white", mec="black", mew=0.7)
+        if len(transmitters) > 1:
+            axis.annotate(str(index), (x, y), xytext=(5, 4), textcoords="offset points")
+    if samples is not None:
+        axis.plot(samples[:, 1], samples[:, 0], ".", ms=3, color="white")
+    axis.set_title(file.stem)
+    figure.savefig(file)
