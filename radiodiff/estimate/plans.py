@@ -35,8 +35,8 @@ def read_plan(file: Path, scale: str | None = None, invert: bool = False) -> np.
     plan = plan ^ invert
     if plan.mean() > MOST_BUILT:
         raise InputError(
-            f"{file}: {100 * plan.mean():.0f} % of the plan are buildings; expected buildings white "
-            "and free ground black: give --invert if yours is the other way round"
+            f"{file}: {100 * plan.mean():.0f} % of the plan are buildings; expected buildings "
+            "white and free ground black: give --invert if yours is the other way round"
         )
     return plan
 
@@ -53,7 +53,7 @@ def read_polygons(file: Path) -> list[shapely.Geometry]:
 
 
 def rasterized(polygons: list[shapely.Geometry], file: Path, scale: str | None) -> np.ndarray:
-    """The polygons as pixels whose centres they cover; north is up, the bounding box is the plan."""
+    """The polygons as pixels whose centres they cover, in their bounding box; north is up."""
     if scale is None:
         raise InputError(
             f"{file}: say how long a unit of its coordinates is: --scale 1 for metres, or --scale "
