@@ -9,9 +9,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-QUALITIES = (2, 5, 10, 15, 20, 30, 40, 50, 60, 75, 90)
-SCAN = b"\xff\xda"  # where a JPEG's header ends and its data begin
-
 
 @dataclass(frozen=True)
 class PatchPCA:
@@ -50,19 +47,49 @@ def down_up(maps: Tensor, factor: int) -> Tensor:
     return F.interpolate(small, size=maps.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def jpeg(maps: Tensor, quality: int) -> tuple[Tensor, Tensor]:
-    """Maps coded as JPEG and decoded; and bits a pixel (B,), headers not counted."""
-    made, rates = [], []
-    for image in maps[:, 0].cpu():
-        gray = ((image.numpy() + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+@dataclass(frozen=True)
+class Codec:
+    """An image format: its name for Pillow, the option that sets its quality, and the values."""
+
+    format: str
+    option: str
+    qualities: tuple[int, ...]
+    further: dict
+
+    def write(self, pixels: np.ndarray, quality: int) -> bytes:
+        value = [quality] if self.option == "quality_layers" else quality
         with io.BytesIO() as stream:
-            Image.fromarray(gray).save(stream, "JPEG", quality=quality, optimize=True)
-            code = stream.getvalue()
-            made.append(np.asarray(Image.open(stream), np.float32) / 127.5 - 1)
-        rates.append(8 * (len(code) - code.index(SCAN)) / gray.size)
-    return torch.from_numpy(np.stack(made))[:, None].to(maps), torch.tensor(rates)
+            Image.fromarray(pixels).save(
+                stream, self.format, **{self.option: value}, **self.further
+            )
+            return stream.getvalue()
+
+
+CODECS = {
+    "jpeg": Codec("JPEG", "quality", (2, 5, 10, 20, 40, 60, 75, 90), {"optimize": True}),
+    # Quality layers of JPEG 2000 are ratios of compression here: 8 bits a pixel over them.
+    "jpeg2000": Codec(
+        "JPEG2000", "quality_layers", (80, 40, 24, 16, 12, 8, 6, 4),
+        {"quality_mode": "rates", "irreversible": True},
+    ),
+    "webp": Codec("WEBP", "quality", (1, 10, 30, 50, 70, 80, 90, 97), {"method": 6}),
+    "avif": Codec("AVIF", "quality", (10, 25, 40, 50, 60, 70, 80, 90), {"subsampling": "4:0:0"}),
+}  # fmt: skip
+
+
+def through_file(maps: Tensor, kind: Codec, quality: int) -> tuple[Tensor, Tensor]:
+    """Maps written in a format and read again; and bits a pixel (B,) of the whole files."""
+    made, rates = [], []
+    for image in maps[:, 0].float().cpu().numpy():
+        file = kind.write(((image + 1) * 127.5).round().clip(0, 255).astype(np.uint8), quality)
+        with Image.open(io.BytesIO(file)) as opened:
+            pixels = np.asarray(opened.convert("L"), np.float32)
+        made.append(pixels / 127.5 - 1)
+        rates.append(8 * len(file) / image.size)
+    return torch.from_numpy(np.stack(made))[:, None].to(maps), maps.new_tensor(rates)
 
 
 def choose_quality(rates: dict[int, float], rate: float) -> int:
-    """The lowest quality that costs at least `rate` bits a pixel, else the highest."""
-    return min((q for q, r in rates.items() if r >= rate), default=max(rates))
+    """The cheapest quality that costs at least `rate` bits a pixel, else the dearest."""
+    enough = {q: r for q, r in rates.items() if r >= rate}
+    return min(enough, key=enough.get) if enough else max(rates, key=rates.get)

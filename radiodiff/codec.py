@@ -55,14 +55,23 @@ def stages(h: int, w: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray 
         odd_y, odd_x = (y // reach) % 2 == 1, (x // reach) % 2 == 1
         for taken, around in ((odd_y & odd_x, corners), (odd_y ^ odd_x, sides)):
             rows, columns = y[taken], x[taken]
-            near = np.stack([rows, columns])[:, None] + reach * around[:, :, None]
-            # Beyond the edge stands the neighbour on the other side, which is known.
-            mirrored = np.where(near < 0, -near, near)
-            for axis, (side, own) in enumerate(((h, rows), (w, columns))):
-                beyond = mirrored[axis] >= side
-                mirrored[axis] = np.where(beyond, 2 * own - mirrored[axis], mirrored[axis])
-            yield rows, columns, mirrored.clip(0)
+            yield rows, columns, inside(rows, columns, reach * around, (h, w))
         reach //= 2
+
+
+def inside(
+    rows: np.ndarray, columns: np.ndarray, around: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Neighbours (2, 4, n) at offsets `around` (2, 4); one beyond an edge is mirrored.
+
+    Where an axis has no neighbour at all, those of the other axis stand for them.
+    """
+    own = np.stack([rows, columns])[:, None]
+    sides = np.array(shape)[:, None, None]
+    near = own + around[:, :, None]
+    near = np.where((near < 0) | (near >= sides), 2 * own - near, near)
+    outside = ((near < 0) | (near >= sides)).any(0)  # (4, n)
+    return np.where(outside, np.roll(near, 2, axis=1), near)
 
 
 def context(

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from radiodiff import codec
 from radiodiff.corpus import make_folder, save
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.predict import complete, predict
+from radiodiff.evaluation import gray
 from radiodiff.metrics import psnr
-from radiodiff.module import RadioDiffVAE, gray
+from radiodiff.module import RadioDiffVAE
 from radiodiff.network import draw
 from radiodiff.png import read_gray
 
@@ -112,38 +114,57 @@ def cannot_write(file: Path, error: OSError) -> InputError:
     return InputError(f"{file}: cannot be written ({error}); free space or choose another folder")
 
 
-def encode(module: RadioDiffVAE, source: Path, out: Path) -> None:
-    """Latents as .npz: `mean`, `logvar` (Z, h, w), and `shift`, `scale` (Z,) of each channel.
+def encode(
+    module: RadioDiffVAE, source: Path, out: Path, coarseness: float = 1.0, latents: bool = False
+) -> None:
+    """Maps as files (.rdm) of quantised, range-coded latents; prints the bits a pixel of each.
 
-    `(mean - shift) * scale` has mean 0 and std 1 over the validation cities: what a diffusion stage
-    wants.
+    With `latents`, .npz instead, for a diffusion stage: `mean`, `logvar` (Z, h, w), and `shift`,
+    `scale` (Z,) of each channel. `(mean - shift) * scale` has mean 0 and std 1 over the validation
+    cities.
     """
+    if not 0.1 <= coarseness <= 100:
+        raise InputError(f"--coarseness {coarseness}: expected from 0.1 (fine) to 100 (coarse)")
+    tables, scale = module.code, 1.0 / module.latent_std.clamp_min(1e-6)
 
     def work(file: Path, place: Path) -> str:
-        mean, logvar = module.autoencoder.encode(read_map(file, module.autoencoder.factor))
+        maps = read_map(file, module.autoencoder.factor)
+        mean, logvar = module.autoencoder.encode(maps)
         if not torch.cat([mean, logvar]).isfinite().all():
             raise InputError(
                 f"{file}: its latents are NaN or infinite; the model diverged in training, take "
                 "an earlier checkpoint"
             )
-        scale = 1.0 / module.latent_std.clamp_min(1e-6)
         arrays = {"mean": mean[0], "logvar": logvar[0], "shift": module.latent_mean, "scale": scale}
+        told = f"{file} -> {place}, {tuple(mean.shape[1:])}"
         try:
-            np.savez(place, **{name: array.numpy() for name, array in arrays.items()})
+            if latents:
+                np.savez(place, **{name: array.numpy() for name, array in arrays.items()})
+                return told
+            data = codec.encode(mean[0].numpy(), tables, coarseness)
+            place.write_bytes(data)
         except OSError as error:
             raise cannot_write(place, error) from error
-        return f"{file} -> {place}, {tuple(mean.shape[1:])}"
+        return f"{told}, {8 * len(data) / maps.numel():.3f} bits a pixel"
 
-    each(source, out, (".png", ".npz"), work)
+    each(source, out, (".png", ".npz" if latents else ".rdm"), work)
 
 
 def decode(module: RadioDiffVAE, source: Path, out: Path) -> None:
+    """Maps from what `encode` wrote, of either kind."""
+    tables, channels = module.code, module.autoencoder.latent
+    folder = list(source.iterdir()) if source.is_dir() else [source]
+    suffix = ".rdm" if any(file.suffix.lower() == ".rdm" for file in folder) else ".npz"
+
     def work(file: Path, place: Path) -> str:
-        latents = read_latents(file, module.autoencoder.latent)
+        if suffix == ".rdm":
+            latents = torch.from_numpy(codec.decode(file.read_bytes(), tables, str(file)))[None]
+        else:
+            latents = read_latents(file, channels)
         save_map(module.autoencoder.decode(latents), place)
         return f"{file} -> {place}"
 
-    each(source, out, (".npz", ".png"), work)
+    each(source, out, (suffix, ".png"), work)
 
 
 def reconstruct(module: RadioDiffVAE, source: Path, out: Path) -> None:
@@ -214,8 +235,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     add_estimation(commands)
     for name, about in (
-        ("encode", "PNG files to latents (.npz)"),
-        ("decode", "latents to PNG files"),
+        ("encode", "PNG files to small files (.rdm), or to latents"),
+        ("decode", "such files to PNG files"),
         ("reconstruct", "PNG files to PNG files, through the latents"),
         ("sample", "PNG files from the prior"),
     ):
@@ -227,6 +248,11 @@ def main() -> None:
             command.add_argument("--seed", type=int, default=0)
         else:
             command.add_argument("source", type=Path, help="file or folder")
+        if name == "encode":
+            command.add_argument("--coarseness", type=float, default=1.0, help="2: smaller files")
+            command.add_argument(
+                "--latents", action="store_true", help=".npz for a diffusion stage"
+            )
         command.add_argument("out", type=Path, help="folder, or file for a single file")
     options = vars(parser.parse_args())
     command, checkpoint = options.pop("command"), options.pop("checkpoint")

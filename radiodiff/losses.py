@@ -7,7 +7,7 @@ nats an image there.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 TERMS = ("l1", "l2", "perceptual", "kl", "adversarial")
 PIXELS = 256 * 256  # of the published image, whose units `published` has
@@ -29,6 +29,20 @@ def kl_nats(mean: Tensor, logvar: Tensor) -> Tensor:
 def kl(mean: Tensor, logvar: Tensor, maps: Tensor) -> Tensor:
     """Nats a pixel: the sum over the latents (B, Z, h, w), over the pixels of `maps`."""
     return kl_nats(mean, logvar).sum() / maps.numel()
+
+
+def perceptual(made: Tensor, maps: Tensor, distance: nn.Module) -> Tensor:
+    """Distance in the features of a frozen network (`radiodiff.perceptual`), from local weights."""
+    return distance(made, maps)
+
+
+def adversarial(game: Tensor, pull: Tensor, weight: Tensor) -> Tensor:
+    """The adaptive weight times the generator's loss `game`, as a value.
+
+    Its gradient is that of `pull`, the reconstructions times the slope of `game` at them: so the
+    discriminator is gone through once.
+    """
+    return weight * (game.detach() + pull - pull.detach())
 
 
 def generator(fake: Tensor) -> Tensor:

@@ -16,13 +16,15 @@ from torch.nn.utils import clip_grad_norm_
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
-from radiodiff import baselines, figures, losses, metrics, perceptual
+from experiments.shared.schedules import run_length
+from radiodiff import baselines, codec, figures, losses, perceptual
 from radiodiff.discriminator import NORMS, Discriminator
+from radiodiff.evaluation import Evaluation
+from radiodiff.examples import keep_first
+from radiodiff.layout import align_moments, along_channels
 from radiodiff.network import Autoencoder, draw
 
-# Values of a map that our table has beside those of `metrics.compare`.
-OWN = ("psnr_mode",)
-LATENT_NOISE = (0.01, 0.03, 0.1, 0.3)  # in units of each latent channel's std
+MEASURED = ("latent_mean", "latent_std", "code_step", "code_location", "code_scale", "code_floor")
 
 
 class RadioDiffVAE(pl.LightningModule):
@@ -36,14 +38,15 @@ class RadioDiffVAE(pl.LightningModule):
         network: sizes, arguments of `Autoencoder`.
         discriminator: sizes, arguments of `Discriminator`.
         disc_start: generator updates without a discriminator; update `disc_start + 1` is the first
-            with it. Before, nothing of it is computed.
+            with it. Before, nothing of it is computed. None: a third of the run, as published.
         adaptive_cap: greatest adaptive weight, on the scale of one pixel's loss.
         clip: largest gradient norm, of either part.
         start_logvar: of the posterior at first, where the network has a shortcut.
         perceptual: files with weights, {"vgg": FILE, "heads": FILE}; needed if it weighs anything.
         optimizer: partial of the autoencoder's optimizer.
         disc_optimizer: partial of the discriminator's.
-        schedule: partial of the autoencoder's schedule, counted in updates.
+        schedule: partial of the autoencoder's schedule, counted in updates; where its `total` is
+            not set, it gets the run's length.
 
     Raises:
         InputError: weights that do not fit the terms, or a value that makes no training.
@@ -57,7 +60,7 @@ class RadioDiffVAE(pl.LightningModule):
         *,
         network: Annotated[dict, ArgumentsOf(Autoencoder)] | None = None,
         discriminator: Annotated[dict, ArgumentsOf(Discriminator)] | None = None,
-        disc_start: NonNegativeInt = 50_000,
+        disc_start: NonNegativeInt | None = None,
         adaptive_cap: PositiveFloat = 10.0,
         clip: PositiveFloat = 1.0,
         start_logvar: float = -7.0,
@@ -73,9 +76,11 @@ class RadioDiffVAE(pl.LightningModule):
                 f"model.adaptive_cap={adaptive_cap}: expected a finite number > 0; an unbounded "
                 "adaptive weight lets one batch with a flat discriminator decide the run"
             )
-        for name, value in (("disc_start", disc_start), ("clip", clip)):
-            if not math.isfinite(value) or value < 0 or (name == "clip" and value == 0):
-                raise InputError(f"model.{name}={value}: expected a finite number, not negative")
+        if not (math.isfinite(clip) and clip > 0) or (disc_start or 0) < 0:
+            raise InputError(
+                f"model.clip={clip}, model.disc_start={disc_start}: expected numbers above 0 and "
+                "from 0"
+            )
         if (discriminator or {}).get("norm", "group") not in NORMS:
             raise InputError(f"model.discriminator.norm: expected one of {', '.join(NORMS)}")
         self.save_hyperparameters(
@@ -90,28 +95,33 @@ class RadioDiffVAE(pl.LightningModule):
         channels = self.autoencoder.latent
         self.register_buffer("latent_mean", torch.zeros(channels))
         self.register_buffer("latent_std", torch.ones(channels))
-        names = metrics.NAMES
-        rows = {"model": (*names, *OWN), "constant": names, "down_up": names, "patch_pca": names}
-        self.tables = nn.ModuleDict(
-            {name: metrics.Table(columns) for name, columns in rows.items()}
-        )
-        self.jpegs = nn.ModuleDict(
-            {str(q): metrics.Table((*names, "rate")) for q in baselines.QUALITIES}
-        )
-        self.robustness = metrics.Table(tuple(f"psnr_noise_{a}" for a in LATENT_NOISE))
-        self.health = metrics.LatentHealth(channels)
+        shape = (codec.STAGES, channels, channels + 1)
+        self.register_buffer("code_step", torch.ones(channels))
+        for name in ("code_location", "code_scale"):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("code_floor", torch.ones(*shape[:2], 2, dtype=torch.float64))
+        self.evaluation = Evaluation(channels)
+        self.disc_start = disc_start
         self.baselines: dict[str, dict[str, float]] = {}
-        self.example: dict[str, Tensor] = {}
+        self.examples: list[dict[str, Tensor]] = []
         self.history: list[dict[str, Tensor | float]] = []
 
     def setup(self, stage: str) -> None:
         """Fit the patch-PCA: a baseline, and where a network with a shortcut starts from."""
-        side, weight = self.autoencoder.factor, self.hparams.loss_weights["perceptual"]
+        side, weights = self.autoencoder.factor, self.hparams.loss_weights
         patches = self.trainer.datamodule.training_patches(side)
         self.pca = baselines.fit_patch_pca(patches, side, self.autoencoder.latent)
         if stage != "fit":
             return
-        distance = perceptual.build(weight, self.perceptual_files)
+        if self.trainer.precision == "16-mixed":
+            raise InputError(
+                "trainer.precision=16-mixed: gradients would be clipped as they are scaled; take "
+                "bf16-mixed, or 32-true"
+            )
+        along_channels((self.autoencoder, self.discriminator), self.trainer.strategy.root_device)
+        if self.disc_start is None:
+            self.disc_start = run_length(self.trainer) // 3
+        distance = perceptual.build(weights["perceptual"], self.perceptual_files)
         self.distance = [distance] if distance is not None else []
         if self.autoencoder.analysis is not None:
             pca = self.pca
@@ -120,22 +130,28 @@ class RadioDiffVAE(pl.LightningModule):
     def configure_optimizers(self):
         ours = self.optimizer(self.autoencoder.parameters())
         theirs = self.disc_optimizer(self.discriminator.parameters())
-        return [ours, theirs], [self.schedule(ours)] if self.schedule else []
+        if self.schedule is None:
+            return [ours, theirs]
+        whole = {} if self.schedule.keywords.get("total") else {"total": run_length(self.trainer)}
+        return [ours, theirs], [self.schedule(ours, **whole)]
 
     def on_fit_start(self) -> None:
-        if self.device.type == "cuda":  # on a CPU the usual order is up to twice as fast
-            self.autoencoder.to(memory_format=torch.channels_last)
-            self.discriminator.to(memory_format=torch.channels_last)
         for distance in self.distance:
             distance.to(self.device)
         if not self.hparams.loss_weights["perceptual"]:
             self.print("not computed, for it needs local weights and weighs 0: perceptual")
+        if not self.hparams.loss_weights["adversarial"]:
+            self.print("no discriminator is trained, for it weighs 0: adversarial")
+
+    def on_train_start(self) -> None:
+        align_moments(optimizer.optimizer for optimizer in self.optimizers())
 
     # Training
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         ours, theirs = self.optimizers()
-        adversarial = self.global_step >= self.hparams.disc_start
+        weighs = self.hparams.loss_weights["adversarial"] > 0
+        adversarial = weighs and self.global_step >= self.disc_start
         maps = batch["map"]
         if maps.is_cuda:
             maps = maps.contiguous(memory_format=torch.channels_last)
@@ -145,7 +161,7 @@ class RadioDiffVAE(pl.LightningModule):
         made = self.autoencoder.decode(draw(mean, logvar)).float()
         terms = {"l1": losses.l1(made, maps), "l2": losses.l2(made, maps)}
         for distance in self.distance:
-            terms["perceptual"] = distance(made, maps)
+            terms["perceptual"] = losses.perceptual(made, maps, distance)
         terms["kl"] = losses.kl(mean, logvar, maps)
         logged = {}
         if adversarial:
@@ -189,8 +205,7 @@ class RadioDiffVAE(pl.LightningModule):
         last = self.autoencoder.last_weight
         slopes = (torch.autograd.grad(x, last, retain_graph=True)[0] for x in (rec, pull))
         weight, capped = losses.adaptive_weight(*slopes, cap=self.hparams.adaptive_cap)
-        term = weight * (game.detach() + pull - pull.detach())
-        return term, {
+        return losses.adversarial(game, pull, weight), {
             "train/generator": game.detach(),
             "train/adaptive_weight": weight,
             "train/adaptive_capped": capped,
@@ -227,7 +242,7 @@ class RadioDiffVAE(pl.LightningModule):
         self.history = [{k: float(v) for k, v in row.items()} for row in self.history]
         checkpoint["history"] = self.history
         # Measured, not learned: in an average over steps they would mean nothing.
-        for name in ("latent_mean", "latent_std"):
+        for name in MEASURED:
             checkpoint["state_dict"][name] = getattr(self, name).clone()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
@@ -235,113 +250,62 @@ class RadioDiffVAE(pl.LightningModule):
 
     # Evaluation
 
+    @property
+    def code(self) -> codec.Tables:
+        """The coder's tables, as measured in the last validation."""
+        names = ("code_step", "code_location", "code_scale", "code_floor")
+        return codec.Tables(*(getattr(self, name).cpu().numpy() for name in names))
+
     def on_validation_epoch_start(self) -> None:
         self.begin()
 
     def on_test_epoch_start(self) -> None:
         self.begin()
 
+    def begin(self) -> None:
+        self.evaluation.begin(self.global_rank)
+        self.examples = []
+
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self.evaluate(batch, batch_idx)
+        keep_first(self.examples, self.evaluation.update(self.autoencoder, self.pca, batch, "val"))
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self.evaluate(batch, batch_idx)
-        self.evaluate_dear(batch)
+        keep_first(self.examples, self.evaluation.update(self.autoencoder, self.pca, batch, "test"))
+        self.evaluation.update_dear(self.autoencoder, batch, self.code, self.latent_std)
 
     def on_validation_epoch_end(self) -> None:
-        self.conclude("val")
+        logged, self.baselines = self.evaluation.conclude("val")
+        if not self.trainer.sanity_checking:
+            self.measure(logged)
+        self.record("val", logged)
 
     def on_test_epoch_end(self) -> None:
-        self.conclude("test")
+        logged, plain = self.evaluation.conclude("test")
+        dear, others = self.evaluation.conclude_dear()
+        self.baselines = plain | others
+        self.record("test", logged | dear)
 
-    def begin(self) -> None:
-        for table in (*self.tables.values(), *self.jpegs.values(), self.robustness, self.health):
-            table.reset()
-        self.noise = torch.Generator().manual_seed(self.global_rank)
+    def measure(self, found: dict[str, Tensor]) -> None:
+        """Keep the latents' moments and the coder's tables, which checkpoints hold."""
+        for channel in range(len(self.latent_mean)):
+            self.latent_mean[channel] = found[f"latent_mean_{channel}"]
+            self.latent_std[channel] = found[f"latent_std_{channel}"]
+        for name, values in vars(self.evaluation.tables()).items():
+            getattr(self, f"code_{name}").copy_(torch.from_numpy(values))
 
-    def evaluate(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Measure whole maps, decoded from a sample of the posterior, as the stated rate asks."""
-        maps = batch["map"]
-        mean, logvar = self.autoencoder.encode(maps)
-        made = self.autoencoder.decode(draw(mean, logvar, self.noise)).float()
-        by_mode = self.autoencoder.decode(mean).float()
-        self.health.update(mean, losses.kl_nats(mean, logvar), maps.numel())
-        found = self.compared(made, batch)
-        found["psnr_mode"] = metrics.psnr(*(gray(x).clamp(0, 1) for x in (by_mode, maps)))
-        self.tables["model"].update(found, batch["city"])
-        level, factor = float(self.pca.mean.mean()), self.autoencoder.factor
-        others = {
-            "constant": baselines.constant(maps, level),
-            "down_up": baselines.down_up(maps, factor),
-            "patch_pca": self.pca(maps),
-        }
-        for name, other in others.items():
-            self.tables[name].update(self.compared(other, batch), batch["city"])
-        if batch_idx == 0:
-            kept = {"map": maps, "made": made, "mean": mean, "logvar": logvar}
-            self.example = {name: value[:3].float().cpu() for name, value in kept.items()}
-
-    def evaluate_dear(self, batch: dict[str, Tensor]) -> None:
-        """What only a test asks for: JPEG at each quality, and decoding with noisy latents."""
-        maps, cities = batch["map"], batch["city"]
-        for quality in baselines.QUALITIES:
-            made, rates = baselines.jpeg(maps, quality)
-            found = self.compared(made, batch) | {"rate": rates.to(maps)}
-            self.jpegs[str(quality)].update(found, cities)
-        mean, _ = self.autoencoder.encode(maps)
-        scale = self.latent_std[:, None, None]
-        found = {}
-        for level in LATENT_NOISE:
-            noise = torch.randn(mean.shape, generator=self.noise).to(mean)
-            made = self.autoencoder.decode(mean + level * scale * noise).float()
-            found[f"psnr_noise_{level}"] = metrics.psnr(gray(made).clamp(0, 1), gray(maps))
-        self.robustness.update(found, cities)
-
-    def compared(self, made: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return metrics.compare(gray(made), gray(batch["map"]), batch["buildings"], batch["sight"])
-
-    def conclude(self, split: str) -> None:
-        """Log a split's metrics with their intervals, and set the baselines beside them."""
-        values, intervals = self.tables["model"].compute()
-        health = self.health.compute()
-        if split == "val" and not self.trainer.sanity_checking:
-            self.latent_mean.copy_(health["mean"])
-            self.latent_std.copy_(health["std"])
-        logged = {f"{split}/{name}": value for name, value in values.items()}
-        for name, (low, high) in intervals.items():
-            if torch.isfinite(low):
-                logged |= {f"{split}/{name}_low": low, f"{split}/{name}_high": high}
-        for name in ("bits_per_pixel", "nats_per_dim", "active"):
-            logged[f"{split}/{name}"] = health[name].float()
-        for channel in range(len(health["mean"])):
-            for name in ("mean", "std"):
-                logged[f"{split}/latent_{name}_{channel}"] = health[name][channel].float()
-        for name in ("constant", "down_up", "patch_pca"):
-            means, _ = self.tables[name].compute()
-            self.baselines[name] = {k: float(v) for k, v in means.items()}
-        if split == "test":
-            logged |= {f"test/{k}": v for k, v in self.robustness.compute()[0].items()}
-            self.baselines |= self.jpeg_at(float(health["bits_per_pixel"]))
-        self.log_dict({name: value.to(self.device) for name, value in logged.items()})
-
-    def jpeg_at(self, rate: float) -> dict[str, dict[str, float]]:
-        """JPEG's metrics at the quality that costs as much as our latents, or a little more."""
-        found = {int(q): table.compute()[0] for q, table in self.jpegs.items()}
-        quality = baselines.choose_quality({q: float(v["rate"]) for q, v in found.items()}, rate)
-        values = {k: float(v) for k, v in found[quality].items()}
-        values["bits_per_pixel"] = values.pop("rate")
-        return {f"jpeg_q{quality}": values}
+    def record(self, split: str, found: dict[str, Tensor]) -> None:
+        """Log a split's metrics; what no map has, a NaN, is left out."""
+        finite = {k: v.to(self.device) for k, v in found.items() if v.isfinite()}
+        self.log_dict({f"{split}/{name}": value for name, value in finite.items()})
 
     def figures(self) -> dict:
-        """The published report's six, reconstructions, and the latents."""
+        """The published report's six, reconstructions, the latents, and rates against errors."""
         rows = [{k: float(v) for k, v in row.items()} for row in self.history]
-        drawn = figures.published(rows, self.hparams.disc_start) if len(rows) > 1 else {}
-        if self.example:
-            drawn["reconstruction"] = figures.reconstruction(self.example)
-            drawn["latents"] = figures.latents(self.example)
+        start = self.disc_start if self.hparams.loss_weights["adversarial"] else math.inf
+        drawn = figures.published(rows, start) if len(rows) > 1 else {}
+        if self.examples:
+            drawn["reconstruction"] = figures.reconstruction(self.examples)
+            drawn["latents"] = figures.latents(self.examples)
+        if self.evaluation.curves:
+            drawn["rates"] = figures.rates(self.evaluation.curves)
         return drawn
-
-
-def gray(maps: Tensor) -> Tensor:
-    """[-1, 1] -> [0, 1]."""
-    return (maps.float() + 1) / 2

@@ -95,8 +95,10 @@ def encoder(width: int, multipliers: tuple[int, ...], blocks: int, latent: int) 
     return nn.Sequential(*layers, *middle(channels), *head(channels, 2 * latent))
 
 
-def decoder(width: int, multipliers: tuple[int, ...], blocks: int, latent: int) -> nn.Sequential:
-    """(B, Z, h, w) -> (B, 1, H, W), one residual block a level more than the encoder."""
+def decoder(
+    width: int, multipliers: tuple[int, ...], blocks: int, latent: int, outputs: int
+) -> nn.Sequential:
+    """(B, Z, h, w) -> (B, outputs, H, W), one residual block a level more than the encoder."""
     channels = width * multipliers[-1]
     layers = [nn.Conv2d(latent, channels, 3, padding=1), *middle(channels)]
     for level, multiplier in reversed(list(enumerate(multipliers))):
@@ -105,7 +107,7 @@ def decoder(width: int, multipliers: tuple[int, ...], blocks: int, latent: int) 
             channels = width * multiplier
         if level:
             layers.append(Up(channels))
-    return nn.Sequential(*layers, *head(channels, 1))
+    return nn.Sequential(*layers, *head(channels, outputs))
 
 
 class Autoencoder(nn.Module):
@@ -119,6 +121,8 @@ class Autoencoder(nn.Module):
         shortcut: adds a linear path beside each half (one patch to one latent position and back,
             both halves zero at first but for it), which `start_from` sets to a patch-PCA. For small
             budgets: training then starts from the best linear code instead of from noise.
+        occupancy: the decoder says of every pixel how loud it is, and whether it is occupied: a map
+            is 0 in buildings, and a sharp edge is then no matter of the field's.
     """
 
     def __init__(
@@ -128,11 +132,12 @@ class Autoencoder(nn.Module):
         blocks: PositiveInt = 2,
         latent: PositiveInt = 3,
         shortcut: bool = False,
+        occupancy: bool = False,
     ):
         super().__init__()
         sizes = (width, tuple(multipliers), blocks, latent)
         self.latent, self.factor = latent, 2 ** (len(multipliers) - 1)
-        self.encoder, self.decoder = encoder(*sizes), decoder(*sizes)
+        self.encoder, self.decoder = encoder(*sizes), decoder(*sizes, 2 if occupancy else 1)
         self.quant = nn.Conv2d(2 * latent, 2 * latent, 1)
         self.post_quant = nn.Conv2d(latent, latent, 1)
         self.analysis = self.synthesis = None
@@ -143,6 +148,8 @@ class Autoencoder(nn.Module):
                 nn.init.zeros_(layer.bias)
             for layer in (self.encoder[-1], self.decoder[-1]):
                 nn.init.zeros_(layer.weight)
+        if occupancy:
+            nn.init.constant_(self.decoder[-1].bias[1:], -4.0)  # at first nothing is
 
     @property
     def last_weight(self) -> Tensor:
@@ -175,8 +182,14 @@ class Autoencoder(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (B, Z, h, w) -> maps (B, 1, H, W), about [-1, 1], not clamped."""
-        maps = self.decoder(self.post_quant(latents))
-        return maps if self.synthesis is None else maps + self.synthesis(latents)
+        found = self.decoder(self.post_quant(latents))
+        field = found[:, :1]
+        if self.synthesis is not None:
+            field = field + self.synthesis(latents)
+        if found.shape[1] == 1:
+            return field
+        occupied = torch.sigmoid(found[:, 1:])
+        return field * (1 - occupied) - occupied  # -1 is dark
 
 
 def draw(mean: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:

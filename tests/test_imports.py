@@ -34,6 +34,8 @@ MAY_IMPORT = {
     "radiodiff.estimate": {
         "radiodiff.corpus",
         "radiodiff.data",
+        "radiodiff.examples",
+        "radiodiff.layout",
         "radiodiff.metrics",
         "radiodiff.png",
         "radiodiff.propagation",

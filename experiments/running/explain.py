@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -46,7 +47,7 @@ def explain(error: BaseException, conf: Path) -> str | None:
     """
     chain = list(causes(error))
     for cause in chain:
-        if isinstance(cause, (InputError, Diverged)):
+        if isinstance(cause, (InputError, Diverged, MisconfigurationException)):
             return str(cause)
         if isinstance(cause, OverrideParseException):
             return words.quoting(cause.override)

@@ -3,11 +3,18 @@
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+# Okabe and Ito's colours, told apart by colour-blind readers; each with a line of its own, so that
+# curves are told apart in gray, too. Yellow is left out: it is too pale for lines on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
 STYLE: Any = {
+    "axes.prop_cycle": cycler(color=COLOURS, linestyle=LINES),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared.errors import InputError
-from experiments.shared.sampling import EpochSampler
+from experiments.shared.kinds import NonNegativeInt, PositiveInt
+from experiments.shared.loaders import training_loader
 from radiodiff.data import RadioMaps, read_transmitter, turn
 from radiodiff.estimate.fields import cached_look, known
 from radiodiff.png import read_gray
@@ -117,8 +118,8 @@ class Estimation(L.LightningDataModule):
     def __init__(
         self,
         *,
-        samples: int | None = None,
-        most_samples: int = 200,
+        samples: NonNegativeInt | None = None,
+        most_samples: PositiveInt = 200,
         know_cars: bool = False,
         manifest: str | None = "published",
         **maps,
@@ -165,23 +166,12 @@ class Estimation(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> StatefulDataLoader:
-        dataset, maps = self.dataset("train"), self.maps
-        sampler = EpochSampler(
-            len(dataset),
-            shuffle=True,
-            seed=maps.seed,
-            num_replicas=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            drop_last=True,
-        )
-        return StatefulDataLoader(
-            dataset,
-            batch_size=maps.batch_size,
-            sampler=sampler,
-            drop_last=True,
-            num_workers=maps.num_workers,
-            persistent_workers=maps.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+        return training_loader(
+            self.dataset("train"),
+            self.batch_size,
+            seed=self.maps.seed,
+            trainer=self.trainer,
+            num_workers=self.maps.num_workers,
         )
 
     def val_dataloader(self) -> DataLoader:

@@ -1,16 +1,21 @@
 """Estimates radio maps from a plan, a transmitter and, where there are some, samples."""
 
 import math
+from typing import Annotated
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
+from experiments.shared.kinds import ArgumentsOf, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
+from experiments.shared.schedules import run_length
 from radiodiff.estimate import baselines, figures, losses, metrics
 from radiodiff.estimate.fields import with_samples
 from radiodiff.estimate.network import Regressor
+from radiodiff.examples import keep_first
+from radiodiff.layout import align_moments, along_channels
 from radiodiff.metrics import SPAN_DB
 from radiodiff.propagation import FLOOR_DB
 
@@ -32,11 +37,11 @@ class RadioMapEstimator(pl.LightningModule):
 
     def __init__(
         self,
-        loss_weights: dict[str, float],
+        loss_weights: Weights,
         *,
-        network: dict | None = None,
+        network: Annotated[dict, ArgumentsOf(Regressor)] | None = None,
         coverage_db: float = -120.0,
-        counts: tuple[int, ...] = (10, 50, 200),
+        counts: tuple[PositiveInt, ...] = (10, 50, 200),
         optimizer=None,
         schedule=None,
     ):
@@ -56,20 +61,17 @@ class RadioMapEstimator(pl.LightningModule):
         self.baselines: dict[str, dict[str, float]] = {}
         self.examples: list[dict[str, Tensor]] = []
 
-    def configure_model(self) -> None:
-        """Convolutions run along the channels on a GPU; set before a strategy wraps the module."""
-        if self.device.type == "cuda":
-            self.network.to(memory_format=torch.channels_last)
+    def setup(self, stage: str) -> None:
+        along_channels([self.network], self.trainer.strategy.root_device)
+
+    def on_train_start(self) -> None:
+        align_moments([self.optimizers().optimizer])
 
     def configure_optimizers(self):
         optimizer = self.optimizer(self.network.parameters())
         if self.schedule is None:
             return optimizer
-        total = self.trainer.max_steps
-        if total < 0:
-            batches = len(self.trainer.datamodule.train_dataloader())
-            total = batches * max(1, self.trainer.max_epochs or 1)
-        schedule = self.schedule(optimizer, total=total)
+        schedule = self.schedule(optimizer, total=run_length(self.trainer))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -120,7 +122,9 @@ class RadioMapEstimator(pl.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         known, made = self.estimated(batch, batch["count"])
         self.add("model", made, batch)
-        self.remember(batch, known, made)
+        names = ("map", "city", "transmitter")
+        shown = {name: batch[name] for name in names} | {"known": known, "made": made}
+        keep_first(self.examples, shown)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self.validation_step(batch, batch_idx)
@@ -143,16 +147,6 @@ class RadioMapEstimator(pl.LightningModule):
     def add(self, name: str, made: Tensor, batch: dict[str, Tensor]) -> None:
         found = metrics.sums(made, batch["map"], batch["buildings"], batch["sight"], self.threshold)
         self.tables[name].update(found, batch["city"])
-
-    def remember(self, batch: dict[str, Tensor], known: Tensor, made: Tensor) -> None:
-        """The first map of each of three cities, for the figures."""
-        had = {int(example["city"]) for example in self.examples}
-        for index, city in enumerate(batch["city"].tolist()):
-            if len(self.examples) < 3 and city not in had:
-                had.add(city)
-                kept = {"known": known, "made": made, "map": batch["map"], "city": batch["city"]}
-                kept["transmitter"] = batch["transmitter"]
-                self.examples.append({k: v[index].cpu() for k, v in kept.items()})
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict({f"val/{k}": v for k, v in self.found("model")[0].items()})

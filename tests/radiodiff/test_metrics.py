@@ -8,7 +8,7 @@ from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure as reference_ms_ssim,
 )
 
-from radiodiff import baselines, metrics
+from radiodiff import metrics
 from radiodiff.data import turn
 
 
@@ -128,14 +128,11 @@ def test_latent_health_of_known_latents():
     assert float(found["bits_per_pixel"]) == pytest.approx(2 * 0.5 / 16 / np.log(2))
 
 
-def test_jpeg_gets_better_and_dearer():
-    draws = torch.Generator().manual_seed(0)
-    maps = (
-        torch.nn.functional.avg_pool2d(torch.rand(1, 1, 96, 96, generator=draws), 9, 1, 4) * 2 - 1
-    )
-    made, rates = zip(*(baselines.jpeg(maps, q) for q in (5, 30, 90)), strict=True)
-    errors = [float((x - maps).square().mean()) for x in made]
-    assert errors == sorted(errors, reverse=True)
-    assert [float(r) for r in rates] == sorted(float(r) for r in rates)
-    assert baselines.choose_quality({10: 0.2, 50: 0.9, 90: 2.0}, 0.5) == 50
-    assert baselines.choose_quality({10: 0.2, 50: 0.9}, 3.0) == 50
+def test_a_dark_map_has_no_nmse_and_decides_nothing():
+    maps = torch.rand(3, 1, 32, 32)
+    maps[1] = 0
+    found = metrics.nmse(maps + 0.1, maps)
+    assert found.isnan().tolist() == [False, True, False]
+    table = metrics.Table(("nmse",))
+    table.update({"nmse": found}, torch.arange(3))
+    assert float(table.compute()[0]["nmse"]) < 0.1

@@ -8,14 +8,16 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from experiments.running.explain import explain
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
-from radiodiff import corpus
+from radiodiff import baselines, corpus
 from radiodiff.data import RadioMaps
 from radiodiff.module import RadioDiffVAE
 from radiodiff.network import Autoencoder
-from tests.suite import run
+from tests.suite import CONF, run
 
 # Checkpoints by steps under manual optimization are of after the step, as meant.
 pytestmark = pytest.mark.filterwarnings(
@@ -31,17 +33,17 @@ def root(tmp_path_factory) -> Path:
     return folder
 
 
-def module(disc_start: int, **options) -> RadioDiffVAE:
+def module(disc_start: int | None, weights: dict = WEIGHTS, **options) -> RadioDiffVAE:
     torch.manual_seed(0)
     optimizer = partial(torch.optim.AdamW, lr=1e-3)
     sizes = {"network": {"width": 4, "blocks": 1}, "discriminator": {"width": 4}}
+    schedule = partial(warmup_cosine, warmup=2, total=8)
     return RadioDiffVAE(
-        WEIGHTS,
+        weights,
         disc_start=disc_start,
         optimizer=optimizer,
         disc_optimizer=optimizer,
-        schedule=partial(warmup_cosine, warmup=2, total=8),
-        **{**sizes, **options},
+        **{**sizes, "schedule": schedule, **options},
     )
 
 
@@ -241,11 +243,15 @@ def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
     named = {name.removeprefix("test/") for name in metrics}
     assert {"bits_per_pixel", "active", "latent_std_2", "psnr_noise_0.1"} <= named
     assert {"constant", "down_up", "patch_pca"} < set(found.baselines)
-    assert any(name.startswith("jpeg_q") for name in found.baselines)
+    assert {"jpeg", "jpeg2000", "webp", "avif"} < set(found.baselines)
+    assert {"file_psnr", "file_bits_per_pixel"} <= named
     assert all(set(values) <= named for values in found.baselines.values())
     pca, worse = found.baselines["patch_pca"], found.baselines["constant"]
     assert pca["psnr"] > worse["psnr"]
-    assert set(found.figures()) == {"reconstruction", "latents"}
+    assert set(found.figures()) == {"reconstruction", "latents", "rates"}
+    assert [int(e["city"]) for e in found.examples] == sorted(
+        {int(e["city"]) for e in found.examples}
+    )
 
 
 def test_checkpoints_hold_the_latents_as_measured(tmp_path):
@@ -256,3 +262,56 @@ def test_checkpoints_hold_the_latents_as_measured(tmp_path):
     for name in ("mean", "std"):
         for channel, value in enumerate(state[f"latent_{name}"].tolist()):
             assert value == pytest.approx(metrics[f"val/latent_{name}_{channel}"], rel=1e-4)
+
+
+@pytest.mark.parametrize("wanted", [7, None])
+def test_the_phases_and_the_schedule_follow_the_run_s_length(root, tmp_path, wanted):
+    found = module(wanted, schedule=partial(warmup_cosine, warmup=1, total=None, floor=0.0))
+    fit(root, tmp_path, found, updates=3)
+    assert found.disc_start == (wanted or 1)
+    (schedule,) = [found.lr_schedulers()]
+    assert schedule.get_last_lr()[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_without_weight_there_is_no_discriminator(root, tmp_path):
+    found = module(0, weights={**WEIGHTS, "adversarial": 0.0})
+    watch = fit(root, tmp_path, found, updates=2)
+    assert watch.judged == [0, 0]
+    assert moved(watch, "discriminator") == [False, False]
+
+
+def test_half_precision_with_a_scaler_is_refused(root, tmp_path):
+    found = module(1)
+    trainer = pl.Trainer(accelerator="cpu", max_steps=1, logger=False, default_root_dir=tmp_path,
+                         enable_checkpointing=False, enable_progress_bar=False)  # fmt: skip
+    trainer.datamodule = data = RadioMaps(str(root), str(tmp_path), size=64, num_workers=0)
+    data.setup()
+    found.trainer = trainer
+    type(trainer).precision, before = property(lambda _: "16-mixed"), type(trainer).precision
+    try:
+        with pytest.raises(InputError, match=r"trainer\.precision=16-mixed: .*bf16-mixed"):
+            found.setup("fit")
+    finally:
+        type(trainer).precision = before
+
+
+@pytest.mark.parametrize("key", ["gradient_clip_val=1.0", "accumulate_grad_batches=2"])
+def test_what_manual_optimization_cannot_do_is_said_in_one_line(tmp_path, key):
+    with pytest.raises(MisconfigurationException) as caught:
+        run(tmp_path, "+exp=smoke/radiodiff_vae", f"trainer.{key}")
+    assert "manual optimization" in explain(caught.value, CONF)
+
+
+def test_constant_baselines_are_computed_once(root, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(baselines, "down_up", lambda maps, _: calls.append(1) or maps)
+    found = module(9)
+    data = RadioMaps(str(root), str(tmp_path), size=64, batch_size=2, crop=32, num_workers=0)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=3, limit_train_batches=1, logger=False,
+        num_sanity_val_steps=0, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(found, datamodule=data)
+    assert len(calls) == len(data.val_dataloader())
+    assert found.baselines["down_up"]["psnr"] > 90

@@ -71,3 +71,13 @@ def test_draw_has_the_posterior_s_moments():
     drawn = draw(mean, logvar, torch.Generator().manual_seed(0))
     assert float(drawn.mean()) == pytest.approx(2.0, abs=0.01)
     assert float(drawn.var()) == pytest.approx(float(torch.tensor(-2.0).exp()), rel=0.02)
+
+
+def test_occupied_pixels_are_dark_whatever_the_field():
+    network = Autoencoder(width=8, blocks=1, occupancy=True)
+    with torch.no_grad():
+        network.decoder[-1].bias[1] = 30.0
+        made = network.decode(torch.randn(1, 3, 8, 8))
+    torch.testing.assert_close(made, torch.full_like(made, -1.0), atol=1e-3, rtol=0)
+    plain = Autoencoder(width=8, blocks=1)
+    assert count(network) == count(plain) + 8 * 9 + 1
