@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 def along_channels(networks: Iterable[nn.Module], device: torch.device) -> None:
     """Set `networks` for `device`; on a CPU the usual order is up to twice as fast.
 
-    To be called before a strategy wraps them, in `setup`: DDP's buckets take the gradients' strides from the
-    parameters that it finds, and fused optimizers need both alike.
+    To be called before a strategy wraps them, in `setup`: DDP's buckets take the gradients' strides
+    from the parameters that it finds, and fused optimizers need both alike.
     """
     if device.type == "cuda":
         for network in networks:

@@ -240,13 +240,15 @@ class RadioDiffVAE(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         self.history = [{k: float(v) for k, v in row.items()} for row in self.history]
-        checkpoint["history"] = self.history
+        checkpoint |= {"history": self.history, "disc_start": self.disc_start}
         # Measured, not learned: in an average over steps they would mean nothing.
         for name in MEASURED:
             checkpoint["state_dict"][name] = getattr(self, name).clone()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history = list(checkpoint.get("history", []))
+        if self.hparams.disc_start is None:  # a lengthened run goes on with the phases it began
+            self.disc_start = checkpoint.get("disc_start", self.disc_start)
 
     # Evaluation
 
@@ -301,7 +303,8 @@ class RadioDiffVAE(pl.LightningModule):
     def figures(self) -> dict:
         """The published report's six, reconstructions, the latents, and rates against errors."""
         rows = [{k: float(v) for k, v in row.items()} for row in self.history]
-        start = self.disc_start if self.hparams.loss_weights["adversarial"] else math.inf
+        played = self.hparams.loss_weights["adversarial"] > 0 and self.disc_start is not None
+        start = self.disc_start if played else math.inf
         drawn = figures.published(rows, start) if len(rows) > 1 else {}
         if self.examples:
             drawn["reconstruction"] = figures.reconstruction(self.examples)

@@ -45,7 +45,7 @@ def run_infer(checkpoint, monkeypatch):
 
 def test_infer_encodes_decodes_reconstructs_and_samples(root, tmp_path, run_infer, capsys):
     run, maps, out = run_infer, str(root / "gain/DPM"), tmp_path / "out"
-    run("encode", maps, str(out / "latents"))
+    run("encode", maps, str(out / "latents"), "--latents")
     latents = np.load(out / "latents/1_0.npz")
     assert latents["mean"].shape == (3, 16, 16)
     assert latents["scale"].shape == latents["shift"].shape == (3,)
@@ -59,6 +59,27 @@ def test_infer_encodes_decodes_reconstructs_and_samples(root, tmp_path, run_infe
     assert [image_size(file) for file in made] == [(64, 64)] * 2
 
 
+def test_files_of_a_map_are_small_and_read_again(root, tmp_path, run_infer, capsys):
+    maps, out = root / "gain/DPM", tmp_path / "out"
+    run_infer("encode", maps, out / "files")
+    files = sorted((out / "files").iterdir())
+    assert [file.suffix for file in files] == [".rdm"] * 6
+    told = f"{8 * files[0].stat().st_size / 64**2:.3f} bits a pixel"
+    assert told in capsys.readouterr().out
+    run_infer("decode", out / "files", out / "decoded")
+    run_infer("reconstruct", maps, out / "direct")
+    decoded, direct = (np.asarray(Image.open(out / n / "1_0.png")) for n in ("decoded", "direct"))
+    assert np.abs(decoded.astype(int) - direct).mean() < 40  # a step of 1 is coarse, untrained
+    run_infer("encode", maps / "1_0.png", out / "coarse.rdm", "--coarseness", "8")
+    assert (out / "coarse.rdm").stat().st_size < files[0].stat().st_size
+    files[0].write_bytes(files[0].read_bytes()[:10])
+    with pytest.raises(InputError, match="1 of 6 files failed"):
+        run_infer("decode", out / "files", out / "again")
+    assert "cut short" in capsys.readouterr().out
+    with pytest.raises(InputError, match="--coarseness 0"):
+        run_infer("encode", maps, out, "--coarseness", "0")
+
+
 def test_infer_goes_on_after_bad_files_and_fails_at_the_end(root, tmp_path, run_infer, capsys):
     maps, latents = tmp_path / "maps", tmp_path / "latents"
     maps.mkdir()
@@ -67,7 +88,7 @@ def test_infer_goes_on_after_bad_files_and_fails_at_the_end(root, tmp_path, run_
     (maps / "1_0.png").write_bytes((maps / "1_0.png").read_bytes()[:200])
     (maps / "2_1.png").write_text("no image")
     with pytest.raises(InputError, match=f"2 of 4 files failed, see above; 2 are in {latents}"):
-        run_infer("encode", maps, latents)
+        run_infer("encode", maps, latents, "--latents")
     assert [f.name for f in sorted(latents.iterdir())] == ["2_0.npz", "3_0.npz"]
     printed = capsys.readouterr().out
     assert f"failed: {maps / '1_0.png'}: cannot be read as PNG" in printed
