@@ -16,10 +16,14 @@ class Figures(pl.Callback):
     Drawing costs seconds and the early changes are the ones to see, hence the doubling. Also drawn
     when the run is stopped, by a signal or by divergence. What fails to be drawn is said and kept
     in `problems`: it neither ends the run nor hides why it ends.
+
+    Args:
+        folder: the run's.
+        pdf: writes each figure as PDF, too, for print.
     """
 
-    def __init__(self, folder: str):
-        self.place, self.validations = Folder(Path(folder)), 0
+    def __init__(self, folder: str, pdf: bool = False):
+        self.place, self.pdf, self.validations = Folder(Path(folder)), pdf, 0
         self.drawn_at: int | None = None  # the step of the last drawing
         self.problems: list[str] = []
 
@@ -58,7 +62,8 @@ class Figures(pl.Callback):
         if hasattr(pl_module, "figures"):
             self.place.figures.mkdir(exist_ok=True)
             for name, figure in pl_module.figures().items():
-                figure.savefig(self.place.figures / f"{name}.png")
+                for kind in ("png", "pdf") if self.pdf else ("png",):
+                    figure.savefig(self.place.figures / f"{name}.{kind}")
                 if board:
                     image = np.asarray(figure.canvas.buffer_rgba())[..., :3]
                     board.add_image(
