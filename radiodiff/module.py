@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
-from experiments.shared.schedules import run_length
+from experiments.shared.schedules import updates
 from radiodiff import baselines, codec, figures, losses, perceptual
 from radiodiff.discriminator import NORMS, Discriminator
 from radiodiff.evaluation import Evaluation
@@ -120,19 +120,23 @@ class RadioDiffVAE(pl.LightningModule):
             )
         along_channels((self.autoencoder, self.discriminator), self.trainer.strategy.root_device)
         if self.disc_start is None:
-            self.disc_start = run_length(self.trainer) // 3
+            self.disc_start = self.updates() // 3
         distance = perceptual.build(weights["perceptual"], self.perceptual_files)
         self.distance = [distance] if distance is not None else []
         if self.autoencoder.analysis is not None:
             pca = self.pca
             self.autoencoder.start_from(pca.mean, pca.basis, pca.std, self.hparams.start_logvar)
 
+    def updates(self) -> int:
+        """Of the generator, in the whole run."""
+        return updates(self.trainer, len(self.trainer.datamodule.train_dataloader()))
+
     def configure_optimizers(self):
         ours = self.optimizer(self.autoencoder.parameters())
         theirs = self.disc_optimizer(self.discriminator.parameters())
         if self.schedule is None:
             return [ours, theirs]
-        whole = {} if self.schedule.keywords.get("total") else {"total": run_length(self.trainer)}
+        whole = {} if self.schedule.keywords.get("total") else {"total": self.updates()}
         return [ours, theirs], [self.schedule(ours, **whole)]
 
     def on_fit_start(self) -> None:

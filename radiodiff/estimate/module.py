@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
-from experiments.shared.schedules import run_length
+from experiments.shared.schedules import updates
 from radiodiff.estimate import baselines, figures, losses, metrics
 from radiodiff.estimate.fields import with_samples
 from radiodiff.estimate.network import Regressor
@@ -71,7 +71,9 @@ class RadioMapEstimator(pl.LightningModule):
         optimizer = self.optimizer(self.network.parameters())
         if self.schedule is None:
             return optimizer
-        schedule = self.schedule(optimizer, total=run_length(self.trainer))
+        schedule = self.schedule(
+            optimizer, total=updates(self.trainer, len(self.trainer.datamodule.train_dataloader()))
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
