@@ -15,6 +15,36 @@ PLAIN = ("constant", "down_up", "patch_pca")
 RATED = ("psnr", "nmse", "ssim", "rate")  # of what goes through a file
 
 
+class Measured(nn.Module):
+    """What a checkpoint holds of its latents: their moments, and the coder's tables.
+
+    Buffers: measured in a validation, not learned.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        shape = (codec.STAGES, channels, channels + 1)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+        self.register_buffer("step", torch.ones(channels))
+        for name in ("location", "scale"):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("floor", torch.ones(*shape[:2], 2, dtype=torch.float64))
+
+    @property
+    def tables(self) -> codec.Tables:
+        names = ("step", "location", "scale", "floor")
+        return codec.Tables(*(getattr(self, name).cpu().numpy() for name in names))
+
+    def take(self, found: dict[str, Tensor], tables: codec.Tables) -> None:
+        """Keep a validation's `latent_mean_*`, `latent_std_*` and the tables fitted to it."""
+        for channel in range(len(self.mean)):
+            self.mean[channel] = found[f"latent_mean_{channel}"]
+            self.std[channel] = found[f"latent_std_{channel}"]
+        for name, values in vars(tables).items():
+            getattr(self, name).copy_(torch.from_numpy(values))
+
+
 class Evaluation(nn.Module):
     """Tables of one split after the other, over unseen cities; baselines once a split.
 
@@ -77,10 +107,10 @@ class Evaluation(nn.Module):
         return {name: value.float() for name, value in shown.items()} | {"city": cities}
 
     def update_dear(
-        self, autoencoder: Autoencoder, batch: dict[str, Tensor], tables: codec.Tables, std: Tensor
+        self, autoencoder: Autoencoder, batch: dict[str, Tensor], measured: Measured
     ) -> None:
         """What only a test asks for: files of each codec and of ours, and noisy latents."""
-        maps, cities = batch["map"], batch["city"]
+        maps, cities, tables = batch["map"], batch["city"], measured.tables
         for name, kind in baselines.CODECS.items():
             for quality in kind.qualities:
                 made, rates = baselines.through_file(maps, kind, quality)
@@ -93,7 +123,7 @@ class Evaluation(nn.Module):
             made = autoencoder.decode(torch.from_numpy(latents).to(mean)).float()
             rates = mean.new_tensor([8 * len(file) / maps[0].numel() for file in files])
             self.ours[str(index)].update(rated(made, maps, rates), cities)
-        found, scale = {}, std[:, None, None]
+        found, scale = {}, measured.std[:, None, None]
         for level in LATENT_NOISE:
             noise = torch.randn(mean.shape, generator=self.noise).to(mean)
             made = autoencoder.decode(mean + level * scale * noise).float()

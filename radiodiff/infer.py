@@ -125,7 +125,7 @@ def encode(
     """
     if not 0.1 <= coarseness <= 100:
         raise InputError(f"--coarseness {coarseness}: expected from 0.1 (fine) to 100 (coarse)")
-    tables, scale = module.code, 1.0 / module.latent_std.clamp_min(1e-6)
+    tables, scale = module.measured.tables, 1.0 / module.measured.std.clamp_min(1e-6)
 
     def work(file: Path, place: Path) -> str:
         maps = read_map(file, module.autoencoder.factor)
@@ -135,7 +135,12 @@ def encode(
                 f"{file}: its latents are NaN or infinite; the model diverged in training, take "
                 "an earlier checkpoint"
             )
-        arrays = {"mean": mean[0], "logvar": logvar[0], "shift": module.latent_mean, "scale": scale}
+        arrays = {
+            "mean": mean[0],
+            "logvar": logvar[0],
+            "shift": module.measured.mean,
+            "scale": scale,
+        }
         told = f"{file} -> {place}, {tuple(mean.shape[1:])}"
         try:
             if latents:
@@ -152,7 +157,7 @@ def encode(
 
 def decode(module: RadioDiffVAE, source: Path, out: Path) -> None:
     """Maps from what `encode` wrote, of either kind."""
-    tables, channels = module.code, module.autoencoder.latent
+    tables, channels = module.measured.tables, module.autoencoder.latent
     folder = list(source.iterdir()) if source.is_dir() else [source]
     suffix = ".rdm" if any(file.suffix.lower() == ".rdm" for file in folder) else ".npz"
 
@@ -196,8 +201,8 @@ def sample(module: RadioDiffVAE, out: Path, count: int, size: int, seed: int) ->
     draws = torch.Generator().manual_seed(seed)
     make_folder(out)
     for index in range(count):
-        shift = module.latent_mean[None, :, None, None].expand(1, -1, side, side)
-        spread = 2 * module.latent_std.log()[None, :, None, None].expand_as(shift)
+        shift = module.measured.mean[None, :, None, None].expand(1, -1, side, side)
+        spread = 2 * module.measured.std.log()[None, :, None, None].expand_as(shift)
         save_map(module.autoencoder.decode(draw(shift, spread, draws)), out / f"sample_{index}.png")
     print(f"{count} samples in {out}")
 

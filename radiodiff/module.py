@@ -17,14 +17,12 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from radiodiff import baselines, codec, figures, losses, perceptual
+from radiodiff import baselines, figures, losses, perceptual
 from radiodiff.discriminator import NORMS, Discriminator
-from radiodiff.evaluation import Evaluation
+from radiodiff.evaluation import Evaluation, Measured
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
 from radiodiff.network import Autoencoder, draw
-
-MEASURED = ("latent_mean", "latent_std", "code_step", "code_location", "code_scale", "code_floor")
 
 
 class RadioDiffVAE(pl.LightningModule):
@@ -93,13 +91,7 @@ class RadioDiffVAE(pl.LightningModule):
         self.autoencoder = Autoencoder(**(network or {}))
         self.discriminator = Discriminator(**(discriminator or {}))
         channels = self.autoencoder.latent
-        self.register_buffer("latent_mean", torch.zeros(channels))
-        self.register_buffer("latent_std", torch.ones(channels))
-        shape = (codec.STAGES, channels, channels + 1)
-        self.register_buffer("code_step", torch.ones(channels))
-        for name in ("code_location", "code_scale"):
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("code_floor", torch.ones(*shape[:2], 2, dtype=torch.float64))
+        self.measured = Measured(channels)
         self.evaluation = Evaluation(channels)
         self.disc_start = disc_start
         self.baselines: dict[str, dict[str, float]] = {}
@@ -246,8 +238,8 @@ class RadioDiffVAE(pl.LightningModule):
         self.history = [{k: float(v) for k, v in row.items()} for row in self.history]
         checkpoint |= {"history": self.history, "disc_start": self.disc_start}
         # Measured, not learned: in an average over steps they would mean nothing.
-        for name in MEASURED:
-            checkpoint["state_dict"][name] = getattr(self, name).clone()
+        for name, value in self.measured.named_buffers():
+            checkpoint["state_dict"][f"measured.{name}"] = value.clone()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history = list(checkpoint.get("history", []))
@@ -255,12 +247,6 @@ class RadioDiffVAE(pl.LightningModule):
             self.disc_start = checkpoint.get("disc_start", self.disc_start)
 
     # Evaluation
-
-    @property
-    def code(self) -> codec.Tables:
-        """The coder's tables, as measured in the last validation."""
-        names = ("code_step", "code_location", "code_scale", "code_floor")
-        return codec.Tables(*(getattr(self, name).cpu().numpy() for name in names))
 
     def on_validation_epoch_start(self) -> None:
         self.begin()
@@ -277,12 +263,12 @@ class RadioDiffVAE(pl.LightningModule):
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         keep_first(self.examples, self.evaluation.update(self.autoencoder, self.pca, batch, "test"))
-        self.evaluation.update_dear(self.autoencoder, batch, self.code, self.latent_std)
+        self.evaluation.update_dear(self.autoencoder, batch, self.measured)
 
     def on_validation_epoch_end(self) -> None:
         logged, self.baselines = self.evaluation.conclude("val")
         if not self.trainer.sanity_checking:
-            self.measure(logged)
+            self.measured.take(logged, self.evaluation.tables())
         self.record("val", logged)
 
     def on_test_epoch_end(self) -> None:
@@ -290,14 +276,6 @@ class RadioDiffVAE(pl.LightningModule):
         dear, others = self.evaluation.conclude_dear()
         self.baselines = plain | others
         self.record("test", logged | dear)
-
-    def measure(self, found: dict[str, Tensor]) -> None:
-        """Keep the latents' moments and the coder's tables, which checkpoints hold."""
-        for channel in range(len(self.latent_mean)):
-            self.latent_mean[channel] = found[f"latent_mean_{channel}"]
-            self.latent_std[channel] = found[f"latent_std_{channel}"]
-        for name, values in vars(self.evaluation.tables()).items():
-            getattr(self, f"code_{name}").copy_(torch.from_numpy(values))
 
     def record(self, split: str, found: dict[str, Tensor]) -> None:
         """Log a split's metrics; what no map has, a NaN, is left out."""

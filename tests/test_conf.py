@@ -1,6 +1,6 @@
 """Every configuration composes, every target resolves, every weight has its term."""
 
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -51,7 +51,11 @@ def test_weights_and_terms_have_the_same_names(choice: str, tmp_path: Path):
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_sweep_names_what_there_is(sweep: str, tmp_path: Path):
-    experiment = max(CHOICES, key=lambda name: len(commonprefix([name, sweep])))
+    def shared(name: str) -> int:
+        """Letters at the start that an experiment's and the sweep's name have in common."""
+        return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(name, sweep, strict=False))))
+
+    experiment = max(CHOICES, key=shared)
     config = configuration(f"+exp={experiment}", f"+sweep={sweep}", folder=tmp_path)
     assert config.hydra.mode.name == "MULTIRUN"
     for key, values in config.hydra.sweeper.params.items():

@@ -9,7 +9,6 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -47,7 +46,7 @@ def explain(error: BaseException, conf: Path) -> str | None:
     """
     chain = list(causes(error))
     for cause in chain:
-        if isinstance(cause, (InputError, Diverged, MisconfigurationException)):
+        if isinstance(cause, (InputError, Diverged)):
             return str(cause)
         if isinstance(cause, OverrideParseException):
             return words.quoting(cause.override)
