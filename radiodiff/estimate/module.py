@@ -14,6 +14,7 @@ from experiments.shared.schedules import updates
 from radiodiff.estimate import baselines, figures, losses, metrics
 from radiodiff.estimate.fields import with_samples
 from radiodiff.estimate.network import Regressor
+from radiodiff.estimate.residual import corrected
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
 from radiodiff.metrics import SPAN_DB
@@ -22,6 +23,9 @@ from radiodiff.propagation import FLOOR_DB
 
 class RadioMapEstimator(pl.LightningModule):
     """One network for prediction (no sample) and completion (some): the regressor.
+
+    In evaluation and use, what it leaves at the samples is carried to their surroundings
+    (`residual.corrected`).
 
     Args:
         loss_weights: a weight for each of `losses.TERMS`.
@@ -144,7 +148,7 @@ class RadioMapEstimator(pl.LightningModule):
 
     def estimated(self, batch: dict[str, Tensor], counts: Tensor) -> tuple[Tensor, Tensor]:
         known = with_samples(batch["known"], batch["map"], batch["places"], counts)
-        return known, self(known).float()
+        return known, corrected(self(known).float(), known)
 
     def add(self, name: str, made: Tensor, batch: dict[str, Tensor]) -> None:
         found = metrics.sums(made, batch["map"], batch["buildings"], batch["sight"], self.threshold)

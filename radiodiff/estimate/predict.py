@@ -21,6 +21,7 @@ from radiodiff.estimate.plans import (
     read_samples,
     read_transmitters,
 )
+from radiodiff.estimate.residual import corrected
 from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
 
 HEARD = 24  # samples, the loudest, that a transmitter is located by
@@ -39,7 +40,8 @@ def estimate(
         inputs[SAMPLE, rows, columns] = ((samples[1] - FLOOR_DB) / SPAN_DB).clip(0, 1)
         inputs[SAMPLED, rows, columns] = 1
     with torch.inference_mode():
-        made = module(torch.from_numpy(inputs)[None])[0, 0]
+        given = torch.from_numpy(inputs)[None]
+        made = corrected(module(given).float(), given)[0, 0]
     return FLOOR_DB + SPAN_DB * made.clamp(0, 1).numpy()
 
 

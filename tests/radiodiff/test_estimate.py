@@ -14,6 +14,7 @@ from radiodiff.estimate import baselines, fields, losses, metrics
 from radiodiff.estimate.data import SPLIT, Estimation
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.network import Regressor
+from radiodiff.estimate.residual import corrected
 from radiodiff.propagation import in_sight, radio_map
 
 SIZE = 64
@@ -223,3 +224,18 @@ def test_nearest_map_finds_itself(place):
         known.append(torch.from_numpy(fields.known(plan, fields.look(plan, y, x), y, x)))
         found.add(known[-1][None], maps[index : index + 1])
     assert float((found(torch.stack(known)) - maps).abs().max()) < 1 / 255
+
+
+def test_samples_correct_their_surroundings_and_no_building(place):
+    plan, y, x = place
+    inputs = torch.from_numpy(fields.known(plan, fields.look(plan, y, x), y, x))[None]
+    made = torch.full((1, 1, SIZE, SIZE), 0.4)
+    assert torch.equal(corrected(made, inputs), made)
+    free = np.argwhere(~plan)
+    places = torch.from_numpy(free[np.random.default_rng(0).choice(len(free), 30)])[None]
+    true = made + 0.1
+    given = fields.with_samples(inputs, true, places, torch.tensor([30]))
+    found = corrected(made, given)
+    outside = torch.from_numpy(~plan)
+    assert torch.equal(found[0, 0][~outside], made[0, 0][~outside])
+    assert float((found - true)[0, 0][outside].abs().mean()) < 0.03
