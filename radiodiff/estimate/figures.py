@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from experiments.shared.plots import new_figure
@@ -10,11 +11,13 @@ from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB
 
 
 def show(figure: Figure, axis, decibels: np.ndarray, plan: np.ndarray, label: str, **style) -> None:
-    """A map in dB with its colour bar; the plan's buildings are gray."""
+    """A map in dB, or of whole numbers, with its colour bar; the plan's buildings are gray."""
     drawn = axis.imshow(np.ma.masked_where(plan, decibels), origin="upper", **style)
     axis.set(xticks=[], yticks=[], facecolor="0.55")
     axis.grid(False)
-    figure.colorbar(drawn, ax=axis, label=label, shrink=0.85)
+    bar = figure.colorbar(drawn, ax=axis, label=label, shrink=0.85)
+    if np.issubdtype(np.asarray(decibels).dtype, np.integer):
+        bar.locator = MaxNLocator(integer=True)
 
 
 def maps(examples: list[dict[str, Tensor]]) -> Figure:

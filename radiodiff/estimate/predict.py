@@ -1,15 +1,15 @@
 """The estimator put to use: maps of a user's plans, with transmitters or samples given."""
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.colors import ListedColormap
 from PIL import Image
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError
-from experiments.shared.plots import new_figure
+from experiments.shared.plots import COLOURS, new_figure
 from radiodiff.corpus import make_folder
 from radiodiff.estimate.fields import SAMPLE, SAMPLED, known, look
 from radiodiff.estimate.figures import show
@@ -102,15 +102,13 @@ def predict(
                 )
             for place in places:
                 check_place(plan, *place, "transmitter")
-            begin = time.perf_counter()
             maps = [estimate(module, plan, place) for place in places]
-            spent = (time.perf_counter() - begin) / len(maps)
             for index, (decibels, place) in enumerate(zip(maps, places, strict=True)):
                 name = f"{file.stem}_{index}" if len(places) > 1 else file.stem
                 write(out, name, decibels, plan, [place])
             if len(maps) > 1:
                 network(out, file.stem, np.stack(maps), plan, places, radio)
-            tqdm.write(f"{file}: {len(maps)} maps in {out}, {1000 * spent:.0f} ms each")
+            tqdm.write(f"{file}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} in {out}")
         except InputError as error:
             if source.is_file():
                 raise
@@ -187,7 +185,8 @@ def network(
     sinr = 10 * np.log10(loudest / (power.sum(0) - loudest + 10 ** (noise / 10)))
     arrays = {"best_server": best, "sinr_db": sinr.astype(np.float32), "buildings": plan}
     np.savez_compressed(out / f"{name}_network.npz", **arrays, transmitters=np.array(transmitters))
-    served = {"cmap": "tab20", "vmin": -0.5, "vmax": max(19.5, len(maps) - 0.5)}
+    colours = ListedColormap([COLOURS[k % len(COLOURS)] for k in range(len(maps))])
+    served = {"cmap": colours, "vmin": -0.5, "vmax": len(maps) - 0.5, "interpolation": "nearest"}
     picture(out / f"{name}_best_server.png", best, plan, "transmitter", transmitters, served)
     ratio = {"cmap": "viridis", "vmin": -10, "vmax": 40}
     picture(out / f"{name}_sinr.png", sinr, plan, "SINR, dB", transmitters, ratio)

@@ -71,7 +71,7 @@ def test_predict_writes_map_decibels_and_picture(folder, place, tmp_path, run, c
     assert np.unravel_index(gain.argmax(), gain.shape) == (y, x)
     gray = np.asarray(Image.open(tmp_path / "plan.png")).astype(float)
     np.testing.assert_allclose(gain, FLOOR_DB + SPAN_DB * gray / 255, atol=0.2)
-    assert "1 maps in" in capsys.readouterr().out
+    assert "1 map in" in capsys.readouterr().out
 
 
 def test_several_transmitters_give_a_network(folder, place, tmp_path, run):
