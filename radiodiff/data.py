@@ -26,7 +26,7 @@ from radiodiff import corpus
 from radiodiff.manifest import choose, refuse_moved
 from radiodiff.png import read_gray
 from radiodiff.propagation import in_sight
-from radiodiff.scan import SIMULATIONS, Sample, scan
+from radiodiff.scan import SIMULATIONS, Sample, first_of_each, read_transmitter, scan
 
 
 def turn(array: np.ndarray, which: int) -> np.ndarray:
@@ -38,21 +38,6 @@ def turn(array: np.ndarray, which: int) -> np.ndarray:
 def scaled(gray: np.ndarray) -> Tensor:
     """8-bit gray (H, W) -> (1, H, W) in [-1, 1]."""
     return torch.from_numpy(gray.astype(np.float32) / 127.5 - 1.0)[None]
-
-
-def read_transmitter(file: Path, shape: tuple[int, int]) -> tuple[int, int]:
-    """Row and column of the lit pixel of an antenna image.
-
-    Raises:
-        InputError: unreadable, of another shape than its map, or no pixel is lit.
-    """
-    antenna = read_gray(file)
-    if antenna.shape != shape:
-        raise InputError(f"{file}: expected {shape} pixels as its map has, got {antenna.shape}")
-    if not antenna.any():
-        raise InputError(f"{file}: no pixel is lit, expected one at the transmitter; restore it")
-    y, x = np.unravel_index(antenna.argmax(), shape)
-    return int(y), int(x)
 
 
 class TrainMaps(Dataset):
@@ -302,14 +287,3 @@ class RadioMaps(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         return self._whole(self.splits.test)
-
-
-def first_of_each(samples: list[Sample], limit: int) -> list[Sample]:
-    """At most `limit` samples of each city, in order."""
-    had: dict[int, int] = {}
-    kept = []
-    for sample in samples:
-        had[sample.city] = had.get(sample.city, 0) + 1
-        if had[sample.city] <= limit:
-            kept.append(sample)
-    return kept

@@ -1,8 +1,10 @@
-"""Finds the samples of a folder in RadioMapSeer's layout."""
+"""Finds the samples of a folder in RadioMapSeer's layout, and looks at what belongs together."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from experiments.shared.errors import InputError
 from radiodiff.png import image_size, is_black, read_gray
@@ -103,3 +105,29 @@ def check_pair(gain: Path, plan: Path) -> None:
                 f"{100 * outside:.0f} % of its free ground, so the plan is inverted (expected "
                 "buildings 255, free ground 0) or of another city"
             )
+
+
+def read_transmitter(file: Path, shape: tuple[int, int]) -> tuple[int, int]:
+    """Row and column of the lit pixel of an antenna image.
+
+    Raises:
+        InputError: unreadable, of another shape than its map, or no pixel is lit.
+    """
+    antenna = read_gray(file)
+    if antenna.shape != shape:
+        raise InputError(f"{file}: expected {shape} pixels as its map has, got {antenna.shape}")
+    if not antenna.any():
+        raise InputError(f"{file}: no pixel is lit, expected one at the transmitter; restore it")
+    y, x = np.unravel_index(antenna.argmax(), shape)
+    return int(y), int(x)
+
+
+def first_of_each(samples: list[Sample], limit: int) -> list[Sample]:
+    """At most `limit` samples of each city, in order."""
+    had: dict[int, int] = {}
+    kept = []
+    for sample in samples:
+        had[sample.city] = had.get(sample.city, 0) + 1
+        if had[sample.city] <= limit:
+            kept.append(sample)
+    return kept

@@ -12,10 +12,10 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from experiments.shared.loaders import training_loader
-from radiodiff.data import RadioMaps, read_transmitter, turn
+from radiodiff.data import RadioMaps, turn
 from radiodiff.estimate.fields import cached_look, known
 from radiodiff.png import read_gray
-from radiodiff.scan import Sample
+from radiodiff.scan import Sample, read_transmitter
 
 SPLIT = Path(__file__).parent / "radiomapseer_split.json"
 
