@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -13,20 +12,26 @@ from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.sampling import EpochSampler
-from jingle.pairs import latents
+from jingle.pairs import latents, statistics
 from jingle.pairs.cache import LatentStore, key_of
+from jingle.pairs.describe import describe
 from jingle.pairs.scan import FileBook, Pair, scan, shared, splits
-from jingle.pairs.triples import EvalTriples, TrainTriples, Triple, draw_partners
+from jingle.pairs.triples import EvalTriples, TrainTriples, Triple, draw_partners, triple
 
 FRAME_RATE = 75  # latent frames a second
+ADDED = 64  # training pairs on which additivity is measured
+ADDITIVE = 0.05  # standard deviations: below it the parts of a song add up as latents
 
 
 class JinglePairs(L.LightningDataModule):
     """Reads pairs of songs from a folder, or renders a corpus, and serves their cached latents.
 
-    Batches are dictionaries of `input`, `target` and `blend`, (B, 128, T) float32 raw latents with
-    T = 75 `seconds`; in validation and test also `matched` (B,) bool and `pair` (B,) int64: each
-    pair comes once with its own target and once with a fixed other one.
+    Batches are dictionaries of (B, 128, T) float32 raw latents with T = 75 `seconds`: `input`,
+    `target`, `blend`; with `parts` also both parts of both songs, `input_percussive`,
+    `input_harmonic`, `target_percussive`, `target_harmonic`: true stems where they are known,
+    else separated. In validation and test these are always there, and `hpss_mix`, the blend of
+    separated parts, whether stems are known or not; `matched` (B,) bool and `pair` (B,) int64:
+    each pair comes once with its own target and once with a fixed other one.
 
     Args:
         root: folder with train/, val/ and perhaps test/; None renders the embedded corpus.
@@ -36,6 +41,7 @@ class JinglePairs(L.LightningDataModule):
         batch_size: samples a device.
         partners: how many other targets each training input may be given, chosen once by `seed`.
         shuffle_targets: train on these partners; otherwise on each pair's own target.
+        parts: whether training batches hold the parts of both songs (four more encodings a pair).
         seed: of partners, crops and order.
         num_workers: processes that load batches.
         pairs: size of the embedded corpus' training split.
@@ -53,9 +59,10 @@ class JinglePairs(L.LightningDataModule):
         cache: str = "data",
         codec: str = "auto",
         seconds: PositiveFloat = 16.0,
-        batch_size: PositiveInt = 16,
+        batch_size: PositiveInt = 8,
         partners: PositiveInt = 2,
         shuffle_targets: bool = True,
+        parts: bool = True,
         seed: NonNegativeInt = 42,
         num_workers: NonNegativeInt = 2,
         pairs: PositiveInt = 200,
@@ -76,7 +83,7 @@ class JinglePairs(L.LightningDataModule):
         self.seconds, self.frames = seconds, round(seconds * FRAME_RATE)
         self.batch_size, self.partners, self.shuffle_targets = batch_size, partners, shuffle_targets
         self.unit_per_sample = ("audio-seconds", seconds)  # what experiments.bench counts
-        self.seed, self.num_workers = seed, num_workers
+        self.parts, self.seed, self.num_workers = parts, seed, num_workers
         self.corpus = {
             "pairs": pairs,
             "val_pairs": val_pairs,
@@ -87,6 +94,7 @@ class JinglePairs(L.LightningDataModule):
         self.encode_batch, self.cache_workers = encode_batch, cache_workers
         self._codec = None
         self.statistics: tuple[Tensor, Tensor] | None = None
+        self.additive = False
         self._pairs: dict[str, list[Pair]] = {}
         self._others: dict[str, list[list[int]]] = {}
         self._triples: dict[str, list[list[Triple]]] = {}
@@ -121,7 +129,7 @@ class JinglePairs(L.LightningDataModule):
         if self.statistics is None:
             self._find()
             self._fill()  # on a node whose cache is its own and was not prepared
-            self.statistics = self._measure()
+            self._measure()
 
     def state_dict(self) -> dict:
         """What a checkpoint must remember of its data: another codec's latents are noise to it."""
@@ -152,11 +160,18 @@ class JinglePairs(L.LightningDataModule):
         self._store = LatentStore(self.cache / f"latents-{key_of(self.codec.identity)[:12]}")
         for split, folder in folders.items():
             if split == "test" and folder == folders["val"]:
-                self._pairs["test"], self._others["test"] = self._pairs["val"], self._others["val"]
+                for known in (self._pairs, self._others, self._triples):
+                    known["test"] = known["val"]
                 self._notes.append("there is no test split: test figures are of the val split")
                 continue
             pairs, left_out = scan(folder, book, seconds=self.seconds)
             self._pairs[split], self._others[split] = pairs, self._choose(split, len(pairs))
+            held_out = split != "train"
+            wanted = {"parts": held_out or self.parts, "hpss": held_out}
+            self._triples[split] = [
+                [triple(self.codec, pairs, i, j, **wanted) for j in chosen]
+                for i, chosen in enumerate(self._others[split])
+            ]
             self._skipped += left_out
             for line in left_out:
                 print(line, flush=True)
@@ -171,25 +186,29 @@ class JinglePairs(L.LightningDataModule):
         """How many arrays of each split are damaged; they are forgotten."""
         damaged = {}
         for split, pairs in self._pairs.items():
-            bad = self._store.verify(keys_of(self.codec, pairs, self._others[split]))
-            if bad:
+            keys = {key for pair in pairs for key in song_keys(self.codec, pair)}
+            keys |= {key for both in self._triples[split] for t in both for key in t.keys.values()}
+            if bad := self._store.verify(sorted(keys)):
                 damaged[split] = len(bad)
         return damaged
 
     def _fill(self) -> None:
-        """Compute what the cache lacks, and note the keys of every triple."""
-        jobs = []
+        """Compute what the cache lacks."""
+        codec, store, jobs = self.codec, self._store, []
         for split, pairs in self._pairs.items():
-            others = self._others[split]
             if split == "test" and pairs is self._pairs["val"]:
-                self._triples["test"] = self._triples["val"]
                 continue
-            jobs += latents.jobs_for(self.codec, self._store, pairs, others, split)
-            self._triples[split] = [
-                [self._triple(pairs, i, j) for j in chosen] for i, chosen in enumerate(others)
+            blends = [
+                (pair, [pairs[j] for j in chosen])
+                for pair, chosen in zip(pairs, self._others[split], strict=True)
             ]
-        batch, workers = self.encode_batch, self.cache_workers
-        latents.fill(self.codec, self._store, jobs, batch=batch, workers=workers)
+            if split != "train" or self.parts:
+                jobs += latents.part_jobs(codec, store, pairs, split)
+            if split != "train":
+                blends += [(a.without_stems(), [b.without_stems() for b in bs]) for a, bs in blends]
+            jobs += latents.song_jobs(codec, store, pairs, split)
+            jobs += latents.blend_jobs(codec, store, blends, split)
+        latents.fill(codec, store, jobs, batch=self.encode_batch, workers=self.cache_workers)
 
     def _choose(self, split: str, size: int) -> list[list[int]]:
         """Whose targets each pair's input meets: fixed for the whole run."""
@@ -200,27 +219,32 @@ class JinglePairs(L.LightningDataModule):
             return draw_partners(size, self.partners, self.seed)
         return [[index] for index in range(size)]
 
-    def _triple(self, pairs: list[Pair], i: int, j: int) -> Triple:
-        keys = (
-            latents.song_key(self.codec, pairs[i].input),
-            latents.song_key(self.codec, pairs[j].target),
-            latents.blend_key(self.codec, pairs[i], pairs[j]),
-        )
-        return Triple(i, *keys, matched=i == j)
-
-    def _measure(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (128,) of all training latents, inputs and targets."""
+    def _measure(self) -> None:
+        """Scales of all training latents, inputs and targets, and whether parts can be added."""
         keys = {key for pair in self._pairs["train"] for key in song_keys(self.codec, pair)}
-        count, total, squares = 0, 0.0, 0.0
-        for key in sorted(keys):
-            array = torch.from_numpy(np.array(self._store.get(key))).double()  # (T, 128)
-            count += len(array)
-            total, squares = total + array.sum(0), squares + array.square().sum(0)
-        mean = total / count
-        std = (squares / count - mean.square()).clamp_min(0.0).sqrt()
-        # a channel that stands still (or silence throughout) must not be divided by nothing
-        floor = 0.01 * float(std.square().mean().sqrt()) or 1.0
-        return mean.float(), std.clamp_min(floor).float()
+        self.statistics = statistics.scales(self._store, keys)
+        triples = [chosen[0] for chosen in self._triples["train"][:ADDED]]
+        if self.parts:
+            error = statistics.additivity_error(self._store, triples, self.statistics[1])
+            self.additive = error < ADDITIVE
+
+    def channel_gains(self) -> Tensor:
+        """The fixed mix (3, 128) that fits the training blends best: a baseline."""
+        triples = [triple for chosen in self._triples["train"] for triple in chosen]
+        return statistics.channel_gains(self._store, triples)
+
+    def channel_loudness(self) -> Tensor:
+        """What each channel (128,) of standardised latents adds to the loudness of the sound."""
+        return statistics.channel_loudness(self.codec, *self.statistics)
+
+    def reference(self, count: int) -> list[Tensor]:
+        """Training blends (128, T), the first crop of at most `count`: what music of this kind is.
+
+        Evenly over the training pairs, so that their number does not change which kind it is.
+        """
+        every = self._triples["train"]
+        chosen = every[:: max(1, len(every) // count)][:count]
+        return [statistics.read(self._store, t[0].keys["blend"])[:, : self.frames] for t in chosen]
 
     def train_dataloader(self) -> StatefulDataLoader:
         dataset = TrainTriples(self._store, self._triples["train"], self.frames, self.seed)
@@ -262,45 +286,12 @@ class JinglePairs(L.LightningDataModule):
 
     def describe(self) -> dict:
         """Where the data came from, how much there is, and what a reader must know about it."""
-        codec = self.codec
-        notes = [*self._notes, *(f"WARNING {line}" for line in self._skipped)]
-        note = codec.note.replace("WARNING ", "")
-        if not codec.meaningful:
-            notes.insert(0, f"WARNING decoded audio is not meaningful; {note}")
-        else:
-            notes.insert(0, f"WARNING {note}" if "WARNING" in codec.note else note)
-        hashes = [
-            (split, pair.input.hash, pair.target.hash)
-            for split, pairs in self._pairs.items()
-            for pair in pairs
-        ]
-        return {
-            "source": "embedded" if self.root is None else str(self.root),
-            "sizes": {split: len(pairs) for split, pairs in self._pairs.items()},
-            "hash": key_of(hashes)[:16],
-            "skipped": len(self._skipped),
+        source = "embedded" if self.root is None else str(self.root)
+        return describe(self._pairs, self.codec, self._notes, self._skipped) | {
+            "source": source,
             "seconds": self.seconds,
-            "blends": "true stems"
-            if all(p.percussive and p.harmonic for p in self._pairs["train"])
-            else "source separation",
-            "codec": {
-                "name": codec.name,
-                "identity": codec.identity,
-                "meaningful": codec.meaningful,
-            },
-            "notes": notes,
         }
 
 
 def song_keys(codec, pair: Pair) -> list[str]:
     return [latents.song_key(codec, song) for song in (pair.input, pair.target)]
-
-
-def keys_of(codec, pairs: list[Pair], others: list[list[int]]) -> list[str]:
-    """Every key that these pairs and blends need."""
-    songs = [key for pair in pairs for key in song_keys(codec, pair)]
-    return songs + [
-        latents.blend_key(codec, pairs[i], pairs[j])
-        for i, chosen in enumerate(others)
-        for j in chosen
-    ]

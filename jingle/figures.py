@@ -11,6 +11,29 @@ from torch import Tensor
 from experiments.shared.plots import new_figure
 
 RATE = 75
+SHOWN = ("input", "target", "output", "blend", "hpss_mix")
+
+
+def figures(
+    standard: dict[str, Tensor],
+    waves: dict[str, Tensor],
+    masks_: tuple[Tensor, Tensor],
+    means: Tensor,
+) -> dict[str, Figure]:
+    """Every picture of an evaluation.
+
+    Args:
+        standard: standardised latents (C, T) of `SHOWN`.
+        waves: their sound (S,).
+        masks_: of input and target, (C, T).
+        means: of each sample's input mask (samples,).
+    """
+    return {
+        "masks": masks(*masks_),
+        "latents": latents(standard),
+        "spectrograms": spectrograms(waves, 320 * RATE),
+        "mask_means": mask_means(means),
+    }
 
 
 def masks(m: Tensor, n: Tensor) -> Figure:
@@ -24,7 +47,7 @@ def masks(m: Tensor, n: Tensor) -> Figure:
             origin="lower",
             extent=extent,
             vmin=0,
-            vmax=1,
+            vmax=max(1.0, float(m.max()), float(n.max())),  # soft masks may amplify
             interpolation="nearest",
         )
         axis.set(title=f"{name} mask, mean {float(mask.mean()):.3f}", ylabel="latent channel")
@@ -77,7 +100,7 @@ def spectrograms(pieces: dict[str, Tensor], rate: int) -> Figure:
 def mask_means(means: Tensor) -> Figure:
     """How often each sample's input mask has which mean (samples,)."""
     figure, axes = new_figure(1, 1)
-    axes[0].hist(means.cpu().numpy(), bins=np.linspace(0.4, 0.6, 41))
+    axes[0].hist(means.cpu().numpy(), bins=np.linspace(0, 1, 41))
     axes[0].axvline(0.5, color="black", linewidth=0.8)
     axes[0].set(title="per-sample mean of the input mask", xlabel="mean", ylabel="samples")
     return figure

@@ -5,13 +5,18 @@ Axes: B batch, C latent channels, T frames (75 a second). Masks m (input) and n 
 small.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from jingle.sound import spectral as spectral_distances
 
-TERMS = ("target", "input", "spectral", "mel", "gan", "mask_reg", "balance", "blend")
+TERMS = (
+    *("target", "input", "spectral", "mel", "gan", "mask_reg", "balance"),
+    *("parts", "power", "blend"),
+)
 DEAR = ("spectral", "mel")  # need decoded audio: with weight 0 they are not computed
 
 
@@ -19,6 +24,26 @@ def blend(outputs: list[Tensor], wanted: Tensor, *, early: float = 0.3) -> Tenso
     """L1 of the last stage's output, plus `early` x the mean L1 of the stages before it."""
     *before, last = [F.l1_loss(output, wanted) for output in outputs]
     return last + early * torch.stack(before).mean() if before else last
+
+
+def power(outputs: list[Tensor], wanted: Tensor, *, floor: float = 1e-4) -> Tensor:
+    """L1 of the log power of each cell over three frames, the mean over stages; in nepers.
+
+    What a mean absolute error hardly sees and the ear does: what should be silent and is not. A
+    mel distance of latents, as it were, that needs no decoding; `floor` is 40 dB below the mean.
+    """
+    seen = [(F.avg_pool1d(z.square(), 3, 1) + floor).log() for z in (wanted, *outputs)]
+    return torch.stack([F.l1_loss(z, seen[0]) for z in seen[1:]]).mean() / 2
+
+
+def parts(
+    made: Mapping[str, Tensor], truth: Mapping[str, Tensor], gains: Mapping[str, Tensor]
+) -> Tensor:
+    """L1 of each part (B, C, T), percussive and harmonic, as loud as in a blend; mean over sources.
+
+    What a part is wrong by in the blend, whichever blend: `gains` (B, 1, 1) are its factors there.
+    """
+    return sum((gains[name] * (part - truth[name])).abs().mean() for name, part in made.items()) / 2
 
 
 def input(output: Tensor, a: Tensor) -> Tensor:
@@ -54,6 +79,11 @@ def gan_published(fake: Tensor) -> Tensor:
 def hinge(real: Tensor, fake: Tensor) -> Tensor:
     """The discriminator's side of the hinge game; 2 when it cannot tell (Lim and Ye 2017)."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def bce(real: Tensor, fake: Tensor) -> Tensor:
+    """The published discriminator's loss; 2 ln 2 when it guesses."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def overlap(m: Tensor, n: Tensor) -> Tensor:
@@ -112,3 +142,34 @@ def balance(m: Tensor, n: Tensor) -> Tensor:
 def balance_published(m: Tensor, n: Tensor) -> Tensor:
     """Squared distance of the whole batch's mask means from one half: samples may be unbalanced."""
     return (m.mean() - 0.5).square() + (n.mean() - 0.5).square()
+
+
+def of_masks(
+    m: Tensor, n: Tensor, *, each: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The parts of `mask_reg`, and the terms `mask_reg` and `balance`.
+
+    Args:
+        m: (B, C, T), of the input.
+        n: (B, C, T), of the target.
+        each: ask every sample and channel for movement and balance; else, as published, the batch.
+    """
+    parts = {
+        "overlap": overlap(m, n),
+        "coverage": coverage(m, n),
+        "temporal": (temporal if each else temporal_published)(m, n),
+    }
+    level = (balance if each else balance_published)(m, n)
+    return parts, {"mask_reg": mask_reg(**parts), "balance": level}
+
+
+def of_piece(
+    outputs: list[Tensor], a: Tensor, b: Tensor, wanted: Tensor, *, early: float
+) -> dict[str, Tensor]:
+    """The terms of what was written, `outputs` by stage, that need no sound."""
+    return {
+        "input": input(outputs[-1], a),
+        "target": target(outputs[-1], b),
+        "blend": blend(outputs, wanted, early=early),
+        "power": power(outputs, wanted),
+    }

@@ -4,35 +4,39 @@ Axes: B batch, C latent channels, T frames (75 a second). Masks are (B, C, T) in
 input (A), `n` of the target (B); latents are standardised. Every kernel returns (B,).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
+from scipy.stats import t as student
 from torch import Tensor
 from torchmetrics import Metric
 
 RATE = 75.0  # latent frames a second
 TINY = 1e-8
-NAMES = (
+STAGES = 8  # of a writer, that are measured
+OF_MASKS = (
     *("complementarity", "coverage_error", "input_mask_mean", "target_mask_mean", "balance_error"),
     *("input_temporal_variance", "target_temporal_variance", "flips", "dwell", "saturation"),
     *("no_op_distance", "energy_share"),
-    *("blend_distance", "copying", "copying_input", "copying_target"),
-    *("rhythm_f1", "rhythm_correlation", "harmony", "mel_distance"),
-    *("real_accuracy", "fake_accuracy"),
 )
-APART = ("complementarity", "blend_distance", "copying", "rhythm_f1", "harmony", "mel_distance")
-TABLES = (
-    *(
-        "model",
-        "plain_average",
-        "input_alone",
-        "target_alone",
-        "gated_sum",
-        "silence",
-        "blend_itself",
-    ),
-    *("constant_half", "random_bits", "static_split", "alternation_2s"),
+OF_PIECE = ("blend_distance", "copying", "copying_input", "copying_target")
+HEARD = (
+    *("rhythm_f1", "rhythm_correlation", "rhythm_leak", "rhythm_leak_correlation"),
+    *("harmony", "harmony_leak", "mel_distance"),
 )
+# Better is larger, but for what is in SMALLER. `x_lead`: by how much the model is better than
+# hpss_mix on the same pair.
+COMPARED = ("blend_distance", *HEARD)
+SMALLER = (
+    *("blend_distance", "mel_distance", "rhythm_leak", "rhythm_leak_correlation"),
+    "harmony_leak",
+)
+LEADS = tuple(f"{name}_lead" for name in COMPARED)
+GAINS = tuple(f"stage_{k}_gain" for k in range(1, STAGES + 1))
+NAMES = (*OF_MASKS, *OF_PIECE, *HEARD, *LEADS, *GAINS, "real_accuracy", "fake_accuracy")
+APART = ("complementarity", "blend_distance", "copying", *HEARD)
 
 
 def temporal_variance(mask: Tensor) -> Tensor:
@@ -123,77 +127,110 @@ def of_piece(piece: Tensor, a: Tensor, b: Tensor, blend: Tensor) -> dict[str, Te
     }
 
 
-def trivial_masks(like: Tensor, generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
-    """The trivial agents' masks, shaped as `like` (B, C, T): what a good number must beat."""
-    one, half = torch.ones_like(like), torch.full_like(like, 0.5)
-    bits = [torch.randint(0, 2, like.shape, generator=generator).to(like) for _ in range(2)]
-    static = one.clone()
-    static[:, like.shape[1] // 2 :] = 0
-    seconds = torch.arange(like.shape[2], device=like.device) / RATE
-    alternating = one * ((seconds // 2) % 2 == 0)
+def leads(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """By how much each of `COMPARED` is better in `ours` than in `theirs`, pair by pair."""
     return {
-        "constant_half": (half, half),
-        "random_bits": (bits[0], bits[1]),
-        "static_split": (static, 1 - static),
-        "alternation_2s": (alternating, 1 - alternating),
+        f"{name}_lead": (theirs[name] - ours[name]) * (1 if name in SMALLER else -1)
+        for name in COMPARED
+        if name in ours and name in theirs
     }
+
+
+def stage_gains(outputs: Sequence[Tensor], blend: Tensor) -> dict[str, Tensor]:
+    """By how much each stage brought the piece nearer to the blend."""
+    distances = [blend_distance(output, blend) for output in outputs]
+    return {
+        f"stage_{k}_gain": before - after
+        for k, (before, after) in enumerate(pairwise(distances), 1)
+        if k <= STAGES
+    }
+
+
+def mean_and_error(values: Tensor, groups: Tensor) -> tuple[float, float, float]:
+    """Mean (N,), its standard error and half its 95 % interval, samples of a group correlated.
+
+    Cluster-robust: what deviates is added up in each group first (Cameron and Miller 2015); the
+    interval is Student's with as many degrees of freedom as groups less one.
+    """
+    mean = values.mean()
+    labels = groups.unique(return_inverse=True)[1]
+    count = int(labels.max()) + 1
+    if count < 2:
+        return float(mean), math.nan, math.nan
+    sums = torch.zeros(count, dtype=values.dtype).index_add_(0, labels, values - mean)
+    error = float(sums.square().sum().sqrt() / len(values) * math.sqrt(count / (count - 1)))
+    return float(mean), error, error * float(student.ppf(0.975, count - 1))
 
 
 class PairTable(Metric):
     """Means over pairs of values named in `NAMES`, over all and apart for matched and random pairs.
 
-    `compute` gives `<name>` for every name that was ever given, and for names in `APART` also
-    `matched_<name>`, `random_<name>` and `<name>_se`, the standard error. Of masks it adds what
-    follows from the means: chance-corrected complementarity `chance_corrected` = 1 - o / (E m E n),
-    the published composition `mask_reg`, and the 95 % quantile `balance_error_q95`.
+    `compute` gives `<name>` for every name that was ever given; for names in `APART` also
+    `matched_<name>`, `random_<name>` and `<name>_se`, the standard error; for leads and gains
+    `<name>_low` and `<name>_high`, their 95 % interval. Samples that share an input are correlated,
+    and are counted so. NaN says that a sample has no such value. Of masks it adds what follows from
+    the means: chance-corrected complementarity `chance_corrected` = 1 - o / (E m E n), the
+    published composition `mask_reg`, and the 95 % quantile `balance_error_q95`; of stages
+    `stage_gain_least`.
     """
 
     full_state_update = False
 
     def __init__(self):
         super().__init__()
-        for state in ("count", "sum", "square"):
-            zeros = torch.zeros(2, len(NAMES), dtype=torch.float64)
-            self.add_state(f"{state}_of", zeros, dist_reduce_fx="sum")
-        self.add_state("imbalance", [], dist_reduce_fx="cat")
+        for state in ("rows", "matched", "pairs"):
+            self.add_state(state, [], dist_reduce_fx="cat")
 
-    def update(self, values: Mapping[str, Tensor], matched: Tensor) -> None:
-        """Take values (B,) by name, those of a batch of pairs; not every name need be there."""
-        kinds = torch.stack([~matched, matched]).double()  # (2, B)
+    def update(self, values: Mapping[str, Tensor], matched: Tensor, pair: Tensor) -> None:
+        """Take values (B,) by name, those of a batch of pairs; not every name need be there.
+
+        Args:
+            values: by name.
+            matched: (B,) bool, whether the target is the pair's own.
+            pair: (B,) which input it is.
+        """
+        row = torch.full((len(matched), len(NAMES)), math.nan, dtype=torch.float64)
         for name, value in values.items():
-            k = NAMES.index(name)
-            self.count_of[:, k] += kinds.sum(1)
-            self.sum_of[:, k] += kinds @ value.double()
-            self.square_of[:, k] += kinds @ value.double().square()
-        if "balance_error" in values:
-            self.imbalance.append(values["balance_error"].float())
+            row[:, NAMES.index(name)] = value.double().cpu()
+        self.rows.append(row.to(matched.device))
+        self.matched.append(matched)
+        self.pairs.append(pair)
 
     def compute(self) -> dict[str, float]:
-        count, total, square = (x.cpu() for x in (self.count_of, self.sum_of, self.square_of))
+        rows, matched, pairs = (
+            (torch.cat(x) if isinstance(x, list) else x).cpu()
+            for x in (self.rows, self.matched, self.pairs)
+        )
         found: dict[str, float] = {}
-        for k, name in enumerate(NAMES):
-            number = float(count[:, k].sum())
-            if not number:
+        for name, column in zip(NAMES, rows.T, strict=True):
+            known = column.isfinite()
+            if not known.any():
                 continue
-            mean = float(total[:, k].sum()) / number
+            mean, error, reach = mean_and_error(column[known], pairs[known])
             found[name] = mean
-            if name not in APART:
-                continue
-            variance = max(0.0, float(square[:, k].sum()) / number - mean**2)
-            found[f"{name}_se"] = (variance / max(1.0, number - 1)) ** 0.5
-            for kind, label in enumerate(("random", "matched")):
-                if count[kind, k]:
-                    found[f"{label}_{name}"] = float(total[kind, k] / count[kind, k])
+            if (name in LEADS or name in GAINS) and math.isfinite(reach):
+                found |= {f"{name}_low": mean - reach, f"{name}_high": mean + reach}
+            if name in APART:
+                found[f"{name}_se"] = error
+                for label, kind in (("random", ~matched), ("matched", matched)):
+                    if (known & kind).any():
+                        found[f"{label}_{name}"] = float(column[known & kind].mean())
+        gains = [found[name] for name in GAINS if name in found]
+        if gains:
+            found["stage_gain_least"] = min(gains)
         if "complementarity" in found:
-            overlap = 1 - found["complementarity"]
-            chance = found["input_mask_mean"] * found["target_mask_mean"]
-            if chance > 0:  # a source that is never passed cannot overlap
-                found["chance_corrected"] = 1 - overlap / chance
-            hinges = (
-                max(0.0, 0.05 - found[f"{side}_temporal_variance"]) for side in ("input", "target")
-            )
-            found["mask_reg"] = overlap + 0.5 * found["coverage_error"] + 5.0 * sum(hinges)
-            errors = self.imbalance
-            errors = torch.cat(errors) if isinstance(errors, list) else errors
-            found["balance_error_q95"] = float(errors.quantile(0.95))
+            found |= of_means(found)
+            errors = rows[:, NAMES.index("balance_error")]
+            found["balance_error_q95"] = float(errors[errors.isfinite()].quantile(0.95))
         return found
+
+
+def of_means(found: Mapping[str, float]) -> dict[str, float]:
+    """What follows from the means of mask metrics over all pairs."""
+    overlap = 1 - found["complementarity"]
+    hinges = (max(0.0, 0.05 - found[f"{side}_temporal_variance"]) for side in ("input", "target"))
+    more = {"mask_reg": overlap + 0.5 * found["coverage_error"] + 5.0 * sum(hinges)}
+    chance = found["input_mask_mean"] * found["target_mask_mean"]
+    if chance > 0:  # a source that is never passed cannot overlap
+        more["chance_corrected"] = 1 - overlap / chance
+    return more

@@ -4,10 +4,12 @@ import time
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from experiments.report import write_report
 from experiments.reporting.curves import Curve, downsample, smooth
 from experiments.reporting.events import read_run
 from experiments.reporting.targets import parse_target
@@ -69,6 +71,7 @@ def test_downsampling_keeps_the_extremes():
         ("0.49..0.51", [0.49, 0.5, 0.51], [0.489, 0.511]),
         ("-2 .. -1.5", [-1.7], [-1.4]),
         ("0.50 +- 0.02", [0.48, 0.52], [0.47, 0.53]),
+        (">= 0.97 (by construction)", [0.97, 1.0], [0.96]),
     ],
 )
 def test_target_expressions(text, inside, outside):
@@ -81,6 +84,19 @@ def test_target_expressions(text, inside, outside):
 def test_a_target_that_cannot_be_read_is_named(tmp_path, text):
     with pytest.raises(InputError, match="target"):
         parse_target(text)
+
+
+def test_a_target_that_is_met_by_construction_is_said_and_not_counted(tmp_path):
+    targets = {"val/error": ">= 0 (by construction)", "val/complementarity": "> 2"}
+    config = {"name": "tried", "targets": targets}
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml")
+    write_events(tmp_path, 0, 25)
+    assert parse_target(targets["val/error"]).remark == "by construction"
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "targets met: **0 of 1** (1 by construction)" in text
+    assert "**met** (by construction)" in text
 
 
 def test_numbers_are_short_and_exact_enough():

@@ -45,11 +45,16 @@ def headline(run: Run) -> list[Block]:
             ("its last value", number(objective.get("last"))),
         ]
     if targets:
-        verdicts = [judge(run, tag, target)[0] for tag, target in targets.items()]
+        # what is met whatever the training does would flatter the count
+        earned = {tag: target for tag, target in targets.items() if not target.remark}
+        verdicts = [judge(run, tag, target)[0] for tag, target in earned.items()]
         met, open_ = verdicts.count("met"), verdicts.count("not measured")
         kind = "bad" if "missed" in verdicts else "" if open_ else "good"
         note = f"{open_} not measured" if open_ else ""
-        facts.append(("targets met", Cell(f"{met} of {len(targets)}", kind, note=note)))
+        others = [target.remark for target in targets.values() if target.remark]
+        remarks = [f"{others.count(remark)} {remark}" for remark in dict.fromkeys(others)]
+        note = "; ".join([note, *remarks] if note else remarks)
+        facts.append(("targets met", Cell(f"{met} of {len(earned)}", kind, note=note)))
     facts += [
         ("steps", count(last_step(run))),
         ("epochs", count(epochs_done(run))),
@@ -99,7 +104,12 @@ def target_table(run: Run) -> list[Block]:
         verdict, how = judge(run, tag, target)
         kind = {"met": "good", "missed": "bad"}.get(verdict, "quiet")
         rows.append(
-            [tag, target.text, number(run.value(tag)), Cell(f"{verdict} {how}".strip(), kind)]
+            [
+                tag,
+                target.text,
+                number(run.value(tag)),
+                Cell(f"{verdict} {how}".strip(), kind, note=target.remark),
+            ]
         )
     rows += [[tag, str(run.config["targets"][tag]), "", Cell(e, "bad")] for tag, e in bad.items()]
     return [

@@ -1,4 +1,4 @@
-"""Stated targets (`">= 0.97"`, `"0.49..0.51"`, `"0.5 +- 0.02"`) and whether a value meets them."""
+"""Stated targets (`">= 0.97"`, `"0.49..0.51"`, `"< 1 (by construction)"`) and what meets them."""
 
 import math
 import re
@@ -8,18 +8,23 @@ from experiments.shared.errors import InputError
 
 NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 COMPARISON = re.compile(rf"^(>=|<=|>|<|==)\s*{NUMBER}$")
+REMARK = re.compile(r"^(.*\S)\s*\(([^()]+)\)$")
 RANGE = re.compile(rf"^{NUMBER}\s*\.\.\s*{NUMBER}$")
 AROUND = re.compile(rf"^{NUMBER}\s*(?:\+-|±)\s*{NUMBER}$")
 
 
 @dataclass(frozen=True)
 class Target:
-    """An interval that a value should lie in; `text` is how it was written."""
+    """An interval that a value should lie in; `text` is how it was written.
+
+    `remark` is what stood behind it in brackets: "by construction", of what says nothing of a run.
+    """
 
     text: str
     low: float = -math.inf
     high: float = math.inf
     open_ends: bool = False
+    remark: str = ""
 
     def met(self, value: float) -> bool:
         """Whether `value` lies inside; NaN never does."""
@@ -40,12 +45,14 @@ def parse_target(text: object) -> Target:
     Raises:
         InputError: it is none of the forms above.
     """
-    written = str(text).strip()
+    written, remark = str(text).strip(), ""
+    if found := REMARK.match(written):
+        written, remark = found[1], found[2].strip()
     if found := COMPARISON.match(written):
         sign, bound = found[1], float(found[2])
         low = bound if sign in (">=", ">", "==") else -math.inf
         high = bound if sign in ("<=", "<", "==") else math.inf
-        return Target(written, low, high, open_ends=sign in ("<", ">"))
+        return Target(written, low, high, sign in ("<", ">"), remark)
     if found := RANGE.match(written):
         low, high = float(found[1]), float(found[2])
     elif found := AROUND.match(written):
@@ -53,8 +60,8 @@ def parse_target(text: object) -> Target:
     else:
         raise InputError(
             f'target {written!r} is not understood: expected ">= 0.9", "< 5", "0.49..0.51" '
-            'or "0.5 +- 0.02"'
+            'or "0.5 +- 0.02", and perhaps a remark in brackets'
         )
     if low > high:
         raise InputError(f"target {written!r} is empty: its lower end is above its upper end")
-    return Target(written, low, high)
+    return Target(written, low, high, remark=remark)

@@ -8,7 +8,6 @@ generator that only measured it.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -141,8 +140,3 @@ class PublishedDiscriminator(nn.Module):
     def forward(self, piece: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """(B, C, T) -> score (B, 1); the sources are not looked at."""
         return self.score(self.layers(piece).mean(-1)).float()
-
-
-def bce(real: Tensor, fake: Tensor) -> Tensor:
-    """The published discriminator's loss; 2 ln 2 when it guesses."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -72,13 +72,21 @@ def blend_key(codec, a: Pair, b: Pair) -> str:
     return key_of("blend", codec.identity, songs, stems, blend.RECIPE)
 
 
+def part_key(codec, song: Song, stem: Song | None, part: str) -> str:
+    """Key of the "percussive" or "harmonic" part of a song by itself."""
+    by = stem.hash if stem else ["hpss", blend.RECIPE["hpss"]]
+    return key_of("part", codec.identity, song.hash, by, part)
+
+
 @dataclass(frozen=True)
 class Job:
-    """One file to encode (`song`), or the blends of one pair's input with several targets."""
+    """One song or part of it to encode, or the blends of one pair's input with several targets."""
 
     of: str
     song: Song | None = None
     song_key: str = ""
+    stem: Song | None = None
+    part: str = ""  # of the song; empty: the whole
     pair: Pair | None = None
     partners: tuple[tuple[Pair, str], ...] = ()  # (whose target, key of the blend)
 
@@ -90,25 +98,46 @@ class Job:
         return [min(self.pair.input.frames, other.target.frames) for other, _ in self.partners]
 
 
-def jobs_for(
-    codec, store: LatentStore, pairs: list[Pair], blends: list[list[int]], split: str
+def song_jobs(codec, store: LatentStore, pairs: list[Pair], split: str) -> list[Job]:
+    """What `store` lacks of each pair's input and target."""
+    return missing(
+        store,
+        (
+            Job(f"{split}/{song.file.name}", song, song_key(codec, song))
+            for pair in pairs
+            for song in (pair.input, pair.target)
+        ),
+    )
+
+
+def part_jobs(codec, store: LatentStore, pairs: list[Pair], split: str) -> list[Job]:
+    """What `store` lacks of the parts of both songs of each pair."""
+    return missing(
+        store,
+        (
+            Job(f"{split}/{pair.name} {name}", song, part_key(codec, song, stem, part), stem, part)
+            for pair in pairs
+            for name, (song, stem, part) in pair.parts().items()
+        ),
+    )
+
+
+def missing(store: LatentStore, jobs: Iterable[Job]) -> list[Job]:
+    """Those of `jobs` whose array is not there, each once."""
+    return list({job.song_key: job for job in jobs if job.song_key not in store}.values())
+
+
+def blend_jobs(
+    codec, store: LatentStore, wanted: Iterable[tuple[Pair, list[Pair]]], split: str
 ) -> list[Job]:
-    """What `store` lacks: each pair's input and target, and its blends with the pairs `blends`."""
+    """What `store` lacks of the blends of each pair's input with the targets of others."""
     jobs, seen = [], set()
-    for pair in pairs:
-        for song in (pair.input, pair.target):
-            key = song_key(codec, song)
-            if key not in store and key not in seen:
-                jobs.append(Job(f"{split}/{song.file.name}", song=song, song_key=key))
-                seen.add(key)
-    for pair, others in zip(pairs, blends, strict=True):
-        wanted = {blend_key(codec, pair, pairs[j]): pairs[j] for j in others}
-        missing = [
-            (other, key) for key, other in wanted.items() if key not in store and key not in seen
-        ]
-        if missing:
-            jobs.append(Job(f"{split}/{pair.name} blend", pair=pair, partners=tuple(missing)))
-            seen.update(key for _, key in missing)
+    for pair, others in wanted:
+        keys = {blend_key(codec, pair, other): other for other in others}
+        lacking = tuple((other, k) for k, other in keys.items() if k not in store and k not in seen)
+        if lacking:
+            jobs.append(Job(f"{split}/{pair.name} blend", pair=pair, partners=lacking))
+            seen.update(key for _, key in lacking)
     return jobs
 
 
@@ -123,6 +152,8 @@ class Waves(Dataset):
 
     def __getitem__(self, index: int) -> list[tuple[str, str, np.ndarray]]:
         job = self.jobs[index]
+        if job.part:
+            return [(job.song_key, job.of, part_of(job.song, job.stem, job.part)[0])]
         if job.song is not None:
             return [(job.song_key, job.of, audio.read(job.song.file))]
         drums, level = part_of(job.pair.input, job.pair.percussive, "percussive")
@@ -151,7 +182,7 @@ def fill(
     Args:
         codec: as `codec.load_codec` gives it.
         store: where the latents go.
-        jobs: from `jobs_for`.
+        jobs: from `song_jobs`, `part_jobs` and `blend_jobs`.
         batch: sequences of equal length encoded at once.
         workers: processes for reading and source separation; None: as many as pay.
 

@@ -42,6 +42,21 @@ class Pair:
     target: Song
     percussive: Song | None = None  # of the input
     harmonic: Song | None = None  # of the target
+    input_harmonic: Song | None = None  # what a blend leaves out
+    target_percussive: Song | None = None
+
+    def without_stems(self) -> "Pair":
+        """The same songs as where no stems are known: their parts are separated."""
+        return Pair(self.name, self.input, self.target)
+
+    def parts(self) -> dict[str, tuple[Song, Song | None, str]]:
+        """Each part's name -> its song, its true stem if there is one, percussive or harmonic."""
+        return {
+            "input_percussive": (self.input, self.percussive, "percussive"),
+            "input_harmonic": (self.input, self.input_harmonic, "harmonic"),
+            "target_percussive": (self.target, self.target_percussive, "percussive"),
+            "target_harmonic": (self.target, self.harmonic, "harmonic"),
+        }
 
 
 class FileBook:
@@ -184,9 +199,10 @@ def why_not(name: str, sides: dict[str, Path], facts: dict[Path, dict], seconds:
     return ""
 
 
-def stem_files(stems: Path, name: str) -> tuple[Path, Path]:
-    """Where a pair's true stems would be: the input's percussion, the target's harmony."""
-    return stems / f"{name}_input_percussive.wav", stems / f"{name}_output_harmonic.wav"
+def stem_files(stems: Path, name: str) -> list[Path]:
+    """Where a pair's true stems would be, in the order of `Pair`: the two that are used first."""
+    parts = ("input_percussive", "output_harmonic", "input_harmonic", "output_percussive")
+    return [stems / f"{name}_{part}.wav" for part in parts]
 
 
 def _song(file: Path, facts: dict[Path, dict]) -> Song | None:

@@ -7,23 +7,52 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jingle.pairs import latents
 from jingle.pairs.cache import LatentStore
+from jingle.pairs.scan import Pair
 
 
 @dataclass(frozen=True)
 class Triple:
-    """Cache keys of an input, a target and their blend; `matched`: the target is the pair's own."""
+    """Cache keys of arrays by name, of one crop: an input, a target, their blend and perhaps more.
+
+    `matched`: the target is the pair's own.
+    """
 
     pair: int
-    input: str
-    target: str
-    blend: str
     matched: bool
+    keys: dict[str, str]
+
+
+def triple(codec, pairs: list[Pair], i: int, j: int, *, parts: bool, hpss: bool) -> Triple:
+    """Keys of the input of pair `i`, the target of pair `j` and their blend.
+
+    Args:
+        codec: whose latents they are.
+        pairs: of one split.
+        i: whose input.
+        j: whose target.
+        parts: whether to add the percussive and harmonic part of both.
+        hpss: whether to add `hpss_mix`, the blend as where no stems are known.
+    """
+    a, b = pairs[i], pairs[j]
+    keys = {
+        "input": latents.song_key(codec, a.input),
+        "target": latents.song_key(codec, b.target),
+        "blend": latents.blend_key(codec, a, b),
+    }
+    if hpss:
+        keys["hpss_mix"] = latents.blend_key(codec, a.without_stems(), b.without_stems())
+    if parts:
+        for pair, side in ((a, "input"), (b, "target")):
+            own = {name: part for name, part in pair.parts().items() if name.startswith(side)}
+            keys |= {name: latents.part_key(codec, *part) for name, part in own.items()}
+    return Triple(i, i == j, keys)
 
 
 def crop(store: LatentStore, triple: Triple, frames: int, where: float) -> dict[str, Tensor]:
-    """`frames` of the three arrays from the same place, `where` in [0, 1) of what is possible."""
-    arrays = {name: store.get(getattr(triple, name)) for name in ("input", "target", "blend")}
+    """`frames` of each array from the same place, `where` in [0, 1) of what is possible."""
+    arrays = {name: store.get(key) for name, key in triple.keys.items()}
     spare = min(len(array) for array in arrays.values()) - frames
     start = int(where * (spare + 1))
     return {
@@ -34,7 +63,7 @@ def crop(store: LatentStore, triple: Triple, frames: int, where: float) -> dict[
 
 
 class TrainTriples(Dataset):
-    """Item (epoch, index): {"input", "target", "blend"}: float32 raw latents (128, T).
+    """Item (epoch, index): a triple's arrays by name, float32 raw latents (128, T).
 
     Which of the input's partners and which crop follows from (seed, epoch, index) alone.
     """

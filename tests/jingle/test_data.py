@@ -13,6 +13,8 @@ from jingle.pairs.triples import draw_partners
 from jingle.sound import audio
 from tests.jingle.fakes import LinearCodec, make_pairs, music
 
+PARTS = {"input_percussive", "input_harmonic", "target_percussive", "target_harmonic"}
+
 
 def module_for(root, cache, *, ready=True, **options):
     sizes = {"seconds": 0.8, "batch_size": 2, "partners": 2, "cache_workers": 0, "num_workers": 0}
@@ -51,12 +53,12 @@ def encoded(sound):
 
 def test_batches_have_the_promised_keys_and_shapes(data):
     batch = next(iter(data.train_dataloader()))
-    assert set(batch) == {"input", "target", "blend"}
+    assert set(batch) == {"input", "target", "blend"} | PARTS
     for value in batch.values():
         assert value.shape == (2, 128, 60)
         assert value.dtype == torch.float32
     batch = next(iter(data.val_dataloader()))
-    assert set(batch) == {"input", "target", "blend", "matched", "pair"}
+    assert set(batch) == {"input", "target", "blend", "hpss_mix", "matched", "pair"} | PARTS
     assert batch["matched"].dtype == torch.bool
     assert batch["pair"].dtype == torch.int64
 
@@ -108,6 +110,49 @@ def test_true_stems_take_the_place_of_separation(tmp_path):
     assert data.describe()["blends"] == "source separation"  # training has no stems
 
 
+def test_separated_parts_are_a_baseline_whether_stems_are_known_or_not(data, stemmed, tmp_path):
+    """Without stems they are the blend itself; with stems they are not, and each part is known."""
+    batch = next(iter(data.val_dataloader()))
+    assert torch.equal(batch["hpss_mix"], batch["blend"])
+    known = module_for(stemmed, tmp_path)
+    batch = next(iter(known.val_dataloader()))
+    assert not torch.equal(batch["hpss_mix"], batch["blend"])
+    stem = audio.read(stemmed / "stems" / "val" / "pair_0000_input_percussive.wav")
+    wanted = encoded(stem)[:, 8:68].half().float()
+    assert torch.equal(batch["input_percussive"][0], wanted)
+
+
+def test_parts_of_a_linear_codec_add_up_and_training_can_do_without(data, root, tmp_path):
+    assert data.additive
+    bare = module_for(root, tmp_path, parts=False)
+    assert not bare.additive
+    assert set(next(iter(bare.train_dataloader()))) == {"input", "target", "blend"}
+    assert set(next(iter(bare.val_dataloader()))) >= PARTS
+
+
+def test_a_fixed_mix_is_fitted_and_a_reference_set_is_drawn(data):
+    """Least absolute deviations: over all training blends nearer than the sources' average."""
+    gains, std = data.channel_gains(), data.statistics[1][:, None]
+    assert gains.shape == (3, 128)
+    found = {"fixed": [], "average": []}
+    for batch in data.train_dataloader():
+        a, b = batch["input"], batch["target"]
+        fixed = gains[0][:, None] * a + gains[1][:, None] * b + gains[2][:, None]
+        for name, piece in (("fixed", fixed), ("average", (a + b) / 2)):
+            found[name].append(((piece - batch["blend"]) / std).abs().mean())
+    assert sum(found["fixed"]) < 0.9 * sum(found["average"])
+    assert [z.shape for z in data.reference(3)] == [(128, 60)] * 3
+
+
+def test_loudness_of_channels_is_that_of_what_is_decoded(data):
+    """Of a linear codec the powers of independent channels add up."""
+    powers, std = data.channel_loudness(), data.statistics[1]
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(128, 750, generator=generator) * std[:, None]
+    wave = data.codec.decode(noise[None])[0, 0].numpy()
+    assert 10 * torch.log10(powers.sum()) == pytest.approx(blend.loudness(wave), abs=1.0)
+
+
 def test_everything_is_computed_once(data, root, cache):
     again = module_for(root, cache)
     assert data.codec.encoded > 0
@@ -140,7 +185,8 @@ def test_a_changed_file_is_encoded_again(tmp_path):
     module_for(root, tmp_path / "cache")
     soundfile.write(root / "val" / "pair_0001_input.wav", music(1.0, 99), 24_000)
     again = module_for(root, tmp_path / "cache")
-    assert again.codec.encoded == 3  # the song and its two blends
+    # the song, its two parts, and two blends, of stems and of separated parts
+    assert again.codec.encoded == 7
 
 
 def test_another_codec_has_its_own_cache(stemmed, tmp_path):
@@ -439,4 +485,4 @@ def test_values_that_make_no_sense_are_refused(root, cache):
 def test_loading_takes_no_more_memory_than_a_crop(data):
     dataset = data.train_dataloader().dataset
     assert not any(isinstance(v, np.ndarray | torch.Tensor) for v in vars(dataset).values())
-    assert isinstance(data._store.get(dataset.choices[0][0].input), np.memmap)
+    assert isinstance(data._store.get(dataset.choices[0][0].keys["input"]), np.memmap)

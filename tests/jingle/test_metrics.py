@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 import torch
+from scipy import stats
 
+from jingle import baselines as trivial
 from jingle import metrics
 
 
@@ -14,14 +16,15 @@ def measured(m: torch.Tensor, n: torch.Tensor) -> dict[str, float]:
     generator = torch.Generator().manual_seed(5)
     a, b = torch.randn(2, 1, *m.shape, generator=generator)
     table = metrics.PairTable()
-    table.update(metrics.of_masks(a, b, m[None], n[None]), torch.tensor([True]))
+    found = metrics.of_masks(a, b, m[None], n[None])
+    table.update(found, torch.tensor([True]), torch.tensor([0]))
     return table.compute()
 
 
 @pytest.fixture(scope="module")
 def baselines() -> dict[str, dict[str, float]]:
     generator = torch.Generator().manual_seed(0)
-    masks = metrics.trivial_masks(torch.zeros(1, 128, 1200), generator)
+    masks = trivial.masks(torch.zeros(1, 128, 1200), generator)
     return {name: measured(m[0], n[0]) for name, (m, n) in masks.items()}
 
 
@@ -120,43 +123,78 @@ def test_explained_equals_least_squares():
     assert float(metrics.explained(piece, a, b)) == pytest.approx(float(wanted), abs=1e-5)
 
 
-def values(samples: int, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def values(samples: int, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
     torch.manual_seed(seed)
     a, b, piece, blend = torch.randn(4, samples, 8, 150)
     m = torch.rand(samples, 8, 150)
     found = metrics.of_masks(a, b, m, 1 - m) | metrics.of_piece(piece, a, b, blend)
-    return found, torch.arange(samples) % 3 == 0
+    index = torch.arange(samples)
+    return found, index % 2 == 0, index // 2
 
 
 def test_a_table_reduced_over_ranks_equals_one_of_the_whole_batch():
-    found, matched = values(14, 0)
+    found, matched, pair = values(14, 0)
     whole = metrics.PairTable()
-    whole.update(found, matched)
+    whole.update(found, matched, pair)
     ranks = [metrics.PairTable(), metrics.PairTable()]
     for table, part in zip(ranks, (slice(0, 9), slice(9, 14)), strict=True):
-        table.update({name: value[part] for name, value in found.items()}, matched[part])
+        own = {name: value[part] for name, value in found.items()}
+        table.update(own, matched[part], pair[part])
     merged = metrics.PairTable()
     for name, reduce in merged._reductions.items():
-        states = [getattr(table, name) for table in ranks]
-        if isinstance(states[0], list):
-            states = [torch.cat(state) for state in states]
-            setattr(merged, name, [reduce(states)])
-        else:
-            setattr(merged, name, reduce(torch.stack(states)))
+        states = [torch.cat(getattr(table, name)) for table in ranks]
+        setattr(merged, name, [reduce(states)])
     merged._update_count = 1
     assert merged.compute() == pytest.approx(whole.compute())
 
 
 def test_a_table_tells_matched_from_random_pairs_and_gives_errors():
-    found, matched = values(12, 1)
+    found, matched, pair = values(12, 1)
     table = metrics.PairTable()
-    table.update(found, matched)
+    table.update(found, matched, pair)
     result, distance = table.compute(), found["blend_distance"]
     assert result["blend_distance"] == pytest.approx(float(distance.mean()))
     assert result["matched_blend_distance"] == pytest.approx(float(distance[matched].mean()))
     assert result["random_blend_distance"] == pytest.approx(float(distance[~matched].mean()))
-    wanted = float(distance.std()) / math.sqrt(12)
+    # both samples of a pair share an input: it is the pairs that are independent
+    wanted = float(distance.view(6, 2).mean(1).std()) / math.sqrt(6)
     assert result["blend_distance_se"] == pytest.approx(wanted, rel=1e-4)
     quantile = float(found["balance_error"].quantile(0.95))
     assert result["balance_error_q95"] == pytest.approx(quantile)
     assert "rhythm_f1" not in result
+
+
+def test_a_lead_is_paired_and_its_interval_is_students():
+    """Two pieces that differ by little, on pairs that differ by much: the lead is still sure."""
+    torch.manual_seed(3)
+    hard = 10 * torch.rand(8)
+    theirs = {"blend_distance": hard, "rhythm_f1": hard}
+    ours = {"blend_distance": hard - 0.1 + 0.01 * torch.randn(8), "rhythm_f1": hard - 0.1}
+    found = metrics.leads(ours, theirs)
+    assert found["rhythm_f1_lead"] == pytest.approx(torch.full((8,), -0.1), abs=1e-5)
+    table = metrics.PairTable()
+    table.update(found, torch.ones(8, dtype=torch.bool), torch.arange(8))
+    result, lead = table.compute(), found["blend_distance_lead"]
+    reach = stats.t.ppf(0.975, 7) * float(lead.std()) / math.sqrt(8)
+    assert result["blend_distance_lead_low"] == pytest.approx(float(lead.mean()) - reach, rel=1e-4)
+    assert result["blend_distance_lead_low"] > 0
+
+
+def test_what_was_not_heard_is_left_out():
+    table = metrics.PairTable()
+    heard = torch.tensor([0.5, math.nan, 0.7, math.nan])
+    table.update({"rhythm_f1": heard}, torch.tensor([True, False] * 2), torch.arange(4))
+    assert table.compute()["rhythm_f1"] == pytest.approx(0.6)
+
+
+def test_gains_of_stages_add_up_to_what_the_last_one_reached():
+    torch.manual_seed(4)
+    *outputs, blend = torch.randn(4, 5, 8, 20)
+    gains = metrics.stage_gains(outputs, blend)
+    whole = metrics.blend_distance(outputs[0], blend) - metrics.blend_distance(outputs[2], blend)
+    assert gains["stage_1_gain"] + gains["stage_2_gain"] == pytest.approx(whole, abs=1e-6)
+    table = metrics.PairTable()
+    table.update(gains, torch.ones(5, dtype=torch.bool), torch.arange(5))
+    found = table.compute()
+    least = min(found["stage_1_gain"], found["stage_2_gain"])
+    assert found["stage_gain_least"] == least

@@ -11,12 +11,14 @@ from torch.utils.data import DataLoader
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
-from jingle import losses
+from jingle import baselines, losses
 from jingle.module import CreativeAgent
 
 WEIGHTS = {"target": 0, "input": 0, "spectral": 0, "mel": 0}
-WEIGHTS |= {"gan": 0.1, "mask_reg": 0.1, "balance": 5, "blend": 1}
+WEIGHTS |= {"gan": 0.1, "mask_reg": 0.1, "balance": 5, "parts": 0.5, "power": 0.05, "blend": 1}
 SMALL = {"gate": {"width": 16}, "stages": {"widths": [16, 16], "depth": 1, "patch": 2}}
+SMALL |= {"compositional": {"width": 16, "depth": 2}, "recomposition": {"widths": [16], "depth": 1}}
+GATE = {"agent": "gate"}
 PUBLISHED = {
     "agent": "attention",
     "writer": "published",
@@ -55,15 +57,32 @@ class Pairs(pl.LightningDataModule):
         mix, self.items = torch.randn(128, 12, generator=generator), []
         for k in range(size + 4):
             a, b = song(frames, generator), song(frames, generator)
-            latents = [2 + 2 * mix @ torch.cat(parts) for parts in (a, b, (a[0], b[1]))]
-            item = dict(zip(("input", "target", "blend"), latents, strict=True))
+            item = {}
+            for side, song_ in (("input", a), ("target", b)):
+                item[f"{side}_percussive"] = 1 + 2 * mix[:, :6] @ song_[0]
+                item[f"{side}_harmonic"] = 1 + 2 * mix[:, 6:] @ song_[1]
+                item[side] = item[f"{side}_percussive"] + item[f"{side}_harmonic"]
+            item["blend"] = item["input_percussive"] + item["target_harmonic"]
+            item["hpss_mix"] = 0.9 * item["blend"] + 0.1 * item["target"]
             extra = {"matched": torch.tensor(k % 2 == 0), "pair": torch.tensor(k // 2)}
             self.items.append(item | extra)
         self.statistics = (torch.full((128,), 2.0), torch.full((128,), 5.0))
+        self.additive = True
+
+    def channel_loudness(self) -> torch.Tensor:
+        return torch.full((128,), 0.01)
+
+    def channel_gains(self) -> torch.Tensor:
+        return torch.tensor([[0.5], [0.5], [0.0]]).expand(3, 128)
+
+    def reference(self, count: int) -> list[torch.Tensor]:
+        return [item["blend"] for item in self.items[: self.size]][:count]
 
     def train_dataloader(self) -> DataLoader:
+        left_out = ("hpss_mix", "matched", "pair")
         items = [
-            {k: item[k] for k in ("input", "target", "blend")} for item in self.items[: self.size]
+            {name: value for name, value in item.items() if name not in left_out}
+            for item in self.items[: self.size]
         ]
         return DataLoader(items, batch_size=self.batch_size)
 
@@ -121,7 +140,7 @@ class Gradients(pl.Callback):
                 self.reached.add(name)
 
 
-@pytest.mark.parametrize("options", [{}, PUBLISHED], ids=["ours", "published"])
+@pytest.mark.parametrize("options", [{}, GATE, PUBLISHED], ids=["ours", "gate", "published"])
 def test_gradients_reach_every_parameter_and_every_step_counts_once(tmp_path, options):
     gradients, module = Gradients(), agent(**options)
     trainer = fit(module, tmp_path, callbacks=[Reseed(), gradients], max_steps=3, max_epochs=-1)
@@ -140,13 +159,17 @@ def test_each_optimizer_has_its_own_parameters_and_all_of_them():
 
 
 def test_the_adversary_trains_on_its_own_loss_only(tmp_path):
-    """With all generator weights 0 the generator stays where it was, and the adversary moves."""
-    module = agent(dict.fromkeys(losses.TERMS, 0))
+    """Where the generator's loss is next to nothing it stays, and the adversary moves."""
+    module = agent(dict.fromkeys(losses.TERMS, 0) | {"gan": 1e-30}, **GATE)
     before = {name: p.clone() for name, p in module.named_parameters()}
     module.optimizer = module.adversary_optimizer = functools.partial(torch.optim.SGD, lr=0.1)
     module.schedule = None
     fit(module, tmp_path)
-    moved = {name for name, p in module.named_parameters() if not torch.equal(p, before[name])}
+    moved = {
+        name
+        for name, p in module.named_parameters()
+        if not torch.allclose(p, before[name], rtol=0, atol=1e-20)
+    }
     assert moved == {name for name in before if name.startswith("adversary.")}
     assert all(p.requires_grad for p in module.parameters())
 
@@ -179,7 +202,7 @@ def test_dear_terms_are_computed_where_they_weigh_and_say_so_where_not(tmp_path,
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
-    whole = agent()
+    whole = agent()  # remixing draws anew in each batch
     fit(whole, tmp_path, max_epochs=3)
     first = agent()
     fit(first, tmp_path, max_epochs=1).save_checkpoint(tmp_path / "one.ckpt")
@@ -197,7 +220,7 @@ def test_a_resumed_run_listens_at_the_same_validations(tmp_path):
 
         def on_validation_end(self, trainer, module) -> None:
             if not trainer.sanity_checking:
-                self.seen.append((trainer.current_epoch, module.decoded > 0))
+                self.seen.append((trainer.current_epoch, module.evaluation.decoded > 0))
 
     whole, parts = Heard(), Heard()
     options = {"limit_val_batches": 1, "limit_train_batches": 1}
@@ -236,8 +259,29 @@ def test_noise_only_in_training(tmp_path):
     assert loud > 3 * quiet
 
 
+def test_without_an_adversary_there_is_one_optimizer(tmp_path, capsys):
+    module = agent({"gan": 0})
+    assert module.adversary is None
+    trainer = fit(module, tmp_path, max_steps=2, max_epochs=-1)
+    assert trainer.global_step == 2
+    assert "no adversary" in capsys.readouterr().out
+
+
+def test_training_remixes_where_parts_add_up_and_says_where_not(tmp_path, capsys):
+    pairs = Pairs()
+    module = agent(remix=1.0)
+    fit(module, tmp_path, pairs=pairs)
+    assert module.remixes == 1.0
+    pairs.additive = False
+    module = agent(remix=1.0)
+    found = fit(module, tmp_path, pairs=pairs).callback_metrics
+    assert module.remixes == 0
+    assert "no remixing" in capsys.readouterr().out
+    assert "train/parts" in found
+
+
 def test_generate_gives_raw_latents_and_complementary_masks():
-    module, pairs = agent(), Pairs()
+    module, pairs = agent(**GATE), Pairs()
     module.mean.fill_(2.0)
     module.std.fill_(5.0)
     batch = next(iter(pairs.val_dataloader()))
@@ -257,14 +301,21 @@ def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
         (found,) = trainer.test(module, datamodule=Pairs(), verbose=False)
         results.append(found)
     assert results[0] == results[1]
-    assert set(module.baselines) == {
-        *("plain_average", "input_alone", "target_alone", "gated_sum", "silence", "blend_itself"),
-        *("constant_half", "random_bits", "static_split", "alternation_2s"),
-    }
+    assert set(module.baselines) == {*baselines.PIECES, *baselines.MASKS}
     measured = {name.removeprefix("test/") for name in found}
     assert {"rhythm_f1", "harmony", "mel_distance", "adversary_auc", "chance_corrected"} <= measured
     with_baseline = set().union(*module.baselines.values())
-    assert measured <= with_baseline
+    own = {name for name in measured if "lead" in name or name.startswith("stage_")}
+    assert own >= {
+        "blend_distance_lead_low",
+        "rhythm_leak_lead",
+        "stage_1_gain",
+        "stage_gain_least",
+    }
+    assert measured - own <= with_baseline
+    lead = module.baselines["hpss_mix"]["blend_distance"] - found["test/blend_distance"]
+    assert found["test/blend_distance_lead"] == pytest.approx(lead, abs=1e-5)
+    assert {"set_distance", "set_distance_inf"} <= measured
     assert module.baselines["plain_average"]["copying"] == pytest.approx(1)
     assert module.baselines["blend_itself"]["mel_distance"] == 0
     json.dumps(module.baselines)  # plain numbers
@@ -310,7 +361,7 @@ def test_statistics_travel_with_the_checkpoint_and_the_codec_does_not(tmp_path):
     [
         ({"novelty": 1}, {}, "unknown loss weight"),
         ({"gan": -0.1}, {}, "gan=-0.1: expected a finite weight"),
-        ({}, {"agent": "oracle"}, "agent=oracle: expected one of gate, attention"),
+        ({}, {"agent": "oracle"}, "agent=oracle: expected one of compositional, gate"),
         ({}, {"mask_terms": "all"}, "mask_terms=all: expected one of each, batch"),
     ],
 )
@@ -323,6 +374,7 @@ def test_wrong_settings_say_what_is_possible(weights, options, message):
 def test_it_learns_the_blend_within_its_constraints(tmp_path):
     """It beats the plain average on other pairs, with sharp, balanced, moving masks."""
     module = agent(
+        **GATE,
         gate={"width": 32},
         stages={"widths": [64, 64], "depth": 1, "patch": 2},
         noise=0.2,

@@ -1,0 +1,187 @@
+"""The compositional agent: each source is taken apart by soft masks, the parts make the new piece.
+
+Axes: B batch, C latent channels, T frames (75 a second), W width. Latents are standardised.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jingle.networks.cascade import blur
+
+MOST = 1.5  # of a mask: overlapping sources may cancel, so that a part exceeds the mix
+RHYTHMIC, HARMONIC = 0, 1
+# What a cell is compared with: its neighbours in the spectrum, or in time (channels or frames).
+NEIGHBOURS = (("channels", 15), ("frames", 31), ("channels", 5), ("frames", 9))
+
+
+def log_power(latents: Tensor, frames: int = 3) -> Tensor:
+    """Log of the power (B, C, T) over `frames` frames: latents oscillate, power does not."""
+    return (pooled(latents.square(), "frames", frames) + 1e-3).log()
+
+
+def pooled(x: Tensor, along: str, size: int) -> Tensor:
+    """Mean of (B, C, T) over `size` neighbours along "channels" or "frames", ends repeated."""
+    x = x.transpose(1, 2) if along == "channels" else x
+    x = F.avg_pool1d(F.pad(x, (size // 2, size // 2), mode="replicate"), size, 1)
+    return x.transpose(1, 2) if along == "channels" else x
+
+
+class Heard(nn.Module):
+    """A residual block with a long memory: dilated depthwise, then pointwise convolutions."""
+
+    def __init__(self, width: int, dilation: int, kernel: int = 7):
+        super().__init__()
+        reach = dilation * (kernel // 2)
+        self.norm = nn.GroupNorm(1, width)
+        self.depth = nn.Conv1d(width, width, kernel, padding=reach, dilation=dilation, groups=width)
+        self.widen, self.narrow = nn.Conv1d(width, 2 * width, 1), nn.Conv1d(2 * width, width, 1)
+        nn.init.zeros_(self.narrow.bias)
+        with torch.no_grad():
+            self.narrow.weight *= 0.3  # near the identity at first, whatever the depth
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(F.gelu(self.widen(self.depth(self.norm(x)))))
+
+
+def stack(width: int, depth: int) -> nn.Sequential:
+    """`depth` blocks whose dilations double and begin again after four: +-0.6 s each round."""
+    return nn.Sequential(
+        *(Heard(width, 2 ** (k % 4)) for k in range(depth)), nn.GroupNorm(1, width)
+    )
+
+
+class Decomposition(nn.Module):
+    """Two independent soft masks in [0, 1.5] for any source: of its rhythmic, its harmonic part.
+
+    What is broad in the spectrum and short is rhythmic, what is narrow and lasts is harmonic
+    (Fitzgerald 2010). Each cell's log power is compared with the mean over its neighbours in the
+    spectrum and in time; a weighted sum of these differences, the weights learned for each channel,
+    is the first guess, and a network that hears all channels for 0.6 s corrects it. The same
+    network takes both sources apart, so that each teaches both masks. Where a codec's channels have
+    no order, the weights along channels say little, and training finds so.
+    """
+
+    def __init__(self, channels: int = 128, *, width: int = 192, depth: int = 6):
+        super().__init__()
+        self.read = nn.Conv1d((2 + len(NEIGHBOURS)) * channels, width, 1)
+        self.blocks = stack(width, depth)
+        self.write = nn.Conv1d(width, 2 * channels, 1)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+        first = torch.tensor([[0.5, -0.5, 0.0, 0.0], [-0.5, 0.5, 0.0, 0.0]])
+        self.guess = nn.Parameter(first[:, :, None, None].repeat(1, 1, channels, 1))
+
+    def masks(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the rhythmic and the harmonic part of latents (B, C, T); they need not add up to 1."""
+        power = log_power(source)
+        around = [pooled(power, along, size) for along, size in NEIGHBOURS]
+        heard = self.blocks(
+            self.read(torch.cat([source, 0.3 * power, *(0.3 * x for x in around)], 1))
+        )
+        corrections = self.write(heard).float().chunk(2, 1)
+        contrast = torch.stack([x - power for x in around], 1).float()  # (B, neighbours, C, T)
+        rhythmic, harmonic = (
+            MOST * torch.sigmoid(correction + (weights * contrast).sum(1))
+            for correction, weights in zip(corrections, self.guess, strict=True)
+        )
+        return rhythmic, harmonic
+
+    def forward(self, a: Tensor, b: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """The rhythmic mask of `a` and the harmonic mask of `b`; `temperature` is the gate's."""
+        return self.masks(a)[RHYTHMIC], self.masks(b)[HARMONIC]
+
+
+class Levels(nn.Module):
+    """Brings two parts to the loudness that the blend asks for (`jingle.pairs.blend`), as latents.
+
+    Loudness as ITU-R BS.1770: weighted power in blocks of 0.4 s, gated 10 dB below its mean. The
+    channels' weights are measured on the codec before training (`jingle.pairs.statistics`), and go
+    on learning.
+    """
+
+    BLOCK, STEP = 30, 8  # frames: 0.4 s, about a quarter
+    LOWER, LIMIT = 3.0, 12.0  # dB: below the songs' mean loudness; largest change
+
+    def __init__(self, channels: int = 128):
+        super().__init__()
+        self.weights = nn.Parameter(torch.full((channels, 1), -math.log(channels)))
+
+    @torch.no_grad()
+    def measured(self, powers: Tensor) -> None:
+        """Start from `powers` (C,), what each channel adds to the loudness."""
+        self.weights.copy_(powers.log()[:, None])
+
+    def loudness(self, latents: Tensor) -> Tensor:
+        """Loudness (B,) in dB of latents (B, C, T), up to a constant."""
+        power = (latents.square() * self.weights.exp()).sum(1, keepdim=True)
+        blocks = F.avg_pool1d(power, min(self.BLOCK, power.shape[-1]), self.STEP)[:, 0]
+        passed = blocks > 0.1 * blocks.mean(1, keepdim=True)
+        return 10 * torch.log10((blocks * passed).sum(1) / passed.sum(1).clamp_min(1) + 1e-6)
+
+    def forward(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors (B, 1, 1) that make parts `x` of `a` and `y` of `b` (B, C, T) equally loud."""
+        level = (self.loudness(a) + self.loudness(b)) / 2 - self.LOWER
+        first, second = (
+            10 ** ((level - self.loudness(z)).clamp(-self.LIMIT, self.LIMIT) / 20) for z in (x, y)
+        )
+        return first[:, None, None], second[:, None, None]
+
+
+class Refinement(nn.Module):
+    """One stage: hears parts, sources and the piece so far, and proposes what to change in it.
+
+    The change is multiplicative and additive: more or less of either source, cell by cell, and what
+    no mask of the sources carries. It is 0 at first.
+    """
+
+    SEEN = 5  # both parts, the piece, both sources
+
+    def __init__(self, channels: int, width: int, depth: int):
+        super().__init__()
+        self.read = nn.Conv1d(2 * self.SEEN * channels, width, 1)
+        self.blocks = stack(width, depth)
+        self.write = nn.Conv1d(width, 3 * channels, 1)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def forward(self, x: Tensor, y: Tensor, piece: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        seen = (x, y, piece, a, b)
+        heard = torch.cat([*seen, *(0.3 * log_power(z) for z in seen)], 1)
+        more_a, more_b, more = self.write(self.blocks(self.read(heard))).float().chunk(3, 1)
+        return torch.tanh(more_a) * a + torch.tanh(more_b) * b + more
+
+
+class Recomposition(nn.Module):
+    """The writer of the compositional agent: parts made equally loud, added up, refined in stages.
+
+    o_0 = the parts' sum; o_k+1 = o_k + change_k. A stage learns from a detached o_k: it cannot
+    make an earlier one worse to look better itself, and each is supervised.
+    """
+
+    def __init__(self, channels: int = 128, widths: tuple[int, ...] = (128,), *, depth: int = 4):
+        super().__init__()
+        self.levels = Levels(channels)
+        # of channels that do not rest at 0: the mean is subtracted from both sources, not from both
+        # parts
+        self.offset = nn.Parameter(torch.zeros(channels, 1))
+        self.stages = nn.ModuleList(Refinement(channels, width, depth) for width in widths)
+
+    def forward(
+        self, a: Tensor, b: Tensor, masks: tuple[Tensor, Tensor], noise: float = 0.0
+    ) -> list[Tensor]:
+        """o_0, o_1, ... (B, C, T), from sources and masks (B, C, T); `noise` as in `blur`."""
+        if noise:
+            a, b = blur(a, noise), blur(b, noise)
+        x, y = masks[0] * a, masks[1] * b
+        gains = self.levels(x, y, a, b)
+        x, y = gains[0] * x, gains[1] * y
+        output = x + y + self.offset
+        outputs = [output]
+        for stage in self.stages:
+            before = output.detach()
+            output = before + stage(x.detach(), y.detach(), before, a, b)
+            outputs.append(output)
+        return outputs
