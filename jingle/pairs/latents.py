@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
+from experiments.shared.progress import Progress
 from jingle.pairs import blend
 from jingle.pairs.cache import LatentStore, key_of
 from jingle.pairs.scan import HOP, Pair, Song
@@ -165,7 +165,7 @@ def fill(
     if workers is None:
         separating = sum(job.pair is not None and job.pair.percussive is None for job in jobs)
         workers = min(os.cpu_count() or 1, 16) if separating >= 16 else 0
-    with tqdm(total=len(frames), unit="song", desc="caching latents") as bar:
+    with Progress(len(frames), "caching latents", "song") as bar:
         for keys, names, waves in batches(jobs, batch=batch, workers=workers):
             for key, name, latents in zip(keys, names, encode(codec, waves), strict=True):
                 store.put(key, latents.T.cpu().numpy(), name)

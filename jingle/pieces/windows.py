@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 
 def starts(length: int, window: int, overlap: int) -> list[int]:
@@ -64,7 +63,7 @@ def generate(
     first, weights = starts(whole, window, overlap), fade(window, overlap)
     sums: dict[str, Tensor] = {}
     total, parts = torch.zeros(whole), []
-    for index in tqdm(range(0, len(first), batch), desc="windows", disable=len(first) <= batch):
+    for index in range(0, len(first), batch):
         group = first[index : index + batch]
         pair = (torch.stack([x[:, s : s + window] for s in group]).to(device) for x in (a, b))
         made = {name: value.float().cpu() for name, value in make(*pair).items()}
