@@ -120,7 +120,7 @@ def picture_of(wave: np.ndarray, rate: int) -> bytes:
     mono = torch.as_tensor(wave if wave.ndim == 1 else wave.mean(axis=1), dtype=torch.float32)
     size = 2048
     mono = torch.nn.functional.pad(mono, (0, max(0, size - len(mono))))
-    hop = max(256, len(mono) // COLUMNS)
+    hop = max(256, -(-len(mono) // (COLUMNS - 1)))
     spectrum = torch.stft(mono, size, hop, window=torch.hann_window(size), return_complex=True)
     edges = np.geomspace(40, rate / 2, ROWS + 1) * size / rate
     first = edges[:-1].astype(int)
