@@ -12,6 +12,7 @@ from jingle.sound.audio import RATE, peak_safe
 # Part of every blend's cache key: change it whenever the sound of a blend changes.
 RECIPE = {"hpss": [2048, 512, 31], "match": "BS.1770", "gain_db": 12.0, "ceiling": 0.99}
 DRUMLESS_DB = 10.0
+REMARK = ", residue of a drumless song raised by"
 QUIET = -60.0  # LUFS; below this a part counts as silent and is not amplified
 
 
@@ -58,13 +59,13 @@ def common_level(input_level: float, target_level: float) -> float:
     return float(np.mean(levels)) - 3.0 if levels else -np.inf
 
 
-def raised_db(percussive: np.ndarray, input_level: float, target_level: float) -> float:
-    """By how many dB a blend of that length raises the percussive part.
+def remark(percussive: np.ndarray, input_level: float, target_level: float) -> str:
+    """What to know of a blend whose separated drums are raised by `DRUMLESS_DB` or more; else "".
 
-    From `DRUMLESS_DB` on, what is raised is no drums but what separation leaves of a song that
-    has none.
+    What is raised then is no drums but what separation leaves of a song that has none.
     """
-    return 20 * float(np.log10(gain(percussive, common_level(input_level, target_level))))
+    raised = 20 * np.log10(gain(percussive, common_level(input_level, target_level)))
+    return f"{REMARK} {raised:.1f} dB" if raised >= DRUMLESS_DB else ""
 
 
 def blend(

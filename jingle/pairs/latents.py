@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -56,7 +56,7 @@ def decode(
     """Audio of `latents`: (B, 128, T) -> (B, 1, 320 T), float32, in pieces as `encode`."""
     pieces = []
     for start, stop, first, last in spans(latents.shape[-1], chunk, past, future):
-        piece = codec.decode(latents[..., start:stop].float().to(device_of(codec)))
+        piece = codec.decode(latents[..., start:stop].float().to(device_of(codec)), start)
         pieces.append(piece[..., (first - start) * HOP : (last - start) * HOP].float())
     return torch.cat(pieces, dim=-1)
 
@@ -130,7 +130,8 @@ class Waves(Dataset):
         for other, key in job.partners:
             chords, other_level = part_of(other.target, other.harmonic, "harmonic")
             mixed = blend.blend(drums, chords, level, other_level)
-            made.append((key, f"{job.of} with {other.name}", mixed))
+            remark = "" if job.pair.percussive else blend.remark(drums, level, other_level)
+            made.append((key, f"{job.of} with {other.name}{remark}", mixed))
         return made
 
 
@@ -141,6 +142,21 @@ def part_of(song: Song, stem: Song | None, part: str) -> tuple[np.ndarray, float
     apart = audio.read(stem.file) if stem else blend.separate(whole, part)
     apart = np.pad(apart[: len(whole)], (0, max(0, len(whole) - len(apart))))
     return apart, blend.loudness(whole)
+
+
+def drumless(store: LatentStore, keys: Iterable[str], split: str) -> list[str]:
+    """A line on the blends of `split` whose percussive part is the residue of a drumless song."""
+    keys = list(keys)
+    names = [str(store.entries.get(key, {}).get("of", "")) for key in keys]
+    found = [name for name in names if blend.REMARK in name]
+    if not found:
+        return []
+    return [
+        f"WARNING {len(found)} of {len(keys)} blends of {split} have no drums to keep: what "
+        f"separation leaves of their input was raised by {blend.DRUMLESS_DB:g} dB and more "
+        f"({'; '.join(found[:3])}{'; ...' if len(found) > 3 else ''}); take other songs as input, "
+        "or give stems"
+    ]
 
 
 def fill(

@@ -6,6 +6,7 @@ import numpy as np
 
 from jingle.pairs import align, blend
 from jingle.sound import beats
+from jingle.sound.audio import RATE
 
 DRUMS_DB = (-20.0, -6.0)  # of the drums under the song: what counts 0, what counts 1
 
@@ -20,8 +21,10 @@ class Study:
 
 
 def study(sound: np.ndarray) -> Study:
-    """Listen to a whole song at 24 kHz, (samples,)."""
-    drums = blend.loudness(blend.separate(sound, "percussive")) - blend.loudness(sound)
+    """Listen to a whole song at 24 kHz, (samples,); its drums are judged by its middle minute."""
+    first = max(0, len(sound) // 2 - 30 * RATE)
+    part = sound[first : first + 60 * RATE]
+    drums = blend.loudness(blend.separate(part, "percussive")) - blend.loudness(part)
     drums = float(drums) if np.isfinite(drums) else DRUMS_DB[0]
     return Study(beats.track(sound), align.profile(sound), drums)
 

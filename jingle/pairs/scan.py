@@ -13,6 +13,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.progress import progress
 from jingle.sound import audio, intake
 
+INTAKE = 2  # what is known of a file holds for one way of looking at it
 HOP = 320  # samples of 24 kHz audio a latent frame
 ENDINGS = "|".join(suffix[1:] for suffix in intake.SUFFIXES + intake.FOREIGN)
 NAME = re.compile(rf"(pair_\d+)_(input|output)\.({ENDINGS})", re.IGNORECASE)
@@ -81,7 +82,7 @@ class FileBook:
 
     def _is_known(self, file: Path) -> bool:
         entry = self.known.get(str(file.resolve()))
-        return entry is not None and entry["stamp"] == stamp(file)
+        return entry is not None and entry["stamp"] == stamp(file) and entry.get("by") == INTAKE
 
 
 def stamp(file: Path) -> list[int]:
@@ -91,11 +92,14 @@ def stamp(file: Path) -> list[int]:
 
 def examine(file: Path) -> dict:
     """Read `file` to its end: its hash and length, or what is wrong with it."""
-    entry = {"path": str(file.resolve()), "stamp": stamp(file)}
+    entry = {"path": str(file.resolve()), "stamp": stamp(file), "by": INTAKE}
+    notes: list[str] = []
     try:
-        sound = audio.read(file)
+        sound = audio.read(file, notes=notes)
     except InputError as error:
         return entry | {"problem": str(error)}
+    for note in notes:
+        print(f"note: {note}", flush=True)
     return entry | {"hash": audio.fingerprint(sound), "samples": len(sound)}
 
 
