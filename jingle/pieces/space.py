@@ -34,7 +34,8 @@ def finish(
         a: song A as long as the piece, (S, C) at `rate`: lends its drums' high band and image.
         b: song B likewise: its harmony's.
         rate: in Hz, 24 kHz or more.
-        gains: what A's percussive and B's harmonic part are multiplied by in a blend.
+        gains: what A's percussive and B's harmonic part are multiplied by in a blend; the high band
+            as a whole then goes on at the piece's own level.
         stereo: two channels, if a source has them.
     """
     size = window_at(rate)
@@ -47,7 +48,8 @@ def finish(
         wide = wide[:, None]
         drums, chords = (part.mean(axis=1, keepdims=True) for part in (drums, chords))
     if rate > RATE:
-        wide = wide + above(gains[0] * drums, rate) + above(gains[1] * chords, rate)
+        high = gains[0] * drums + gains[1] * chords
+        wide = wide + continued(wide, high, rate) * above(high, rate)
     return wide[:, 0] if wide.shape[1] == 1 else wide
 
 
@@ -84,6 +86,19 @@ def panned(mono: np.ndarray, image: np.ndarray, size: int) -> np.ndarray:
     spectrum = librosa.stft(mono, n_fft=size, hop_length=hop)
     one = librosa.istft(2 * share * spectrum, n_fft=size, hop_length=hop, length=len(mono))
     return np.stack([one, 2 * mono - one], axis=1)
+
+
+def continued(piece: np.ndarray, sources: np.ndarray, rate: int) -> float:
+    """The factor that brings `sources` (S, C) to the level of the piece below 12 kHz, at most 2.
+
+    Taken from 7 to 11 kHz, so that the high band goes on where the piece ends.
+    """
+    frequency = np.fft.rfftfreq(len(piece), 1 / rate)
+    band = (frequency > 7_000) & (frequency < 11_000)
+    powers = [
+        float(np.square(np.abs(np.fft.rfft(x.mean(axis=1))[band])).sum()) for x in (piece, sources)
+    ]
+    return min(2.0, (powers[0] / powers[1]) ** 0.5) if powers[1] > 0 else 0.0
 
 
 def above(song: np.ndarray, rate: int) -> np.ndarray:
