@@ -11,7 +11,7 @@ from jingle.sound import features, spectral
 
 RATE = 24_000
 HOP = 320
-MARGIN = 38  # frames (0.5 s) decoded around a crop and thrown away: what a codec hears beside it
+MARGIN = 38  # frames (0.5 s) decoded before a crop and thrown away: the codec is causal
 
 
 def sound(codec, latents: Tensor) -> Tensor:
@@ -26,12 +26,11 @@ def crop(codec, made: Tensor, real: Tensor, *, seconds: float) -> tuple[Tensor, 
     sample = int(torch.randint(len(made), ()))
     first = int(torch.randint(made.shape[2] - frames + 1, ()))
     margin = min(MARGIN, first)
-    part = slice(first - margin, first + frames + MARGIN)  # to the end, where that is nearer
-    inside = slice(margin * HOP, (margin + frames) * HOP)
+    part = slice(first - margin, first + frames)
     with torch.no_grad():
         truth = sound(codec, real[sample : sample + 1, :, part])
     heard = sound(codec, made[sample : sample + 1, :, part])
-    return heard[..., inside], truth[..., inside]
+    return heard[..., margin * HOP :], truth[..., margin * HOP :]
 
 
 @torch.no_grad()
