@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress
 from jingle.songs.song import render_song
 from jingle.sound import audio
 
@@ -56,7 +56,7 @@ def make_corpus(
         raise InputError(f"aligned={aligned}: expected a share from 0 to 1")
     folder = Path(folder)
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
-    for split, index in tqdm(jobs, desc="rendering song pairs", unit="pair", mininterval=1.0):
+    for split, index in progress(jobs, "rendering song pairs", "pair"):
         songs = render_pair(seed, split, index, seconds, aligned)
         write_pair(folder, split, index, songs)
     write_metadata(folder, counts, seconds, seed)

@@ -130,6 +130,10 @@ class JinglePairs(L.LightningDataModule):
             self._find()
             self._fill()  # on a node whose cache is its own and was not prepared
             self._measure()
+            for split, chosen in self._triples.items():
+                if split != "test" or chosen is not self._triples["val"]:
+                    keys = [triple.keys["blend"] for both in chosen for triple in both]
+                    self._notes += latents.drumless(self._store, keys, split)
 
     def state_dict(self) -> dict:
         """What a checkpoint must remember of its data: another codec's latents are noise to it."""

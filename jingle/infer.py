@@ -3,8 +3,6 @@
 import argparse
 import json
 import math
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,80 +13,21 @@ from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from jingle.codec.model import Codec, load_codec
 from jingle.module import CreativeAgent
-from jingle.pairs.scan import FileBook, scan
+from jingle.pairs import align
+from jingle.pieces import space
+from jingle.pieces.page import page
 from jingle.pieces.piece import RATE, make_piece, picture
+from jingle.pieces.requests import Request, find_requests
 from jingle.sound import audio
 
-
-@dataclass(frozen=True)
-class Request:
-    """One piece to make, and where to write it."""
-
-    input: Path
-    target: Path
-    output: Path
-
-
-def find_requests(
-    source: Path | None, target: Path | None, data: Path | None, output: Path
-) -> list[Request]:
-    """What to make: of two files, of two folders (by equal names, else in order), of a data root.
-
-    Raises:
-        InputError: nothing there, folders that do not match, an output name without a format.
-    """
-    if data is not None:
-        folder = next((data / n for n in ("test", "val") if (data / n).is_dir()), None)
-        if folder is None:
-            raise InputError(f"--data {data}: expected a folder with test/ or val/ in it")
-        with tempfile.TemporaryDirectory() as scratch:
-            pairs, skipped = scan(folder, FileBook(Path(scratch)), seconds=0.1)
-        for line in skipped:
-            print(line)
-        return [Request(p.input.file, p.target.file, output / f"{p.name}.wav") for p in pairs]
-    if source is None or target is None:
-        raise InputError("expected --input and --target, or --data; give what to make a piece of")
-    for path in (source, target):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    if source.is_file() != target.is_file():
-        raise InputError(f"{source} and {target}: expected two files or two folders")
-    if source.is_file():
-        if output.suffix.lower() not in audio.SUFFIXES:
-            raise InputError(f"--output {output}: expected a file name, OUT.wav for instance")
-        return [Request(source, target, output)]
-    inputs, targets = ({f.stem: f for f in songs_in(path)} for path in (source, target))
-    names = sorted(set(inputs) & set(targets))
-    if names:
-        return [Request(inputs[n], targets[n], output / f"{n}.wav") for n in names]
-    if len(inputs) != len(targets):
-        raise InputError(
-            f"{source} has {len(inputs)} songs, {target} has {len(targets)}, no name in both: "
-            "expected equal names or equal counts"
-        )
-    pairs = zip(inputs.values(), targets.values(), strict=True)
-    return [Request(a, b, output / f"{a.stem}_with_{b.stem}.wav") for a, b in pairs]
-
-
-def songs_in(folder: Path) -> list[Path]:
-    songs = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in audio.SUFFIXES]
-    if not songs:
-        raise InputError(f"{folder}: no audio in it, expected {', '.join(audio.SUFFIXES)} files")
-    return songs
-
-
-def write_piece(
-    output: Path, waves: dict[str, np.ndarray], masks: dict[str, Tensor], report: dict
-) -> None:
-    """OUT.wav, OUT_input.wav, OUT_target.wav, OUT.png and OUT.json."""
-    audio.write(output, waves["output"])
-    for name in ("input", "target"):
-        audio.write(output.with_name(f"{output.stem}_{name}{output.suffix}"), waves[name])
-    try:
-        picture(waves, masks).savefig(output.with_suffix(".png"))
-        output.with_suffix(".json").write_text(json.dumps(report, indent=1, allow_nan=False))
-    except OSError as error:
-        raise InputError(f"{output.parent}: cannot be written to ({error})") from error
+TITLES = {
+    "input": "A, the input: its rhythm is kept",
+    "target": "B, the target: its harmony is used",
+    "drums": "drums of A, by separation",
+    "chords": "harmony of B, by separation",
+    "hpss_mix": "HPSS mix: these two added up",
+    "output": "ours",
+}
 
 
 def codec_of(run: Path, choice: str | None, device: torch.device) -> tuple[Codec, dict, list[str]]:
@@ -143,6 +82,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a data root instead: its test or val pairs")
     parser.add_argument("--output", type=Path, required=True, help="OUT.wav; a folder for folders")
     parser.add_argument("--codec", help="auto, pretrained, embedded or a file (the run's own)")
+    parser.add_argument(
+        "--align",
+        choices=align.CHOICES,
+        default="none",
+        help="stretch the target to the input's tempo, or also lay its beats on the input's (none)",
+    )
+    parser.add_argument("--key", action="store_true", help="shift it by up to 3 semitones likewise")
+    parser.add_argument(
+        "--stereo", action="store_true", help="two channels: places of A's drums, of B's harmony"
+    )
+    parser.add_argument(
+        "--rate",
+        choices=("input", "codec"),
+        default="input",
+        help="of the output: the input's, with the songs' own sound above 12 kHz, or the codec's "
+        "24 kHz (input)",
+    )
     parser.add_argument("--window", type=float, help="seconds at once (those of training)")
     parser.add_argument("--overlap", type=float, help="seconds of cross-fade (an eighth of that)")
     parser.add_argument("--seconds", type=float, help="use only so much of each song")
@@ -170,31 +126,107 @@ def main() -> None:
         "warnings": warnings,
     }
     failures = 0
+    options = {"window": window, "overlap": overlap, "batch": given.batch}
     for request in requests[: given.limit]:
         try:
-            songs = [audio.read(f, 0.0, given.seconds) for f in (request.input, request.target)]
-            options = {"window": window, "overlap": overlap, "batch": given.batch}
-            waves, masks, report = make_piece(module, codec, *songs, **options)
+            make(request, module, codec, given, options, about)
         except InputError as error:
             if len(requests) == 1:
                 raise
             failures += 1
             print(f"skipped {request.output.name}: {error}")
-            continue
-        sources = {"input": str(request.input), "target": str(request.target)}
-        write_piece(request.output, waves, masks, about | sources | report)
-        print(summary(request.output, report), flush=True)
     if failures:
         raise InputError(f"{failures} of {len(requests[: given.limit])} pieces failed, see above")
 
 
+def make(
+    request: Request,
+    module: CreativeAgent,
+    codec: Codec,
+    given: argparse.Namespace,
+    options: dict,
+    about: dict,
+) -> None:
+    """Read two songs, make a piece of them, write it, say how it went."""
+    notes: list[str] = []
+    files = (request.input, request.target)
+    (a, rate), (b, b_rate) = (audio.load(f, 0.0, given.seconds, notes) for f in files)
+    b, b_rate = space.resampled(b, b_rate, rate), rate
+    songs = [mono_of(x, rate, f, notes) for x, f in zip((a, b), files, strict=True)]
+    report: dict = {"input": str(request.input), "target": str(request.target)}
+    if given.align != "none" or given.key:
+        warp, report["align"] = align.fit(*songs, how=given.align, key=given.key)
+        b = align.hear(b, warp, rate)
+        songs[1] = mono_of(b, rate, request.target, [])
+    waves, masks, found = make_piece(module, codec, *songs, **options)
+    output, out_rate = waves["output"], audio.RATE
+    if given.stereo or (given.rate == "input" and rate > audio.RATE):
+        out_rate = max(rate, audio.RATE) if given.rate == "input" else audio.RATE
+        a, b = (space.resampled(x, rate, out_rate) for x in (a, b))
+        length = min(len(a), len(b), round(len(output) * out_rate / audio.RATE))
+        gains = space.gains_of(waves["input"], waves["target"])
+        output = space.finish(
+            output, a[:length], b[:length], out_rate, gains=gains, stereo=given.stereo
+        )
+        output = audio.peak_safe(output)
+    for note in notes:
+        print(f"note: {note}")
+    report |= about | found | {"notes": notes, "rate_hz": out_rate}
+    write_piece(request, waves, (output, out_rate), masks, report)
+    print(summary(request.output, report), flush=True)
+
+
+def mono_of(song: np.ndarray, rate: int, file: Path, notes: list[str]) -> np.ndarray:
+    """A song (samples, channels) as the model hears it: mono at 24 kHz."""
+    return audio.resample(audio.mix_down(song, file, notes), rate)
+
+
+def write_piece(
+    request: Request,
+    waves: dict[str, np.ndarray],
+    output: tuple[np.ndarray, int],
+    masks: dict[str, Tensor],
+    report: dict,
+) -> None:
+    """OUT.wav, OUT_input.wav, OUT_target.wav, OUT.png, OUT.html, OUT.json."""
+    audio.write(request.output, *output)
+    for name, file in zip(("input", "target"), request.written[1:3], strict=True):
+        audio.write(file, waves[name])
+    sounds = {TITLES[name]: (wave, audio.RATE) for name, wave in waves.items()}
+    sounds[TITLES["output"]] = output
+    tables = {"ours": report["metrics"]} | {
+        name.replace("_", " "): values for name, values in report["baselines"].items()
+    }
+    title = f"The rhythm of {request.input.stem} with the harmony of {request.target.stem}"
+    text = page(
+        title, about_of(report), sounds, masks, tables, report["warnings"] + report["notes"]
+    )
+    try:
+        picture(waves, masks).savefig(request.output.with_suffix(".png"))
+        request.output.with_suffix(".html").write_text(text, errors="backslashreplace")
+        found = json.dumps(report, indent=1, allow_nan=False)
+        request.output.with_suffix(".json").write_text(found)
+    except OSError as error:
+        raise InputError(f"{request.output.parent}: cannot be written to ({error})") from error
+
+
+def about_of(report: dict) -> str:
+    """What the page says below its heading."""
+    line = f"{report['seconds']:.1f} s at {report['rate_hz']} Hz by {report['checkpoint']}"
+    if found := report.get("align"):
+        line += (
+            f"; target at {found['rate']:.3f} times its speed, {found['semitones']:+d} semitones"
+        )
+    return line
+
+
 def summary(output: Path, report: dict) -> str:
-    """One line on a piece that was made, with the plain average's numbers in brackets."""
-    ours, plain = report["metrics"], report["baselines"]["plain_average"]
-    rhythm, harmony = (f"{ours[n]:.2f} ({plain[n]:.2f})" for n in ("rhythm_correlation", "harmony"))
+    """One line on a piece that was made, with the numbers of the HPSS mix in brackets."""
+    ours, mix = report["metrics"], report["baselines"]["hpss_mix"]
+    rhythm, harmony = (f"{ours[n]:.2f} ({mix[n]:.2f})" for n in ("rhythm_correlation", "harmony"))
     return (
-        f"{output}: {report['seconds']:.1f} s, rhythm kept {rhythm}, harmony used {harmony}, "
-        f"complementarity {ours['complementarity']:.3f}; brackets: the plain average"
+        f"{output}: {report['seconds']:.1f} s, rhythm kept {rhythm}, harmony used {harmony}; "
+        f"brackets: the HPSS mix. Listen: {output.with_suffix('.html')}"
     )
 
 

@@ -14,6 +14,9 @@ class Diverged(RuntimeError):
 
 def cli(main: Callable[[], None]) -> None:
     """Run a command-line program: an InputError becomes its message and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):  # a file's name need not be valid in any encoding
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except InputError as error:

@@ -86,10 +86,17 @@ class Codec(nn.Module):
             raise ValueError(f"expected audio (B, 1, S), got {tuple(audio.shape)}")
         return self.encoder(audio)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Sound of latents, differentiable in them: (B, 128, T) -> (B, 1, 320 T)."""
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor:
+        """Sound of latents, differentiable in them: (B, 128, T) -> (B, 1, 320 T).
+
+        Args:
+            latents: (B, 128, T).
+            start: which frame of a piece the first one is, where a piece is decoded in parts.
+        """
         if latents.dim() != 3 or latents.shape[1] != DIMENSION:
             raise ValueError(f"expected latents (B, {DIMENSION}, T), got {tuple(latents.shape)}")
+        if isinstance(self.decoder, NoiseDecoder):
+            return self.decoder(latents, start)
         return self.decoder(latents)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 RATE = 24_000
 EDGE = 4_650.0  # Hz, below which the waveform itself is kept
+FRAME = 320  # samples
 PERIOD = 2**17  # samples, 5.5 s; longer than anyone notices a repeat of noise
 
 
@@ -27,10 +28,12 @@ class NoiseDecoder(nn.Module):
         self.model = seanet.model
         self.register_buffer("noise", band_noises(seanet.channels - 1), persistent=False)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, start: int = 0) -> Tensor:
+        """`start`: which frame of a piece the first one is, so that parts fit together."""
         made = self.model(latents)  # (B, 1 + N, S)
         samples = made.shape[-1]
-        noise = self.noise.repeat(1, -(-samples // PERIOD))[:, :samples]
+        noise = self.noise.roll(-start * FRAME % PERIOD, dims=1)
+        noise = noise.repeat(1, -(-samples // PERIOD))[:, :samples]
         return made[:, :1] + (made[:, 1:] * noise).sum(dim=1, keepdim=True)
 
 

@@ -4,13 +4,16 @@ import argparse
 from pathlib import Path
 
 from experiments.shared.errors import cli
+from jingle.pairs.align import CHOICES
 from jingle.pairs.build import build
 
 
 def main() -> None:
     """Build pairs for training from a folder of songs; no song is in two splits."""
     parser = argparse.ArgumentParser(prog="python -m jingle.pairs", description=main.__doc__)
-    parser.add_argument("songs", type=Path, help="folder of wav, flac, ogg, mp3; with subfolders")
+    parser.add_argument(
+        "songs", type=Path, help="folder of wav, flac, mp3, ogg, ...; with subfolders"
+    )
     parser.add_argument("out", type=Path, help="folder to write; new or empty")
     parser.add_argument("--pairs-per-song", type=int, default=4, help="with each as input (4)")
     parser.add_argument("--seconds", type=float, default=16.0, help="length of a file (16)")
@@ -18,6 +21,16 @@ def main() -> None:
     parser.add_argument("--val-share", type=float, default=0.1, help="of the songs (0.1)")
     parser.add_argument("--test-share", type=float, default=0.0, help="of the songs (0: none)")
     parser.add_argument("--format", choices=("wav", "flac", "ogg"), default="wav")
+    parser.add_argument(
+        "--align",
+        choices=CHOICES,
+        default="none",
+        help="choose songs that go together and stretch the output song to the input song's tempo, "
+        "or also lay its beats and bars on the input's; none takes any (none)",
+    )
+    parser.add_argument(
+        "--key", action="store_true", help="shift the output song by up to 3 semitones likewise"
+    )
     given = parser.parse_args()
     build(
         given.songs,
@@ -28,6 +41,8 @@ def main() -> None:
         val_share=given.val_share,
         test_share=given.test_share,
         suffix=f".{given.format}",
+        how=given.align,
+        key=given.key,
     )
 
 

@@ -2,31 +2,31 @@
 
 import warnings
 
-import librosa
 import numpy as np
 import torch
 import torchaudio
 
+from jingle.sound import medians
 from jingle.sound.audio import RATE, peak_safe
 
 # Part of every blend's cache key: change it whenever the sound of a blend changes.
 RECIPE = {"hpss": [2048, 512, 31], "match": "BS.1770", "gain_db": 12.0, "ceiling": 0.99}
+DRUMLESS_DB = 10.0
+REMARK = ", residue of a drumless song raised by"
 QUIET = -60.0  # LUFS; below this a part counts as silent and is not amplified
 
 
 def separate(audio: np.ndarray, part: str) -> np.ndarray:
-    """The "percussive" or "harmonic" part of mono 24 kHz `audio`, by librosa's median filters.
+    """The "percussive" or "harmonic" part of mono 24 kHz `audio`, by median filters.
 
     Harmonic/percussive source separation after Fitzgerald 2010 with soft masks: windows of 85 ms,
-    medians over 0.66 s and 363 Hz. About 0.04 s of CPU a second of audio.
+    medians over 0.66 s and 363 Hz. Within 1e-6 of `librosa.decompose.hpss`.
     """
     window, hop, kernel = RECIPE["hpss"]
     if not audio.any() or len(audio) < window:  # masks of silence are 0/0
         return np.zeros_like(audio) if part == "percussive" else audio.copy()
-    spectrum = librosa.stft(audio, n_fft=window, hop_length=hop)
-    harmonic, percussive = librosa.decompose.hpss(spectrum, kernel_size=kernel)
-    chosen = percussive if part == "percussive" else harmonic
-    return librosa.istft(chosen, n_fft=window, hop_length=hop, length=len(audio))
+    percussive, harmonic = medians.separate(audio, window=window, hop=hop, kernel=kernel)
+    return percussive if part == "percussive" else harmonic
 
 
 def loudness(audio: np.ndarray) -> float:
@@ -53,6 +53,21 @@ def gain(audio: np.ndarray, level: float) -> float:
     return float(10 ** (np.clip(level - own, -limit, limit) / 20))
 
 
+def common_level(input_level: float, target_level: float) -> float:
+    """The loudness to which both parts of a blend are brought, in LUFS; -inf for two silences."""
+    levels = [level for level in (input_level, target_level) if level >= QUIET]
+    return float(np.mean(levels)) - 3.0 if levels else -np.inf
+
+
+def remark(percussive: np.ndarray, input_level: float, target_level: float) -> str:
+    """What to know of a blend whose separated drums are raised by `DRUMLESS_DB` or more; else "".
+
+    What is raised then is no drums but what separation leaves of a song that has none.
+    """
+    raised = 20 * np.log10(gain(percussive, common_level(input_level, target_level)))
+    return f"{REMARK} {raised:.1f} dB" if raised >= DRUMLESS_DB else ""
+
+
 def blend(
     percussive: np.ndarray, harmonic: np.ndarray, input_level: float, target_level: float
 ) -> np.ndarray:
@@ -68,7 +83,6 @@ def blend(
         target_level: loudness of song B in LUFS.
     """
     length = min(len(percussive), len(harmonic))
-    levels = [level for level in (input_level, target_level) if level >= QUIET]
-    level = float(np.mean(levels)) - 3.0 if levels else -np.inf
+    level = common_level(input_level, target_level)
     parts = [part[:length] * np.float32(gain(part, level)) for part in (percussive, harmonic)]
     return peak_safe((parts[0] + parts[1]).astype(np.float32), RECIPE["ceiling"])

@@ -3,113 +3,16 @@
 import json
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError
+from experiments.shared.progress import progress
+from jingle.pairs.align import CHOICES
+from jingle.pairs.draw import draw_pair
+from jingle.pairs.songs import Source, find_songs, split_songs
 from jingle.sound import audio
-from jingle.sound.features import level
-
-SILENT_DB = -50.0  # RMS; a crop or song below this counts as silence
-TRIES = 20  # crops drawn before a song is given up as mostly silent
-
-
-@dataclass(frozen=True)
-class Source:
-    """A usable song: its file, its content and its length in seconds."""
-
-    file: Path
-    hash: str
-    seconds: float
-
-
-def find_songs(folder: Path, seconds: float) -> tuple[list[Source], list[str]]:
-    """The usable songs under `folder`, and one line for each that is not.
-
-    Left out: unreadable files, songs shorter than `seconds`, silence, and copies of a song (which
-    could otherwise end in two splits).
-
-    Raises:
-        InputError: no such folder, or no audio file in it.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a folder of songs")
-    files = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in audio.SUFFIXES]
-    if not files:
-        raise InputError(f"{folder}: no audio in it, expected {', '.join(audio.SUFFIXES)} files")
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        looked = pool.map(lambda file: look_at(file, seconds), files)
-        found = list(tqdm(looked, total=len(files), desc="reading songs", unit="song"))
-    songs, skipped, known = [], [], {}
-    for file, one in zip(files, found, strict=True):
-        if isinstance(one, str):
-            skipped.append(f"skipped {one}")
-        elif one.hash in known:
-            skipped.append(f"skipped {file}: a copy of {known[one.hash]}")
-        else:
-            known[one.hash] = file
-            songs.append(one)
-    return songs, skipped
-
-
-def look_at(file: Path, seconds: float) -> Source | str:
-    """The song in `file`, or what is wrong with it."""
-    try:
-        sound = audio.read(file)
-    except InputError as error:
-        return str(error)
-    length = len(sound) / audio.RATE
-    if length < seconds:
-        return f"{file}: lasts {length:.1f} s, expected at least {seconds:g} s; lower --seconds"
-    if level(sound) < SILENT_DB:
-        return f"{file}: silent throughout ({level(sound):.0f} dB)"
-    return Source(file, audio.fingerprint(sound), length)
-
-
-def split_songs(
-    songs: list[Source], shares: dict[str, float], rng: np.random.Generator
-) -> dict[str, list[Source]]:
-    """Songs by split, no song in two; a split with a share gets two songs at least.
-
-    Args:
-        songs: all of them.
-        shares: of each split besides "train", which gets the rest; 0 leaves a split out.
-        rng: draws who goes where.
-
-    Raises:
-        InputError: too few songs for two in each split.
-    """
-    order = [songs[i] for i in rng.permutation(len(songs))]
-    counts = {name: max(2, round(s * len(songs))) for name, s in shares.items() if s > 0}
-    rest = len(songs) - sum(counts.values())
-    if rest < 2:
-        raise InputError(
-            f"expected two songs or more in each split (a pair is of two songs), got {len(songs)} "
-            f"usable ones for train and {counts}; add songs or lower the shares"
-        )
-    split, first = {}, 0
-    for name, count in {"train": rest, **counts}.items():
-        split[name], first = order[first : first + count], first + count
-    return split
-
-
-def draw_crop(song: Source, seconds: float, rng: np.random.Generator) -> tuple[float, np.ndarray]:
-    """Start in seconds and samples (24 kHz) of a crop that is not silent; empty if none is found.
-
-    Of `TRIES` draws the first good one counts.
-    """
-    length = round(seconds * audio.RATE)
-    for _ in range(TRIES):
-        start = rng.random() * (song.seconds - seconds)
-        crop = audio.read(song.file, start, seconds)[:length]
-        crop = np.pad(crop, (0, length - len(crop)))
-        if level(crop) >= SILENT_DB:
-            return start, crop
-    return 0.0, np.zeros(0, np.float32)
 
 
 def write_pairs(
@@ -119,6 +22,8 @@ def write_pairs(
     per_song: int,
     seconds: float,
     suffix: str,
+    how: str,
+    key: bool,
     rng: np.random.Generator,
 ) -> tuple[dict[str, list[dict]], list[str]]:
     """Write `per_song` pairs with each song as input; say what each is of, and what was skipped."""
@@ -127,20 +32,17 @@ def write_pairs(
     jobs = [
         (name, song) for name, songs in split.items() for song in songs for _ in range(per_song)
     ]
-    for name, song in tqdm(jobs, desc="writing pairs", unit="pair"):
+    for name, song in progress(jobs, "writing pairs", "pair"):
         others = [other for other in split[name] if other != song]
-        both = (song, others[rng.integers(len(others))])
-        crops = [draw_crop(one, seconds, rng) for one in both]
-        silent = [one for one, (_, crop) in zip(both, crops, strict=True) if not len(crop)]
-        if silent:
-            skipped.append(f"skipped a pair: {TRIES} crops of {silent[0].file} were silent")
+        drawn = draw_pair(song, others, rng, seconds=seconds, how=how, key=key)
+        if isinstance(drawn, str):
+            skipped.append(f"skipped a pair: {drawn}")
             continue
+        entry, *crops = drawn
         pair = f"pair_{len(made[name]):04d}"
-        entry = {"pair": pair}
-        for side, one, (start, crop) in zip(("input", "output"), both, crops, strict=True):
+        for side, crop in zip(("input", "output"), crops, strict=True):
             audio.write(folder / name / f"{pair}_{side}{suffix}", crop)
-            entry[side] = {"song": str(one.file), "hash": one.hash, "start_s": round(start, 3)}
-        made[name].append(entry)
+        made[name].append({"pair": pair} | entry)
     return made, skipped
 
 
@@ -164,11 +66,17 @@ def build(
     val_share: float = 0.1,
     test_share: float = 0.0,
     suffix: str = ".wav",
+    how: str = "none",
+    key: bool = False,
 ) -> dict[str, int]:
     """Write OUT/{train,val[,test]}/pair_0000_{input,output}.wav; the number of pairs by split.
 
     24 kHz mono; `metadata.txt` says how it was made, `songs.json` which song is where. The folder
     is made aside and renamed, so that it is whole or not there.
+
+    With `how` "tempo" or "beat", or with `key`, partners are drawn from those that go together best
+    (`match.compatibility`), and the output song is stretched and shifted to the input song's tempo,
+    beats and key (`align`); `songs.json` says by how much.
 
     Raises:
         InputError: bad values, no usable songs, a folder that is there already or not writable.
@@ -178,11 +86,13 @@ def build(
             f"pairs-per-song={per_song}, seconds={seconds}, val-share={val_share}, test-share="
             f"{test_share}: expected at least 1, more than 0, between 0 and 1 (test-share may be 0)"
         )
+    if how not in CHOICES:
+        raise InputError(f"align={how}: expected one of {', '.join(CHOICES)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; give a folder that is new or empty")
     rng = np.random.default_rng(seed)
-    songs, skipped = find_songs(songs_folder, seconds)
-    for line in skipped:
+    songs, skipped = find_songs(songs_folder, seconds, listen=key or how != "none")
+    for line in (*skipped, *(f"note: {note}" for song in songs for note in song.notes)):
         print(line)
     split = split_songs(songs, {"val": val_share, "test": test_share}, rng)
     try:
@@ -192,7 +102,7 @@ def build(
         raise InputError(f"{out}: cannot be made ({error}); choose another folder") from error
     try:
         options = {"per_song": per_song, "seconds": seconds, "suffix": suffix, "rng": rng}
-        made, silent = write_pairs(scratch, split, **options)
+        made, silent = write_pairs(scratch, split, how=how, key=key, **options)
         for line in silent:
             print(line)
         check_apart(made)
@@ -209,7 +119,7 @@ def build(
     print(
         f"{out}: {sizes} pairs of {seconds:g} s from {len(songs)} songs "
         f"({ {name: len(own) for name, own in split.items()} }); "
-        f"{len(skipped)} files and {len(silent)} silent pairs skipped"
+        f"{len(skipped)} files and {len(silent)} pairs skipped"
     )
     return sizes
 

@@ -83,12 +83,13 @@ class LatentStore:
             handle, scratch = tempfile.mkstemp(prefix=".", suffix=".npy", dir=path.parent)
             with os.fdopen(handle, "wb") as stream:
                 np.save(stream, array)
-            entry = {"key": key, "sha256": file_hash(Path(scratch)), "shape": list(array.shape)}
+            entry = {"key": key, "sha256": file_hash(Path(scratch)), "of": of}
+            entry["shape"] = list(array.shape)
             os.chmod(scratch, 0o644)
             os.replace(scratch, path)
             with self.manifest.open("a") as stream:
                 # the newline first: it also ends a line that a kill has cut off
-                stream.write("\n" + json.dumps(entry | {"of": of}))
+                stream.write("\n" + json.dumps(entry))
         except OSError as error:
             if scratch is not None:
                 Path(scratch).unlink(missing_ok=True)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
+from experiments.shared.progress import Progress
 from jingle.pairs import blend
 from jingle.pairs.cache import LatentStore, key_of
 from jingle.pairs.scan import HOP, Pair, Song
@@ -56,7 +56,7 @@ def decode(
     """Audio of `latents`: (B, 128, T) -> (B, 1, 320 T), float32, in pieces as `encode`."""
     pieces = []
     for start, stop, first, last in spans(latents.shape[-1], chunk, past, future):
-        piece = codec.decode(latents[..., start:stop].float().to(device_of(codec)))
+        piece = codec.decode(latents[..., start:stop].float().to(device_of(codec)), start)
         pieces.append(piece[..., (first - start) * HOP : (last - start) * HOP].float())
     return torch.cat(pieces, dim=-1)
 
@@ -161,7 +161,8 @@ class Waves(Dataset):
         for other, key in job.partners:
             chords, other_level = part_of(other.target, other.harmonic, "harmonic")
             mixed = blend.blend(drums, chords, level, other_level)
-            made.append((key, f"{job.of} with {other.name}", mixed))
+            remark = "" if job.pair.percussive else blend.remark(drums, level, other_level)
+            made.append((key, f"{job.of} with {other.name}{remark}", mixed))
         return made
 
 
@@ -172,6 +173,21 @@ def part_of(song: Song, stem: Song | None, part: str) -> tuple[np.ndarray, float
     apart = audio.read(stem.file) if stem else blend.separate(whole, part)
     apart = np.pad(apart[: len(whole)], (0, max(0, len(whole) - len(apart))))
     return apart, blend.loudness(whole)
+
+
+def drumless(store: LatentStore, keys: Iterable[str], split: str) -> list[str]:
+    """A line on the blends of `split` whose percussive part is the residue of a drumless song."""
+    keys = list(keys)
+    names = [str(store.entries.get(key, {}).get("of", "")) for key in keys]
+    found = [name for name in names if blend.REMARK in name]
+    if not found:
+        return []
+    return [
+        f"WARNING {len(found)} of {len(keys)} blends of {split} have no drums to keep: what "
+        f"separation leaves of their input was raised by {blend.DRUMLESS_DB:g} dB and more "
+        f"({'; '.join(found[:3])}{'; ...' if len(found) > 3 else ''}); take other songs as input, "
+        "or give stems"
+    ]
 
 
 def fill(
@@ -196,7 +212,7 @@ def fill(
     if workers is None:
         separating = sum(job.pair is not None and job.pair.percussive is None for job in jobs)
         workers = min(os.cpu_count() or 1, 16) if separating >= 16 else 0
-    with tqdm(total=len(frames), unit="song", desc="caching latents") as bar:
+    with Progress(len(frames), "caching latents", "song") as bar:
         for keys, names, waves in batches(jobs, batch=batch, workers=workers):
             for key, name, latents in zip(keys, names, encode(codec, waves), strict=True):
                 store.put(key, latents.T.cpu().numpy(), name)

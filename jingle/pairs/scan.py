@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from experiments.shared.errors import InputError
-from jingle.sound import audio
+from experiments.shared.progress import progress
+from jingle.sound import audio, intake
 
+INTAKE = 2  # what is known of a file holds for one way of looking at it
 HOP = 320  # samples of 24 kHz audio a latent frame
-NAME = re.compile(r"(pair_\d+)_(input|output)\.(wav|flac|ogg|mp3)", re.IGNORECASE)
+ENDINGS = "|".join(suffix[1:] for suffix in intake.SUFFIXES + intake.FOREIGN)
+NAME = re.compile(rf"(pair_\d+)_(input|output)\.({ENDINGS})", re.IGNORECASE)
 LAYOUT = "train/pair_0000_input.wav with train/pair_0000_output.wav, and the same under val/"
 
 
@@ -78,9 +79,11 @@ class FileBook:
         files = list(dict.fromkeys(files))
         fresh = [file for file in files if not self._is_known(file)]
         if fresh:
-            bar = {"desc": "checking audio files", "unit": "file", "disable": len(fresh) < 200}
             with ThreadPoolExecutor(max_workers=8) as pool:
-                entries = list(tqdm(pool.map(examine, fresh), total=len(fresh), **bar))
+                looked = pool.map(examine, fresh)
+                if len(fresh) >= 200:
+                    looked = progress(looked, "checking audio files", "file", total=len(fresh))
+                entries = list(looked)
             self.known.update((entry["path"], entry) for entry in entries)
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ class FileBook:
 
     def _is_known(self, file: Path) -> bool:
         entry = self.known.get(str(file.resolve()))
-        return entry is not None and entry["stamp"] == stamp(file)
+        return entry is not None and entry["stamp"] == stamp(file) and entry.get("by") == INTAKE
 
 
 def stamp(file: Path) -> list[int]:
@@ -104,11 +107,14 @@ def stamp(file: Path) -> list[int]:
 
 def examine(file: Path) -> dict:
     """Read `file` to its end: its hash and length, or what is wrong with it."""
-    entry = {"path": str(file.resolve()), "stamp": stamp(file)}
+    entry = {"path": str(file.resolve()), "stamp": stamp(file), "by": INTAKE}
+    notes: list[str] = []
     try:
-        sound = audio.read(file)
+        sound = audio.read(file, notes=notes)
     except InputError as error:
         return entry | {"problem": str(error)}
+    for note in notes:
+        print(f"note: {note}", flush=True)
     return entry | {"hash": audio.fingerprint(sound), "samples": len(sound)}
 
 

@@ -40,7 +40,8 @@ def make_piece(
         batch: windows at once.
 
     Returns:
-        Audio {"input", "target", "output"} of equal length, the peak of the output at most 0.99;
+        Audio {"input", "target", "drums", "chords", "hpss_mix", "output"} of equal length, none
+        above 1: the parts of A and B that separation finds, and their blend, are beside ours;
         both masks (128, T); a report of plain numbers: "metrics", "baselines", "seams".
 
     Raises:
@@ -72,7 +73,8 @@ def make_piece(
         raise InputError("the model gives no finite sound; it may have diverged in training")
     output = audio.peak_safe(raw)
     masks = {name: song[name] for name in ("input_mask", "target_mask")}
-    heard = {n: features.analyse(w) for n, w in (("a", a), ("b", b), ("o", output), ("p", plain))}
+    pieces = {"a": a, "b": b, "o": output, "p": plain, "h": mixed}
+    heard = {name: features.analyse(wave) for name, wave in pieces.items()}
     standard = [module.standard(z[None].to(module.device)).cpu() for z in (*coded, average)]
     piece = module.standard(song["output"][None].to(module.device)).cpu()
     report = {
@@ -86,6 +88,10 @@ def make_piece(
                 **of_piece(standard[3], *standard[:3], plain, mixed_again),
                 **features.compare(heard["p"], heard["a"], heard["b"]),
             },
+            "hpss_mix": {
+                **of_piece(standard[2], *standard[:3], mixed_again, mixed_again),
+                **features.compare(heard["h"], heard["a"], heard["b"]),
+            },
             "input_alone": features.compare(heard["a"], heard["a"], heard["b"]),
             "target_alone": features.compare(heard["b"], heard["a"], heard["b"]),
         },
@@ -93,7 +99,9 @@ def make_piece(
         "seconds": length / audio.RATE,
         "peak_before_limiting": float(np.abs(raw).max(initial=0.0)),
     }
-    return {"input": a, "target": b, "output": output}, masks, plain_numbers(report)
+    waves = {"input": a, "target": b, "drums": drums, "chords": chords, "hpss_mix": mixed}
+    waves = {name: audio.peak_safe(wave) for name, wave in waves.items()}
+    return waves | {"output": output}, masks, plain_numbers(report)
 
 
 def encode(codec, wave: np.ndarray) -> Tensor:
@@ -131,7 +139,7 @@ def plain_numbers(report):
 
 
 def picture(waves: dict[str, np.ndarray], masks: dict[str, Tensor]) -> Figure:
-    """Spectrograms (80 dB deep) of the three songs above both masks, over seconds."""
+    """Spectrograms (80 dB deep) of the songs above both masks, over seconds."""
     figure, axes = new_figure(len(waves) + len(masks), 1, size=(10, 1.7), sharex=True)
     style = {"aspect": "auto", "origin": "lower", "interpolation": "nearest"}
     for axis, (name, wave) in zip(axes, waves.items(), strict=False):

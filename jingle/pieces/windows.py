@@ -3,12 +3,13 @@
 Axes: B batch, C latent channels, T frames of the song, W frames of a window.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+
+from experiments.shared.progress import progress
 
 
 def starts(length: int, window: int, overlap: int) -> list[int]:
@@ -64,7 +65,10 @@ def generate(
     first, weights = starts(whole, window, overlap), fade(window, overlap)
     sums: dict[str, Tensor] = {}
     total, parts = torch.zeros(whole), []
-    for index in tqdm(range(0, len(first), batch), desc="windows", disable=len(first) <= batch):
+    steps: Iterable[int] = range(0, len(first), batch)
+    if len(first) > batch:
+        steps = progress(steps, "writing the piece", "batch", total=-(-len(first) // batch))
+    for index in steps:
         group = first[index : index + batch]
         pair = (torch.stack([x[:, s : s + window] for s in group]).to(device) for x in (a, b))
         made = {name: value.float().cpu() for name, value in make(*pair).items()}

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-import struct
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,14 @@ import soundfile
 import soxr
 
 from experiments.shared.errors import InputError
+from jingle.sound import intake
 
 RATE = 24_000
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+WRITTEN = (".wav", ".flac", ".ogg", ".mp3")
 BLOCK = 65_536  # libsndfile crashes when a long Vorbis file is written in one call
 LOUDEST = 16.0  # beyond this a float file holds integers, not samples within [-1, 1]
+RATES = (1_000, 1_000_000)  # Hz; outside, a header is wrong
+ANTIPHASE = 1e-3  # power of the sum over that of the channels, below which they cancel
 
 
 def at_rate(samples: int, rate: int) -> int:
@@ -22,73 +25,93 @@ def at_rate(samples: int, rate: int) -> int:
     return math.ceil(samples * RATE / rate)
 
 
-def read(file: Path, start: float = 0.0, seconds: float | None = None) -> np.ndarray:
+def read(
+    file: Path, start: float = 0.0, seconds: float | None = None, notes: list[str] | None = None
+) -> np.ndarray:
     """Audio of `file`, mixed down to mono and resampled to 24 kHz: float32 (samples,).
 
     Args:
-        file: anything that libsndfile opens (wav, flac, ogg, mp3), any rate and channel count.
+        file: anything that libsndfile opens (`intake.SUFFIXES`), any rate and channel count.
         start: where to begin, in seconds.
         seconds: how much to read; None reads to the end.
+        notes: gets a line for each thing that was changed or is lacking and that one should know.
 
     Raises:
         InputError: missing, not audio, empty, truncated, or with samples that are no numbers.
     """
-    file = Path(file)
+    samples, rate = load(file, start, seconds, notes)
+    return resample(mix_down(samples, file, notes), rate)
+
+
+def load(
+    file: Path, start: float = 0.0, seconds: float | None = None, notes: list[str] | None = None
+) -> tuple[np.ndarray, int]:
+    """As `read`, but as it is in the file: float32 (samples, channels) and the sample rate in Hz.
+
+    What peaks above 1 (float files may) is turned down as a whole.
+    """
+    file, notes = Path(file), [] if notes is None else notes
     if not file.is_file():
         raise InputError(f"{file}: no such file")
     if file.stat().st_size == 0:
         raise InputError(f"{file}: the file is empty (0 bytes); replace or delete it")
-    missing = missing_wav_bytes(file)
-    if missing:
-        raise InputError(
-            f"{file}: truncated, {missing} bytes fewer than its header says; copy it again"
-        )
+    if problem := intake.fault(file, whole=start == 0 and seconds is None):
+        raise InputError(f"{file}: {problem}")
     try:
-        with soundfile.SoundFile(file) as stream:
+        # as bytes, because a name need not be valid UTF-8
+        with soundfile.SoundFile(os.fsencode(file)) as stream:
             rate, whole = stream.samplerate, stream.frames
+            if not RATES[0] <= rate <= RATES[1]:
+                raise InputError(f"{file}: sample rate {rate} Hz, expected {RATES[0]} or more")
             first = round(start * rate)
             wanted = whole - first if seconds is None else round(seconds * rate)
             wanted = max(0, min(wanted, whole - first))
             stream.seek(min(first, whole))
             samples = stream.read(wanted, dtype="float32", always_2d=True)
+            ogg = stream.format == "OGG"
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(error).removeprefix(f"Error opening {str(file)!r}: ").rstrip(".")
+        reason = str(error).split(": ")[-1].rstrip(". ") or "format not recognised"
         if "does not exist" in reason:  # what libsndfile says of an mp3 without a frame in it
             reason = "format not recognised"
         raise InputError(
-            f"{file}: cannot be read as audio ({reason}); expected one of {', '.join(SUFFIXES)}"
+            f"{file}: cannot be read as audio ({reason}); expected one of "
+            f"{', '.join(intake.SUFFIXES)}, so {intake.CONVERT}"
         ) from error
     if whole == 0:
         raise InputError(f"{file}: holds no samples (length zero); replace or delete it")
-    if len(samples) < wanted - rate // 20:  # decoders may lose a few padding samples at the end
+    lacking = wanted - len(samples)
+    if lacking > rate // 20 and ogg and len(samples) > wanted // 2:
+        notes.append(f"{file}: has gaps, {lacking / rate:.2f} s are missing; what is there is used")
+    elif lacking > rate // 20:  # decoders may lose a few padding samples at the end
         raise InputError(
             f"{file}: truncated, expected {wanted} samples, got {len(samples)}; copy it again"
         )
-    mono = samples.mean(axis=1)
-    if not np.isfinite(mono).all():
+    return _within(samples, file, notes), rate
+
+
+def _within(samples: np.ndarray, file: Path, notes: list[str]) -> np.ndarray:
+    """`samples`, turned down as a whole if they peak above 1."""
+    if not np.isfinite(samples).all():
         raise InputError(f"{file}: holds samples that are NaN or infinite; export it again")
-    peak = float(np.abs(mono).max(initial=0.0))
+    peak = float(np.abs(samples).max(initial=0.0))
     if peak > LOUDEST:
         raise InputError(f"{file}: peak {peak:.3g}, expected samples within [-1, 1]; rescale it")
-    return resample(mono, rate)
+    if peak <= 1:
+        return samples
+    if peak > 1.26:  # decoded MP3s overshoot by a decibel or two as a rule
+        notes.append(f"{file}: peaks at {20 * math.log10(peak):+.1f} dB; turned down to 0 dB")
+    return samples / np.float32(peak)
 
 
-def missing_wav_bytes(file: Path) -> int:
-    """How many bytes a RIFF file lacks by its own header; 0 for streams and other formats.
-
-    libsndfile reads a truncated WAV silently as a shorter one, so that the header is the only
-    witness. 0xFFFFFFFF and 0 are what streaming writers leave there.
-    """
-    with file.open("rb") as stream:
-        head = stream.read(8)
-    if len(head) < 8 or head[:4] != b"RIFF":
-        return 0
-    (claimed,) = struct.unpack("<I", head[4:])
-    if claimed in (0, 0xFFFFFFFF):
-        return 0
-    # one byte of slack: some writers leave out the pad byte of an odd chunk
-    missing = claimed + 8 - file.stat().st_size
-    return missing if missing > 1 else 0
+def mix_down(samples: np.ndarray, file: Path, notes: list[str] | None = None) -> np.ndarray:
+    """The mean of the channels (samples, channels); of channels that cancel, the loudest one."""
+    mono = samples.mean(axis=1)
+    powers = np.square(samples, dtype=np.float64).mean(axis=0) if len(samples) else np.zeros(1)
+    if samples.shape[1] == 1 or np.square(mono).mean() >= ANTIPHASE * powers.mean():
+        return mono
+    if notes is not None and powers.max() > 0:
+        notes.append(f"{file}: its channels cancel each other; one of them is used")
+    return samples[:, int(powers.argmax())]
 
 
 def resample(audio: np.ndarray, rate: int) -> np.ndarray:
@@ -112,20 +135,28 @@ def peak_safe(audio: np.ndarray, ceiling: float = 0.99) -> np.ndarray:
 
 
 def write(file: Path, audio: np.ndarray, rate: int = RATE) -> None:
-    """Write mono `audio` (16 bit where the format allows), in the format of the file's suffix.
+    """Write `audio` (16 bit where the format allows), in the format of the file's suffix.
+
+    What peaks above 1 is turned down as a whole.
+
+    Args:
+        file: its name says the format, one of `WRITTEN`.
+        audio: (samples,) or (samples, channels).
+        rate: in Hz.
 
     Raises:
         InputError: samples that are no numbers, an unknown suffix, or a place one cannot write.
     """
     file = Path(file)
-    if file.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{file}: expected a name that ends in one of {', '.join(SUFFIXES)}")
+    if file.suffix.lower() not in WRITTEN:
+        raise InputError(f"{file}: expected a name that ends in one of {', '.join(WRITTEN)}")
     if not np.isfinite(audio).all():
         raise InputError(f"{file}: not written, the audio holds NaN or infinite samples")
-    audio = np.clip(audio, -1.0, 1.0)
+    audio = peak_safe(audio, 1.0)
+    channels = 1 if audio.ndim == 1 else audio.shape[1]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with soundfile.SoundFile(file, "w", samplerate=rate, channels=1) as stream:
+        with soundfile.SoundFile(file, "w", samplerate=rate, channels=channels) as stream:
             for first in range(0, len(audio), BLOCK):
                 stream.write(audio[first : first + BLOCK])
     except (OSError, soundfile.LibsndfileError) as error:

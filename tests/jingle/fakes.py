@@ -33,7 +33,7 @@ class LinearCodec(torch.nn.Module):
         frames = padded.reshape(len(audio), -1, HOP) @ self.basis  # (B, T, 128)
         return frames.transpose(1, 2)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor:
         return (latents.transpose(1, 2) @ self.basis.T).reshape(len(latents), 1, -1)
 
 

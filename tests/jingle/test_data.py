@@ -406,6 +406,22 @@ def test_nothing_but_bad_pairs_is_an_error(tmp_path, kind):
     assert words in str(caught.value)
 
 
+def test_inputs_without_drums_are_said(tmp_path):
+    """A tone has no drums: what separation leaves of it would be raised to full loudness."""
+    root = make_pairs(tmp_path / "pairs", train=3, val=2, seconds=2.0)
+    time = np.arange(48_000) / 24_000
+    for index in range(2):
+        tone = 0.3 * np.sin(2 * np.pi * (220 + 50 * index) * time)
+        soundfile.write(root / "train" / f"pair_000{index}_input.wav", tone, 24_000)
+    for _ in range(2):  # the second time from the cache
+        notes = module_for(root, tmp_path / "cache").describe()["notes"]
+        found = [note for note in notes if "no drums to keep" in note]
+        assert len(found) == 1
+        assert "blends of train" in found[0]
+        assert "pair_0000" in found[0]
+        assert "pair_0002 blend" not in found[0]
+
+
 def test_a_recording_in_two_splits_is_said_with_both_names(tmp_path, capsys):
     root = make_pairs(tmp_path / "pairs", train=3, val=2, test=1, stems=True)
     assert not any("same" in n for n in module_for(root, tmp_path / "c").describe()["notes"])

@@ -11,7 +11,7 @@ import torch
 
 from experiments.shared.errors import InputError
 from jingle import infer
-from jingle.pieces import piece, windows
+from jingle.pieces import piece, requests, windows
 from jingle.sound import audio
 from tests.jingle.fakes import LinearCodec, make_pairs, music
 
@@ -186,7 +186,7 @@ def test_what_to_make_of_files_folders_and_data(tmp_path):
     def found(*arguments):
         return [
             (r.input.stem, r.target.stem, r.output.name)
-            for r in infer.find_requests(*arguments, out)
+            for r in requests.find_requests(*arguments, out)
         ]
 
     by_name = found(tmp_path / "a", tmp_path / "b", None)
@@ -196,8 +196,8 @@ def test_what_to_make_of_files_folders_and_data(tmp_path):
     of_data = found(None, None, root)
     assert of_data[1] == ("pair_0001_input", "pair_0001_output", "pair_0001.wav")
     file = tmp_path / "a" / "x.wav"
-    one = infer.find_requests(file, tmp_path / "b" / "y.wav", None, tmp_path / "o.wav")
-    assert one == [infer.Request(file, tmp_path / "b" / "y.wav", tmp_path / "o.wav")]
+    one = requests.find_requests(file, tmp_path / "b" / "y.wav", None, tmp_path / "o.wav")
+    assert one == [requests.Request(file, tmp_path / "b" / "y.wav", tmp_path / "o.wav")]
     for arguments, words in (
         ((tmp_path / "c", tmp_path / "e", None), "equal names or equal counts"),
         ((tmp_path / "a", file, None), "two files or two folders"),
@@ -252,9 +252,9 @@ def test_a_checkpoint_makes_wav_picture_and_report(tmp_path, monkeypatch, capsys
         "--target", tmp_path / "b.flac", "--output", tmp_path / "new" / "OUT.wav",
     )  # fmt: skip
     out = tmp_path / "new"
-    names = ["OUT.json", "OUT.png", "OUT.wav", "OUT_input.wav", "OUT_target.wav"]
+    names = ["OUT.html", "OUT.json", "OUT.png", "OUT.wav", "OUT_input.wav", "OUT_target.wav"]
     assert sorted(file.name for file in out.iterdir()) == names
-    for name in names[2:]:
+    for name in names[3:]:
         assert len(audio.read(out / name)) == audio.at_rate(round(2.3 * 44_100), 44_100)
     assert (out / "OUT.png").read_bytes()[:4] == b"\x89PNG"
     report = json.loads((out / "OUT.json").read_text())
