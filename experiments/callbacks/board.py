@@ -6,7 +6,7 @@ import re
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
-from experiments.callbacks.curves import Curves
+from experiments.callbacks.loggers import Csv, TensorBoard, Updates, log, tensorboard
 from experiments.callbacks.steps import Interval
 
 
@@ -22,24 +22,32 @@ class Board(pl.Callback):
         self.terms, self.hparams, self.interval = list(terms), hparams, Interval()
 
     def setup(self, trainer, pl_module, stage: str) -> None:
-        if isinstance(trainer.logger, Curves):
-            trainer.logger.trainer = trainer
+        for logger in trainer.loggers:
+            if isinstance(logger, Updates):
+                logger.trainer = trainer
 
     def on_train_start(self, trainer, pl_module) -> None:
         self.interval = Interval(trainer.global_step)
-        if trainer.logger and trainer.global_step == 0:
-            nothing_yet = {"hparams/best_objective": math.nan}
-            trainer.logger.log_hyperparams(flatten(self.hparams), nothing_yet)
-            self._arrange(trainer)
+        if trainer.global_step > 0:
+            for logger in trainer.loggers:
+                if isinstance(logger, Csv):
+                    logger.go_on(trainer.global_step)
+            return
+        for logger in trainer.loggers:
+            row = [{"hparams/best_objective": math.nan}] if isinstance(logger, TensorBoard) else []
+            logger.log_hyperparams(flatten(self.hparams), *row)
+        self._arrange(trainer)
 
     @rank_zero_only
     def _arrange(self, trainer) -> None:
-        trainer.logger.experiment.add_custom_scalars(layout(self.terms))
+        board = tensorboard(trainer)
+        if board:
+            board.add_custom_scalars(layout(self.terms))
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if self.interval.passed(trainer) and trainer.logger and self.interval.due(trainer):
+        if self.interval.passed(trainer) and self.interval.due(trainer):
             rates = {f"lr/{i}": o.param_groups[0]["lr"] for i, o in enumerate(trainer.optimizers)}
-            trainer.logger.log_metrics(rates, trainer.global_step)
+            log(trainer, rates)
 
 
 def layout(terms: list[str]) -> dict:

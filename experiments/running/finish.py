@@ -30,7 +30,7 @@ def test(trainer: Any, module, datamodule, config: DictConfig) -> dict[str, floa
             return {}
         shown = [c for c in trainer.callbacks if isinstance(c, (Figures, ProgressBar))]
         accelerator = config.trainer.accelerator
-        trainer = one_device(config, accelerator, logger=trainer.logger, callbacks=shown)
+        trainer = one_device(config, accelerator, logger=trainer.loggers, callbacks=shown)
     if kept is not None and kept.best_model_path:
         # by hand: trainer.test(ckpt_path=...) would put the callbacks back to that step, too
         module.load_state_dict(checkpoints.read(kept.target)["state_dict"])
