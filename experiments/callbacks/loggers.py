@@ -38,12 +38,12 @@ class TensorBoard(Updates, TensorBoardLogger):
     """Event files."""
 
 
-class Csv(Updates, CSVLogger):
+class Csv(Updates, CSVLogger):  # type: ignore[misc]
     """metrics.csv, a row for whatever was logged together; a resumed run goes on in it."""
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
+    def experiment(self) -> Any:
         if self._experiment is None:
             os.makedirs(self.root_dir, exist_ok=True)
             self._experiment = Rows(self.log_dir)

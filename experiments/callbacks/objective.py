@@ -4,8 +4,6 @@ import math
 
 import lightning.pytorch as pl
 
-from experiments.callbacks.loggers import log
-
 
 class Objective(pl.Callback):
     """Keeps `best`, `best_step`, `best_epoch` and `last` of the metric `name` ("min" or "max")."""
@@ -28,7 +26,6 @@ class Objective(pl.Callback):
         if math.isnan(best) or sign * self.last > sign * best:
             self.best, self.best_step = self.last, trainer.global_step
             self.best_epoch = trainer.current_epoch
-            log(trainer, {"hparams/best_objective": self.best})
 
     def state_dict(self) -> dict:
         names = ("best", "best_step", "best_epoch", "last")

@@ -166,7 +166,8 @@ def event_files(folder: Path) -> list[Path]:
 def read_run(folder: Path) -> Run:
     """Everything the report needs of one run folder; never raises for an incomplete one."""
     folder, problems = Path(folder), []
-    files = event_files(Folder(folder).board)
+    place = Folder(folder)
+    files = [f for f in event_files(place.board) if f.parent != place.study]
     curves: dict[str, Curve] = {}
     for file in files:
         curves = merge(curves, read_event_file(file, problems))

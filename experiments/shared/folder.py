@@ -104,6 +104,11 @@ class Folder:
         return self.path / "tb"
 
     @property
+    def study(self) -> Path:
+        """The run's row on TensorBoard's HParams page."""
+        return self.board / "hparams"
+
+    @property
     def figures(self) -> Path:
         return self.path / "figures"
 
