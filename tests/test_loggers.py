@@ -72,7 +72,13 @@ def test_wandb_offline_beside_tensorboard(tmp_path: Path, monkeypatch):
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
     (record,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     said = record.read_bytes()
-    for text in (b"val/rmse", b"test/rmse", b"figures/wave", b"trainer/global_step", b"slope"):
+    for text in (
+        b"val/rmse",
+        b"test/rmse",
+        b"validation_figures/wave",
+        b"trainer/global_step",
+        b"slope",
+    ):
         assert text in said, text
     assert (tmp_path / "csv" / "metrics.csv").is_file()
     assert list((tmp_path / "tb").glob("events*"))

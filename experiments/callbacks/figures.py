@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from experiments.callbacks.loggers import tensorboard
 from experiments.shared.folder import Folder
 
+SHOWN = "validation"  # TensorBoard sorts by name: behind all curves, the last of which are val/
+
 
 class Figures(pl.Callback):
     """Calls the module's `figures()` and `audio()` after validation 1, 2, 4, 8, ..., fit and test.
@@ -63,11 +65,11 @@ class Figures(pl.Callback):
                 path = self.place.figures / f"{name}.png"
                 figure.savefig(path)
                 for logger in others:
-                    logger.log_image(f"figures/{name}", [str(path)])
+                    logger.log_image(f"{SHOWN}_figures/{name}", [str(path)])
                 if board:
                     image = np.asarray(figure.canvas.buffer_rgba())[..., :3]
                     board.add_image(
-                        f"figures/{name}", image, trainer.global_step, dataformats="HWC"
+                        f"{SHOWN}_figures/{name}", image, trainer.global_step, dataformats="HWC"
                     )
         if hasattr(pl_module, "audio"):
             self._sound(trainer, pl_module)
@@ -83,9 +85,11 @@ class Figures(pl.Callback):
             path = self.place.audio / f"{name}.wav"
             soundfile.write(path, samples.T.numpy(), rate)
             for logger in others:
-                logger.log_audio(f"audio/{name}", [str(path)])
+                logger.log_audio(f"{SHOWN}_audio/{name}", [str(path)])
             if board:
-                board.add_audio(f"audio/{name}", samples, trainer.global_step, sample_rate=rate)
+                board.add_audio(
+                    f"{SHOWN}_audio/{name}", samples, trainer.global_step, sample_rate=rate
+                )
 
     def state_dict(self) -> dict:
         return {"validations": self.validations}

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 
 from experiments.shared.errors import InputError
+from experiments.shared.folder import EPOCH_TAG
 
 
 class Updates:
@@ -35,7 +36,17 @@ class Updates:
 
 
 class TensorBoard(Updates, TensorBoardLogger):
-    """Event files."""
+    """Event files, of curves alone: the test's numbers stand in a table (`text`, `study`).
+
+    The epoch, which the report counts by, would come before all groups of curves.
+    """
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        shown = {tag: value for tag, value in metrics.items() if not tag.startswith("test/")}
+        epoch = shown.pop("epoch", None)
+        if shown:
+            more = {} if epoch is None else {EPOCH_TAG: epoch}
+            super().log_metrics({**shown, **more}, step)
 
 
 class Csv(Updates, CSVLogger):  # type: ignore[misc]
