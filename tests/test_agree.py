@@ -128,7 +128,7 @@ def test_curves_and_summary_stand_at_the_same_steps(tmp_path: Path):
     def steps(tag: str) -> list[int]:
         return [event.step for event in events.Scalars(tag)]
 
-    assert steps("train/total") == steps("lr/0") == steps("grad/norm_max") == [1, 2, 3, 4]
+    assert steps("train/total") == steps("lr/network") == steps("grad/norm_max") == [1, 2, 3, 4]
     assert steps("val/excess") == [2, 4]
     assert summary["objective"]["best_step"] in (2, 4)
 

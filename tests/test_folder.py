@@ -47,7 +47,8 @@ def test_the_configuration_names_the_same_files(tmp_path: Path):
         own = config.callbacks[key]
         assert Path(own.dirpath) / f"{own.filename}.ckpt" == file
     assert config.callbacks.interrupt.path == str(place.last)
-    assert Path(config.logger.save_dir) / config.logger.version == place.board
+    board = config.logger.tensorboard
+    assert Path(board.save_dir) / board.version == place.board
 
 
 def test_a_summary_comes_back_as_it_was_written(tmp_path: Path):

@@ -97,10 +97,24 @@ def test_board_has_terms_shares_rates_norms_and_throughput(finished):
     assert shares
     assert shares <= terms
     assert "total" in terms
-    assert {"lr/0", "grad/norm_median", "grad/norm_max", "throughput/samples_per_s"} <= tags
+    assert {"grad/norm_median", "grad/norm_max", "throughput/samples_per_s"} <= tags
     assert any(tag.startswith("val/") for tag in tags)
-    assert any(tag.startswith("test/") for tag in tags)
-    assert events.Tags()["images"], "no figure reached TensorBoard"
+    assert any(tag.startswith("lr/") for tag in tags)
+    charts = OmegaConf.load(folder / ".hydra" / "config.yaml").charts
+    assert {tag for shown in charts.values() for tag in shown} <= tags
+    assert "val" < max(tags) < min(events.Tags()["images"]), "no figure after the curves"
+
+
+def test_the_tests_numbers_are_text_and_no_curves(finished):
+    folder = finished[1]
+    events = EventAccumulator(str(folder / "tb")).Reload()
+    assert not any(tag.startswith("test/") for tag in events.Tags()["scalars"])
+    pages = {tag.removesuffix("/text_summary"): tag for tag in events.Tags()["tensors"]}
+    assert {"configuration", "overrides", "notes", "test"} <= set(pages)
+    table = events.Tensors(pages["test"])[-1].tensor_proto.string_val[0].decode()
+    metrics = json.loads((folder / "summary.json").read_text())["metrics"]
+    tested = [tag.removeprefix("test/") for tag in metrics if tag.startswith("test/")]
+    assert all(f"| {name} |" in table for name in tested)
 
 
 def test_folder_holds_pictures_report_and_safe_checkpoints(finished):

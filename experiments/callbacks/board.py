@@ -1,74 +1,125 @@
-"""Arranges TensorBoard: the custom-scalars page, the hparams table, learning rates, epochs."""
+"""Arranges TensorBoard: the custom-scalars page, learning rates, the objective's baselines."""
 
-import math
 import re
+from collections.abc import Mapping
+from itertools import takewhile
 
 import lightning.pytorch as pl
-from lightning.pytorch.utilities import rank_zero_only
+from torch.optim import Optimizer
 
-from experiments.callbacks.curves import Curves
+from experiments.callbacks.loggers import Updates, log, tensorboard
 from experiments.callbacks.steps import Interval
 
 
 class Board(pl.Callback):
-    """Writes the layout and the hyperparameters once; learning rate and epoch at each interval.
+    """Writes the layout once, learning rates at each interval, baselines with each validation.
+
+    Lightning's own monitor of learning rates ends a run without a logger, and numbers the groups.
 
     Args:
+        name: the experiment's; its charts stand under it.
         terms: names of the loss terms; their curves and shares get charts of their own.
-        hparams: plain values, nested dicts allowed, shown in the hparams table.
+        objective: tag of the objective, shown with its baselines and target.
+        targets: {tag: "< 0.2"}, or None.
+        charts: {title: [tag, ...]}: metrics of one unit in one chart.
     """
 
-    def __init__(self, terms: list[str], hparams: dict):
-        self.terms, self.hparams, self.interval = list(terms), hparams, Interval()
+    def __init__(
+        self,
+        name: str,
+        terms: list[str],
+        objective: str,
+        targets: dict[str, str | None] | None,
+        charts: dict[str, list[str]],
+    ):
+        self.layout = layout(name, list(terms), objective, charts)
+        self.metric = objective.removeprefix("val/")
+        self.target = (targets or {}).get(f"test/{self.metric}")
+        self.interval, self.names = Interval(), [[]]
 
     def setup(self, trainer, pl_module, stage: str) -> None:
-        if isinstance(trainer.logger, Curves):
-            trainer.logger.trainer = trainer
+        for logger in trainer.loggers:
+            if isinstance(logger, Updates):
+                logger.trainer = trainer
 
     def on_train_start(self, trainer, pl_module) -> None:
         self.interval = Interval(trainer.global_step)
-        if trainer.logger and trainer.global_step == 0:
-            nothing_yet = {"hparams/best_objective": math.nan}
-            trainer.logger.log_hyperparams(flatten(self.hparams), nothing_yet)
-            self._arrange(trainer)
-
-    @rank_zero_only
-    def _arrange(self, trainer) -> None:
-        trainer.logger.experiment.add_custom_scalars(layout(self.terms))
+        self.names = group_names(pl_module, trainer.optimizers)
+        board = tensorboard(trainer)
+        if board and trainer.is_global_zero and trainer.global_step == 0:
+            board.add_custom_scalars(self.layout)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if self.interval.passed(trainer) and trainer.logger and self.interval.due(trainer):
-            rates = {f"lr/{i}": o.param_groups[0]["lr"] for i, o in enumerate(trainer.optimizers)}
-            trainer.logger.log_metrics(rates, trainer.global_step)
+        if self.interval.passed(trainer) and self.interval.due(trainer):
+            rates = {
+                f"lr/{name}": group["lr"]
+                for optimizer, names in zip(trainer.optimizers, self.names, strict=True)
+                for name, group in zip(names, optimizer.param_groups, strict=True)
+            }
+            log(trainer, rates)
+
+    def on_validation_end(self, trainer, pl_module) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        lines = {
+            f"val_baseline/{self.metric}/{name}": values[self.metric]
+            for name, values in pl_module.baselines.items()
+            if self.metric in values
+        }
+        if self.target:
+            lines[f"val_target/{self.metric}"] = float(self.target.lstrip("<>= "))
+        log(trainer, lines)
 
 
-def layout(terms: list[str]) -> dict:
-    """The custom-scalars page. Its tags are regular expressions, hence escaped and anchored."""
+def group_names(module: pl.LightningModule, optimizers: list[Optimizer]) -> list[list[str]]:
+    """A name for each parameter group: its own "name", else the part of `module` that it trains.
 
-    def exactly(prefix: str, names: list[str]) -> list:
-        return ["Multiline", [f"^{re.escape(f'{prefix}/{name}')}$" for name in names]]
+    Where two have the same, and where there is none, a number is added.
+    """
+    known = {id(p): name.split(".") for name, p in module.named_parameters()}
+    taken: list[str] = []
 
+    def name_of(group: dict) -> str:
+        paths = [known[id(p)][:-1] for p in group["params"] if id(p) in known]
+        name = group.get("name") or common(paths) or "group"
+        taken.append(name)
+        return name if taken.count(name) == 1 else f"{name}.{taken.count(name)}"
+
+    return [[name_of(group) for group in optimizer.param_groups] for optimizer in optimizers]
+
+
+def common(paths: list[list[str]]) -> str:
+    """What all dotted paths begin with."""
+    alike = takewhile(lambda steps: len(set(steps)) == 1, zip(*paths, strict=False))
+    return ".".join(steps[0] for steps in alike)
+
+
+def layout(
+    name: str, terms: list[str], objective: str, charts: Mapping[str, list[str]] | None = None
+) -> dict:
+    """The custom-scalars page. Its tags are regular expressions, hence escaped and anchored.
+
+    TensorBoard joins the layouts of all runs: what all have in common stands under "Health", the
+    rest under the experiment's name.
+    """
+
+    def exactly(*tags: str) -> list:
+        return ["Multiline", [f"^{re.escape(tag)}$" for tag in tags]]
+
+    metric = re.escape(objective.removeprefix("val/"))
+    beside = [f"^{re.escape(objective)}$", f"^val_baseline/{metric}/", f"^val_target/{metric}$"]
+    own = {title: exactly(*tags) for title, tags in (charts or {}).items()}
     return {
-        "Loss": {
-            "total": exactly("train", ["total"]),
-            "terms, raw": exactly("train", terms),
-            "terms, share of the total": exactly("share", terms),
+        "Health": {
+            "total loss": exactly("train/total"),
+            f"{objective}, its baselines and target": ["Multiline", beside],
+            "learning rates": ["Multiline", ["^lr/"]],
+            "gradient norm": exactly("grad/norm_median", "grad/norm_max"),
+            "samples a second": exactly("throughput/samples_per_s"),
         },
-        "Validation": {"all metrics": ["Multiline", ["^val/"]]},
-        "Training": {
-            "learning rate": ["Multiline", ["^lr/"]],
-            "gradient norm": exactly("grad", ["norm_median", "norm_max"]),
-            "samples a second": exactly("throughput", ["samples_per_s"]),
+        name: {
+            "terms, raw": exactly(*(f"train/{term}" for term in terms)),
+            "terms, share of the total": exactly(*(f"share/{term}" for term in terms)),
+            **(own or {"all metrics": ["Multiline", ["^val/"]]}),
         },
     }
-
-
-def flatten(values: dict, prefix: str = "") -> dict:
-    """{"loss": {"kl": 1}} -> {"loss.kl": 1}; what is no plain value is left out."""
-    flat: dict[str, int | float | str | bool] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        elif isinstance(value, (int, float, str, bool)):
-            flat[prefix + name] = value
-    return flat

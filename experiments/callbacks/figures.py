@@ -1,4 +1,4 @@
-"""Shows what the model makes: its figures and audio, in the run folder and in TensorBoard."""
+"""Shows what the model makes: figures and audio, in the run folder, TensorBoard and W&B."""
 
 import traceback
 from pathlib import Path
@@ -7,7 +7,10 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
+from experiments.callbacks.loggers import tensorboard
 from experiments.shared.folder import Folder
+
+SHOWN = "validation"  # TensorBoard sorts by name: behind all curves, the last of which are val/
 
 
 class Figures(pl.Callback):
@@ -58,29 +61,41 @@ class Figures(pl.Callback):
                 self.problems.append(problem)
 
     def _draw(self, trainer, pl_module) -> None:
-        board = trainer.logger.experiment if trainer.logger else None
+        board = tensorboard(trainer)
+        others = [logger for logger in trainer.loggers if hasattr(logger, "log_image")]
         if hasattr(pl_module, "figures"):
             self.place.figures.mkdir(exist_ok=True)
             for name, figure in pl_module.figures().items():
-                for kind in ("png", "pdf") if self.pdf else ("png",):
-                    figure.savefig(self.place.figures / f"{name}.{kind}")
+                kinds = ("png", "pdf") if self.pdf else ("png",)
+                paths = [self.place.figures / f"{name}.{kind}" for kind in kinds]
+                for path in paths:
+                    figure.savefig(path)
+                for logger in others:
+                    logger.log_image(f"{SHOWN}_figures/{name}", [str(paths[0])])
                 if board:
                     image = np.asarray(figure.canvas.buffer_rgba())[..., :3]
                     board.add_image(
-                        f"figures/{name}", image, trainer.global_step, dataformats="HWC"
+                        f"{SHOWN}_figures/{name}", image, trainer.global_step, dataformats="HWC"
                     )
         if hasattr(pl_module, "audio"):
-            self._sound(pl_module, board, trainer.global_step)
+            self._sound(trainer, pl_module)
 
-    def _sound(self, pl_module, board, step: int) -> None:
+    def _sound(self, trainer, pl_module) -> None:
         import soundfile
 
+        board = tensorboard(trainer)
+        others = [logger for logger in trainer.loggers if hasattr(logger, "log_audio")]
         self.place.audio.mkdir(exist_ok=True)
         for name, (samples, rate) in pl_module.audio().items():
             samples = samples.detach().float().cpu().clamp(-1, 1)
-            soundfile.write(self.place.audio / f"{name}.wav", samples.T.numpy(), rate)
+            path = self.place.audio / f"{name}.wav"
+            soundfile.write(path, samples.T.numpy(), rate)
+            for logger in others:
+                logger.log_audio(f"{SHOWN}_audio/{name}", [str(path)])
             if board:
-                board.add_audio(f"audio/{name}", samples, step, sample_rate=rate)
+                board.add_audio(
+                    f"{SHOWN}_audio/{name}", samples, trainer.global_step, sample_rate=rate
+                )
 
     def state_dict(self) -> dict:
         return {"validations": self.validations}

@@ -4,6 +4,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from experiments.callbacks.loggers import log
 from experiments.callbacks.steps import Interval
 from experiments.shared.errors import Diverged
 
@@ -70,8 +71,5 @@ class Guard(pl.Callback):
     def _log(self, trainer) -> None:
         norms = torch.stack(self.norms)
         self.norms, self.checked = [], 0
-        if trainer.logger:
-            trainer.logger.log_metrics(
-                {"grad/norm_median": norms.median().item(), "grad/norm_max": norms.max().item()},
-                trainer.global_step,
-            )
+        median, largest = norms.median().item(), norms.max().item()
+        log(trainer, {"grad/norm_median": median, "grad/norm_max": largest})

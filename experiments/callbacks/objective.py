@@ -26,8 +26,6 @@ class Objective(pl.Callback):
         if math.isnan(best) or sign * self.last > sign * best:
             self.best, self.best_step = self.last, trainer.global_step
             self.best_epoch = trainer.current_epoch
-            if trainer.logger:
-                trainer.logger.log_metrics({"hparams/best_objective": self.best}, self.best_step)
 
     def state_dict(self) -> dict:
         names = ("best", "best_step", "best_epoch", "last")

@@ -5,6 +5,7 @@ import time
 
 import lightning.pytorch as pl
 
+from experiments.callbacks.loggers import log
 from experiments.callbacks.steps import Interval
 from experiments.shared.memory import memory_now, reset_peak
 
@@ -63,14 +64,11 @@ class Speed(pl.Callback):
 
     def _log(self, trainer) -> None:
         steps, self.recent = self.steps[self.recent :], len(self.steps)
-        if trainer.logger and steps:
+        if steps:
             seconds = statistics.median(steps)
             batch = trainer.datamodule.batch_size * trainer.world_size
             samples = batch * self.batches / seconds
-            trainer.logger.log_metrics(
-                {"throughput/step_s": seconds, "throughput/samples_per_s": samples},
-                trainer.global_step,
-            )
+            log(trainer, {"throughput/step_s": seconds, "throughput/samples_per_s": samples})
 
     def measured(self, batch: int) -> dict:
         """Medians over all steps but the first ten per cent (warm-up), for summary.json.

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from experiments.reporting.curves import Curve, latest, merge
 from experiments.shared.errors import InputError
-from experiments.shared.folder import Folder
+from experiments.shared.folder import EPOCH_TAG, Folder
 
 NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 # Scalars are kept whole; of everything heavy only one a tag, since the report reads files instead.
@@ -154,7 +154,7 @@ def read_event_file(path: Path, problems: list[str]) -> dict[str, Curve]:
         points = events.Scalars(tag)
         steps = np.fromiter((p.step for p in points), np.int64, len(points))
         values = np.fromiter((p.value for p in points), np.float64, len(points))
-        curves[tag] = latest(steps, values)
+        curves["epoch" if tag == EPOCH_TAG else tag] = latest(steps, values)
     return curves
 
 
@@ -166,7 +166,8 @@ def event_files(folder: Path) -> list[Path]:
 def read_run(folder: Path) -> Run:
     """Everything the report needs of one run folder; never raises for an incomplete one."""
     folder, problems = Path(folder), []
-    files = event_files(Folder(folder).board)
+    place = Folder(folder)
+    files = [f for f in event_files(place.board) if f.parent != place.study]
     curves: dict[str, Curve] = {}
     for file in files:
         curves = merge(curves, read_event_file(file, problems))

@@ -13,6 +13,8 @@ from omegaconf import DictConfig
 
 from experiments.callbacks.best import Best
 from experiments.callbacks.figures import Figures
+from experiments.callbacks.study import Study
+from experiments.callbacks.text import Text
 from experiments.running.summary import callback, scalars
 from experiments.shared import checkpoints
 
@@ -28,9 +30,9 @@ def test(trainer: Any, module, datamodule, config: DictConfig) -> dict[str, floa
         torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
             return {}
-        shown = [c for c in trainer.callbacks if isinstance(c, (Figures, ProgressBar))]
+        shown = [c for c in trainer.callbacks if isinstance(c, (Figures, ProgressBar, Study, Text))]
         accelerator = config.trainer.accelerator
-        trainer = one_device(config, accelerator, logger=trainer.logger, callbacks=shown)
+        trainer = one_device(config, accelerator, logger=trainer.loggers, callbacks=shown)
     if kept is not None and kept.best_model_path:
         # by hand: trainer.test(ckpt_path=...) would put the callbacks back to that step, too
         module.load_state_dict(checkpoints.read(kept.target)["state_dict"])

@@ -32,7 +32,7 @@ def check(config: DictConfig) -> None:
     """
     found = []
     for part in PARTS:
-        if part in config:
+        if config.get(part) is not None:
             plain = OmegaConf.to_container(config[part], resolve=True, throw_on_missing=True)
             found += objects(plain, part)
     refuse(found)

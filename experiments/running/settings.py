@@ -69,6 +69,7 @@ class Settings:
     threads: PositiveInt | None
     objective: Annotated[dict, ArgumentsOf(Objective)]
     watch: dict[str, str]
+    charts: dict[str, list[str]]
     targets: dict[str, Bound | None] | None
     test: bool
     resume: str | None

@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
@@ -72,11 +73,11 @@ def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | N
 
 
 def make_trainer(config: DictConfig, more: list[pl.Callback]) -> pl.Trainer:
-    """The trainer with the configured callbacks and logger, and `more` callbacks before them."""
+    """The trainer with the configured callbacks and loggers, and `more` callbacks before them."""
     callbacks = [instantiate(c, _convert_="all") for c in config.callbacks.values()]
     objects = {
         "callbacks": [*more, *callbacks],
-        "logger": instantiate(config.logger, _convert_="all"),
+        "logger": make_loggers(config),  # none: Lightning would take null for its own choice
         "enable_progress_bar": sys.stderr.isatty(),  # the progress callback decides by this, too
     }
     try:
@@ -85,6 +86,25 @@ def make_trainer(config: DictConfig, more: list[pl.Callback]) -> pl.Trainer:
         if isinstance(error.__cause__, (MisconfigurationException, ValueError)):
             raise InputError(f"trainer: {error.__cause__}") from error
         raise
+
+
+def make_loggers(config: DictConfig) -> list[Logger]:
+    """The configured loggers; `logger` may be missing or null.
+
+    Raises:
+        InputError: one needs a package that is not installed.
+    """
+    loggers = []
+    for name, node in (config.get("logger") or {}).items():
+        try:
+            loggers.append(instantiate(node, _convert_="all"))
+        except InstantiationException as error:
+            if not isinstance(error.__cause__, ModuleNotFoundError):
+                raise
+            raise InputError(
+                f"logger.{name}: its package is not installed: pip install {name}, or leave it out"
+            ) from error
+    return loggers
 
 
 def fit(trainer: pl.Trainer, module, datamodule, resume: Path | None) -> None:

@@ -13,6 +13,7 @@ def mend(words: list[str]) -> tuple[list[str], list[str]]:
     notes: list[str] = []
     words = with_plus(words, notes)
     words = smoked(words, notes)
+    words = [loggers(word, notes) for word in words]
     return at_home(debug_last(words)), notes
 
 
@@ -43,6 +44,19 @@ def smoked(words: list[str], notes: list[str]) -> list[str]:
         found[found.index(word)] = f"+exp={smoke}"
         notes.append(f"{word} +debug=smoke is understood as +exp={smoke}")
     return found
+
+
+def loggers(word: str, notes: list[str]) -> str:
+    """`logger=null` and the like are Hydra's `logger=[]`; `logger=A,B` is the list of both."""
+    value = word.removeprefix("logger=")
+    if value == word:
+        return word
+    if value in ("null", "{}", "none", "false"):
+        return "logger=[]"
+    if "," in value and value[0] not in "['\"":
+        notes.append(f"{word} is understood as logger=[{value}]")
+        return f"logger=[{value}]"
+    return word
 
 
 def debug_last(words: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 VERSION = 2  # of summary.json; 1 had no host, no times and no traceback
+EPOCH_TAG = "throughput/epoch"  # of the epoch's curve in the event files; once "epoch"
 
 
 class ObjectiveSummary(TypedDict, total=False):
@@ -102,6 +103,11 @@ class Folder:
     @property
     def board(self) -> Path:
         return self.path / "tb"
+
+    @property
+    def study(self) -> Path:
+        """The run's row on TensorBoard's HParams page."""
+        return self.board / "hparams"
 
     @property
     def figures(self) -> Path:
