@@ -129,6 +129,7 @@ class MolecularData(L.LightningDataModule):
         self.molecule = molecules.build(self.plan.sequence, self.plan.pdb, self.plan.force_field)
         self.file = self._file()
         trajectory = read(self.file, self.molecule)
+        self.notes += [*self.molecule.notes, *trajectory.notes]
         if trajectory.fingerprint not in (None, self.molecule.fingerprint):
             self.notes.append("WARNING: the trajectory was made with another build of the molecule")
         rows = [trajectory.row(temperature) for temperature in self.pair]

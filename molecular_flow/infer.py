@@ -1,41 +1,65 @@
-"""Puts a trained flow to use: transports trajectories, and runs replica exchange with it."""
+"""Puts a trained flow to use: transports trajectories, and samples by replica exchange with it."""
 
 import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
-from molecular_flow import exchange
+from molecular_flow import exchange, output
 from molecular_flow.metrics import effective_samples
 from molecular_flow.module import MolecularFlow
+from molecular_flow.physics import force_field
 from molecular_flow.physics.energy import beta
 from molecular_flow.physics.trajectory import read
 
 
 def load(
-    run: str, temperatures: list[float] | None = None, pdb: Path | None = None
+    run: str,
+    temperatures: list[float] | None = None,
+    pdb: Path | None = None,
+    own_force_field: list[str] | None = None,
 ) -> MolecularFlow:
     """The trained module of a run, for the pair of temperatures that is asked for.
 
-    `pdb` is where the molecule's file lies now, if not where it lay in training.
+    `pdb` is where the molecule's file lies now, if not where it lay in training. A force field that
+    does not come with OpenMM is not opened because a checkpoint names it: `own_force_field` does.
 
     Raises:
-        InputError: no such checkpoint, another model's, or another pair's.
+        InputError: no such checkpoint, another model's, another pair's or another molecule's, or
+            one that names a force field of its own.
     """
-    module = checkpoints.load(MolecularFlow, run, **({"pdb": str(pdb)} if pdb else {}))
+    changes: dict = {"pdb": str(pdb)} if pdb else {}
+    if own_force_field:
+        changes["force_field"] = own_force_field
+    else:
+        known = checkpoints.read(checkpoints.resolve(run)).get("hyper_parameters", {})
+        strange = force_field.own(known.get("force_field", ()))
+        if strange:
+            raise InputError(
+                f"{run} was trained with {strange}, which does not come with OpenMM and is not "
+                "opened because a checkpoint says so: give all its --force-field files"
+            )
+    module = checkpoints.load(MolecularFlow, run, **changes)
     if temperatures and tuple(temperatures) != tuple(module.pair):
         raise InputError(
             f"{run} maps {module.pair[0]:g} K to {module.pair[1]:g} K, asked for "
             f"{temperatures[0]:g} K to {temperatures[1]:g} K: train that pair (data.source, "
             "data.target), or leave --temperatures out"
         )
+    for note in module.molecule.notes:
+        print(note)
     return module
+
+
+def _loaded(args: argparse.Namespace) -> MolecularFlow:
+    if args.trust_scripts:
+        force_field.trust_scripts()
+    return load(args.checkpoint, args.temperatures, args.pdb, args.force_field)
 
 
 @torch.no_grad()
@@ -54,34 +78,37 @@ def transport(module: MolecularFlow, x: Tensor, inverse: bool, chunk: int = 1024
 
 
 def transport_file(args: argparse.Namespace) -> None:
-    module = load(args.checkpoint, args.temperatures, args.pdb)
-    trajectory = read(args.input, module.molecule)
+    output.check(args.output)
+    module = _loaded(args)
     start, end = module.pair[::-1] if args.inverse else module.pair
+    trajectory = read(args.input, module.molecule, start, args.topology)
+    for note in trajectory.notes:
+        print(note)
     positions = trajectory.positions[trajectory.row(start)]  # (L, F, N, 3)
     flat = torch.from_numpy(positions.reshape(-1, *positions.shape[2:]))
     moved, energies, weights = transport(module, flat, args.inverse)
-    shape = positions.shape[:2]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
+    files = output.moved_frames(
         args.output,
-        positions_nm=moved.numpy().reshape(1, *positions.shape),
-        energies_kj_per_mol=energies.numpy().reshape(1, *shape),
-        log_weights=weights.numpy().reshape(1, *shape),
-        temperatures_kelvin=np.array([end]),
-        from_temperature_kelvin=np.array(start),
+        module.molecule,
+        moved.numpy().reshape(positions.shape),
+        energies.numpy().reshape(positions.shape[:2]),
+        weights.numpy().reshape(positions.shape[:2]),
+        (start, end),
     )
     finite = weights.isfinite()
     share = effective_samples(-weights).item()
     reduced = torch.softmax(weights.double().nan_to_num(-torch.inf), 0) * energies.double()
     print(
-        f"{args.output}: {len(flat)} frames from {start:g} K to {end:g} K, {int((~finite).sum())} "
-        f"not finite; effective samples {share:.3f} of the frames; <U> "
+        f"{', '.join(map(str, files))}: {len(flat)} frames from {start:g} K to {end:g} K, "
+        f"{int((~finite).sum())} not finite; effective samples {share:.3f} of the frames; <U> "
         f"{energies[finite].mean():.2f} kJ/mol as moved, {reduced[finite].sum():.2f} weighted"
     )
 
 
 def exchange_runs(args: argparse.Namespace) -> None:
-    module = load(args.checkpoint, args.temperatures, args.pdb)
+    if args.out:
+        output.check(args.out)
+    module = _loaded(args)
     if args.evaluations < 1 or args.ladders < 2:
         raise InputError(
             "expected --evaluations of 1 or more, and --ladders of 2 or more, between which errors "
@@ -95,21 +122,34 @@ def exchange_runs(args: argparse.Namespace) -> None:
     low, high = module.pair
     if args.rungs and not all(low < rung < high for rung in args.rungs):
         raise InputError(f"expected --rungs between {low:g} and {high:g} K, got {args.rungs}")
-    common = {"ladders": args.ladders, "seed": args.seed, "equilibrate_ps": args.equilibrate_ps}
-    budget = args.evaluations
-    runs = {
-        "flow": exchange.run(
-            module.molecule, module.pair, budget, transport=move, label="flow", **common
-        ),
-        "plain": exchange.run(module.molecule, module.pair, budget, label="plain", **common),
+    common = {"seed": args.seed, "equilibrate_ps": args.equilibrate_ps}
+    recording = output.Recording() if args.out else None
+    # As many replicas in all, so that the same budget buys the same time for each.
+    kinds: dict[str, dict] = {
+        "flow": {"ladders": args.ladders, "transport": move, "watch": recording},
+        "plain": {"ladders": args.ladders},
+        f"MD, {low:g} K": {"ladders": 2 * args.ladders, "temperatures": [low]},
     }
     if args.rungs:
         rungs = sorted({*module.pair, *args.rungs})
-        # As many replicas in all, so that the same budget buys the same time for each.
-        fewer = {**common, "ladders": max(2, round(2 * args.ladders / len(rungs)))}
-        runs["plain, " + "/".join(f"{t:g}" for t in rungs)] = exchange.run(
-            module.molecule, module.pair, budget, temperatures=rungs, label="rungs", **fewer
+        kinds["plain, " + "/".join(f"{t:g}" for t in rungs)] = {
+            "ladders": max(2, round(2 * args.ladders / len(rungs))), "temperatures": rungs,
+        }  # fmt: skip
+    if args.only_flow:
+        kinds = {"flow": kinds["flow"]}
+    elif args.turns:
+        turned = {f"{name} + turns": {**k, "turns": True} for name, k in kinds.items()}
+        for kind in turned.values():
+            kind.pop("watch", None)
+        kinds |= turned
+    runs = {
+        name: exchange.run(
+            module.molecule, module.pair, args.evaluations, label=name, **common, **kind
         )
+        for name, kind in kinds.items()
+    }
+    if recording:
+        print("frames:", ", ".join(map(str, recording.write(args.out, module))))
     print(f"{low:g} K <-> {high:g} K, beta {beta(low):.4f} and {beta(high):.4f} mol/kJ, "
           f"{args.ladders} ladders; free energies in kT")  # fmt: skip
     columns = ("acceptance", "round trips/1e6", "eff. samples/1e6", "free energy", "+-", "evals")
@@ -117,6 +157,18 @@ def exchange_runs(args: argparse.Namespace) -> None:
     for name, outcome in runs.items():
         values = list(asdict(outcome).values())
         print(f"{name:24s}" + "".join(f"{v:18.5g}" for v in values[:-1]) + f"{values[-1]:18d}")
+    best = {
+        name: outcome.effective_samples_per_million
+        for name, outcome in runs.items()
+        if not name.startswith("flow")
+    }
+    if best:
+        rival = max(best, key=best.__getitem__)
+        ours = max(o.effective_samples_per_million for n, o in runs.items() if n.startswith("flow"))
+        print(
+            f"effective samples of the slowest torsion: {ours / best[rival]:.2f} times those of "
+            f"{rival!r}, the best without a map; the map's data and training are not counted"
+        )
     if args.json:
         args.json.write_text(json.dumps({k: asdict(v) for k, v in runs.items()}, indent=1))
 
@@ -128,8 +180,13 @@ def main() -> None:
     one = commands.add_parser(
         "transport", help="move a trajectory's frames to the other temperature"
     )
-    one.add_argument("input", type=Path, help="trajectory (.npz, or .pt/.npy of a table)")
-    one.add_argument("output", type=Path, help="frames, energies and log-weights, .npz")
+    one.add_argument("input", type=Path, help="trajectory (.npz, .pt/.npy of a table, or frames "
+                                              "as .pdb, .cif, .dcd, .xtc, .nc, .h5)")  # fmt: skip
+    one.add_argument("output", type=Path,
+                     help="frames, energies and log-weights as .npz; or frames as .pdb, .cif, "
+                          ".dcd, .xtc, .nc, .h5 and the others beside them as .csv")  # fmt: skip
+    one.add_argument("--topology", type=Path,
+                     help="atoms of a .dcd, .xtc, .nc with others or another order")  # fmt: skip
     one.add_argument("--inverse", action="store_true", help="from the target to the source")
     one.set_defaults(run=transport_file)
     two = commands.add_parser("exchange", help="replica exchange with the flow, beside plain")
@@ -140,6 +197,12 @@ def main() -> None:
                      help="also run a plain ladder with these temperatures between")  # fmt: skip
     two.add_argument("--equilibrate-ps", type=float, default=4.0, help="not counted")
     two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--turns", action="store_true",
+                     help="run all kinds with Metropolis torsion moves, too")  # fmt: skip
+    two.add_argument("--only-flow", action="store_true", help="no baselines: as a sampler")
+    two.add_argument("--out", type=Path,
+                     help="write the flow's frames: .npz, or a .pdb, .cif, .dcd, .xtc, .nc or .h5 "
+                          "for each temperature")  # fmt: skip
     two.add_argument("--json", type=Path, help="write the table here too")
     two.set_defaults(run=exchange_runs)
     for command in (one, two):
@@ -148,6 +211,10 @@ def main() -> None:
                              help="refuse a checkpoint of another pair (kelvin)")  # fmt: skip
         command.add_argument("--pdb", type=Path,
                              help="the molecule's file, if it lies elsewhere now")  # fmt: skip
+        command.add_argument("--force-field", nargs="+",
+                             help="the files, where one did not come with OpenMM")  # fmt: skip
+        command.add_argument("--trust-scripts", action="store_true",
+                             help="run programs that these files hold")  # fmt: skip
     args = parser.parse_args()
     args.run(args)
 

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
+from molecular_flow.physics import force_field
 from molecular_flow.physics import molecule as molecules
 from molecular_flow.physics.dynamics import Ladders
 from molecular_flow.physics.trajectory import Trajectory, write
@@ -69,6 +70,8 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
     """
     plan.check()
     molecule = molecules.build(plan.sequence, plan.pdb, plan.force_field)
+    for note in molecule.notes:
+        print(f"simulate: {note}", flush=True)
     ladders = Ladders(
         molecule,
         list(plan.temperatures),
@@ -165,11 +168,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=default.seed)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--sequence", default=default.sequence, help="one-letter residues")
-    source.add_argument("--pdb", help="a complete PDB file instead")
+    source.add_argument("--pdb", help="a PDB or mmCIF file instead")
     parser.add_argument("--force-field", nargs="+", default=default.force_field,
                         help="OpenMM force-field files")  # fmt: skip
+    parser.add_argument("--trust-scripts", action="store_true",
+                        help="run programs that force-field files of your own hold")  # fmt: skip
     parser.add_argument("--device", default="cpu")
     values = vars(parser.parse_args())
+    if values.pop("trust_scripts"):
+        force_field.trust_scripts()
     out, device = values.pop("out"), values.pop("device")
     values |= {key: tuple(values[key]) for key in ("temperatures", "force_field")}
     if out.suffix != ".npz":

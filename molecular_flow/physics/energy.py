@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
 from molecular_flow.physics.bonded import BondedTerms
+from molecular_flow.physics.force_field import FITS
 from molecular_flow.physics.molecule import Molecule, load_system, openmm_modules
 from molecular_flow.physics.pairs import PairTerms
 
@@ -56,7 +57,10 @@ class TorchEnergy(nn.Module):
         forces = {force.getName(): force for force in system.getForces()}
         unknown = sorted(set(forces) - KNOWN)
         if unknown:
-            raise InputError(f"expected forces of {sorted(KNOWN)}, got {unknown}: not supported")
+            raise InputError(
+                f"{molecule.label}: its force field has {', '.join(unknown)}, which is not written "
+                f"here (ff19SB and CHARMM have CMAP, say): {FITS}"
+            )
         self.atoms = atoms = system.getNumParticles()
         rows, columns = np.triu_indices(atoms, 1)
         incidence = np.zeros((len(rows), atoms))
@@ -149,6 +153,8 @@ def _generalised_born(forces: dict, atoms: int) -> dict | None:
     if "CustomGBForce" in forces:
         force = forces["CustomGBForce"]
         values = np.array([force.getParticleParameters(n) for n in range(atoms)])
+        if values.shape[1] != 3:
+            raise InputError(f"expected a generalised Born model of OBC kind, got GBn's: {FITS}")
         charge, reduced, scaled = values.T
         radius_text = force.getComputedValueParameters(1)[1]
         self_text, *others = (
@@ -157,7 +163,7 @@ def _generalised_born(forces: dict, atoms: int) -> dict | None:
         surface = [text for text in others if text.startswith("28.")]
         tanh = re.search(r"tanh\(([^)]*psi\^3)\)", radius_text)
         if tanh is None:
-            raise InputError("expected a generalised Born model of OBC kind, got another: use obc1")
+            raise InputError(f"expected a generalised Born model of OBC kind, got another: {FITS}")
         return {
             "charge": charge,
             "reduced": reduced,

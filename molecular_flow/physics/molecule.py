@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.shared.errors import InputError
+from molecular_flow.physics import chirality, force_field, structure
+from molecular_flow.physics.force_field import FORCE_FIELD, INSTALL, openmm_modules
 
-INSTALL = "install the extra: pip install 'ensemble-suite[molecular]'"
-FORCE_FIELD = ("amber99sbildn.xml", "implicit/obc1.xml")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 
 
@@ -33,7 +32,8 @@ class Molecule:
     """N atoms, their bonds (pairs of indices), an OpenMM system as XML and a minimised structure.
 
     `positions` is (N, 3) in nm; `parameters` are charge (e), sigma (nm) and well depth (kJ/mol) of
-    each atom; `constraints` counts the constrained distances of the system.
+    each atom; `constraints` counts the constrained distances of the system; `notes` say what was
+    changed in the file that it came from.
     """
 
     label: str
@@ -43,6 +43,7 @@ class Molecule:
     positions: np.ndarray = field(repr=False)
     parameters: tuple[tuple[float, ...], ...] = field(repr=False)
     constraints: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -67,23 +68,6 @@ class Molecule:
             if atom.residue == residue and atom.name == name:
                 return index
         return None
-
-
-def openmm_modules():
-    """The modules `(openmm, openmm.app, openmm.unit)`.
-
-    Raises:
-        InputError: OpenMM is not installed.
-    """
-    try:
-        import openmm
-        import openmm.app
-        import openmm.unit
-    except ImportError as error:
-        raise InputError(
-            f"expected OpenMM for the force field, got none ({error}): {INSTALL}"
-        ) from error
-    return openmm, openmm.app, openmm.unit
 
 
 def peptide_pdb(sequence: str) -> str:
@@ -114,41 +98,33 @@ def peptide_pdb(sequence: str) -> str:
 
 @lru_cache(maxsize=8)
 def _build(
-    sequence: str | None, pdb: str | None, force_field: tuple[str, ...], constraints: bool
+    sequence: str | None, pdb: str | None, names: tuple[str, ...], constraints: bool
 ) -> Molecule:
     openmm, app, unit = openmm_modules()
-    try:
-        field_ = app.ForceField(*force_field)
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"expected OpenMM force-field files, got {list(force_field)} ({error}): mend "
-            "data.force_field"
-        ) from error
+    field_ = force_field.load(names)
+    notes: list[str] = []
     if pdb is None:
         source = app.PDBFile(io.StringIO(peptide_pdb(sequence)))
-        model = app.Modeller(source.topology, source.positions)
-        state = random.getstate()
-        random.seed(0)  # addHydrogens scatters the new atoms with the global generator
-        # The default platform has threads, whose order of summation differs from run to run.
-        reference = openmm.Platform.getPlatformByName("Reference")
-        model.addHydrogens(field_, pH=7.0, platform=reference)
-        random.setstate(state)
-        topology, positions, label = model.topology, model.positions, sequence
+        topology, positions, label = source.topology, source.positions, sequence
     else:
-        topology, positions = _read_pdb(Path(pdb), app)
+        topology, positions, notes = structure.read(Path(pdb), app)
         label = Path(pdb).stem
     try:
-        system = field_.createSystem(
-            topology,
-            nonbondedMethod=app.NoCutoff,
-            constraints=app.HBonds if constraints else None,
-            rigidWater=False,
-            removeCMMotion=False,
-        )
+        if pdb is None or field_.getUnmatchedResidues(topology):
+            topology, positions, added = structure.with_hydrogens(
+                topology, positions, field_, openmm, app
+            )
+            if pdb and added:
+                notes.append(f"{pdb}: {added} missing hydrogens added, as at pH 7")
+        system = force_field.create_system(field_, topology, label, names, constraints=constraints)
     except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        known = "does not know this molecule" if "template" in str(error) else "cannot be taken"
+        remedy = structure.remedy(topology, error) if "template" in str(error) else error
         raise InputError(
-            f"{pdb or sequence}: the force field {list(force_field)} does not know this molecule "
-            f"({error}): add the missing atoms, or name a force field that has it"
+            f"{pdb or sequence}: the force field {list(names)} {known}: {remedy}"
+            + ("" if "template" in str(error) else f"; {force_field.FITS}")
         ) from error
     atoms = tuple(
         Atom(a.name, a.residue.index, a.residue.name, a.element.atomic_number if a.element else 0)
@@ -156,29 +132,40 @@ def _build(
     )
     bonds = tuple((a.index, b.index) for a, b in topology.bonds())
     start = np.array(positions.value_in_unit(unit.nanometer))
-    nonbonded = next(f for f in system.getForces() if f.getName() == "NonbondedForce")
+    nonbonded = next((f for f in system.getForces() if f.getName() == "NonbondedForce"), None)
+    if nonbonded is None:
+        raise InputError(
+            f"{label}: the force field {list(names)} has no NonbondedForce: {force_field.FITS}"
+        )
     parameters = tuple(
         tuple(value._value for value in nonbonded.getParticleParameters(n))
         for n in range(len(atoms))
     )
     found = _minimise(system, start)
     count = system.getNumConstraints()
-    return Molecule(label, atoms, bonds, _xml(system), found, parameters, count)
+    made = Molecule(label, atoms, bonds, _xml(system), found, parameters, count, tuple(notes))
+    _check_minimum(made, start)
+    return made
 
 
-def _read_pdb(path: Path, app):
-    if not path.is_file():
+def _check_minimum(molecule: Molecule, start: np.ndarray) -> None:
+    """Stop unless minimising the given positions (N, 3) nm ended in a molecule of the same hand."""
+    first, second = np.array(molecule.bonds).reshape(-1, 2).T
+    lengths = np.linalg.norm(molecule.positions[first] - molecule.positions[second], axis=1)
+    if not np.isfinite(molecule.positions).all() or (lengths > 0.3).any():
         raise InputError(
-            f"expected a PDB file, got {path} which is not there: mend data.pdb, or where a "
-            "checkpoint is used --pdb"
+            f"{molecule.label}: expected a structure that can be minimised, got one whose atoms "
+            "clash or lie on one another: mend the coordinates of data.pdb"
         )
-    try:
-        pdb = app.PDBFile(str(path))
-    except Exception as error:  # OpenMM's parser raises whatever the broken line provokes
-        raise InputError(f"{path} cannot be read as a PDB file ({error})") from error
-    if pdb.topology.getNumAtoms() < 4:
-        raise InputError(f"{path}: expected a molecule of 4 or more atoms")
-    return pdb.topology, pdb.positions
+    places = chirality.centres(molecule.neighbours, [atom.element for atom in molecule.atoms])
+    turned = chirality.hands(start, places) != chirality.hands(molecule.positions, places)
+    if turned.any():
+        atom = molecule.atoms[places[turned][0, 0]]
+        raise InputError(
+            f"{molecule.label}: expected centres that keep their hand, but minimising turned "
+            f"{atom.name} of {atom.residue_name} {atom.residue + 1} over: its atoms lie in a plane "
+            "or clash; mend the coordinates of data.pdb"
+        )
 
 
 def _xml(system) -> str:
@@ -212,7 +199,8 @@ def build(
 ) -> Molecule:
     """The molecule of a one-letter peptide `sequence` (zwitterion, pH 7), or of a PDB file.
 
-    A PDB file must hold every atom, hydrogens too. Without `constraints` all bonds are flexible,
+    A PDB (or mmCIF) file must hold every heavy atom. Water and ions are left out, missing hydrogens
+    added, CHARMM's names understood: `notes` say so. Without `constraints` all bonds are flexible,
     which the flow's target needs: with bonds to hydrogen held, their springs are missing from the
     energy and the loss has no lower bound.
 

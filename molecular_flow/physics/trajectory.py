@@ -1,15 +1,17 @@
-"""Reads and writes trajectories: our .npz, and a table [temperature, replica, step, 69].
+"""Reads and writes trajectories: our .npz, a table [temperature, replica, step, 69], and `formats`.
 
 Axes: `T` temperatures, `L` independent ladders (replicas), `F` frames, `N` atoms.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
 
 from experiments.shared.errors import InputError
+from molecular_flow.physics import formats
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
 
@@ -33,6 +35,7 @@ class Trajectory:
     spacing_ps: float | None = None
     atom_names: tuple[str, ...] | None = None
     fingerprint: str | None = None
+    notes: list[str] = field(default_factory=list)  # what was done to the file's frames
 
     def row(self, temperature: float) -> int:
         """The row of `temperature` (kelvin).
@@ -68,10 +71,16 @@ def write(path: Path, trajectory: Trajectory) -> None:
     scratch.replace(path)
 
 
-def read(path: Path, molecule: Molecule) -> Trajectory:
-    """The trajectory of `molecule` in `path`: .npz of ours, or .pt/.npy of a table.
+def read(
+    path: Path,
+    molecule: Molecule,
+    temperature: float | None = None,
+    topology: Path | None = None,
+) -> Trajectory:
+    """The trajectory of `molecule` in `path`: .npz of ours, a .pt/.npy table, or one of `formats`.
 
-    Energies are always those of our own force field, so a file of another system is noticed.
+    The last hold one `temperature`, which has to be given, and may want a `topology`. Energies are
+    always those of our own force field, so a file of another system is noticed.
 
     Raises:
         InputError: unreadable; another molecule, unit or shape; NaN frames; absurd energies.
@@ -79,17 +88,32 @@ def read(path: Path, molecule: Molecule) -> Trajectory:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"expected a trajectory file, got {path} which is not there")
-    try:
-        found = _read_npz(path) if path.suffix == ".npz" else _read_table(path)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} cannot be read as a trajectory ({error}): expected .npz with positions_nm "
-            "and temperatures_kelvin, or .pt/.npy of shape [temperatures, replicas, steps, 3 N]"
-        ) from error
+    if path.suffix in formats.SUFFIXES:
+        if temperature is None:
+            raise InputError(
+                f"{path}: expected a file that names its temperatures (.npz), or a command that "
+                "says which temperature the frames have"
+            )
+        positions, notes = formats.load(path, molecule, topology)
+        found = Trajectory(positions[None, None], None, np.array([temperature]), notes=notes)
+    else:
+        found = _read_own(path)
     check(found, molecule, path)
     return found
+
+
+def _read_own(path: Path) -> Trajectory:
+    try:
+        return _read_npz(path) if path.suffix == ".npz" else _read_table(path)
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, UnpicklingError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).partition("(1)")[0].strip()  # torch goes on to say how to run it
+        raise InputError(
+            f"{path} cannot be read as a trajectory ({reason}): expected .npz with positions_nm "
+            "and temperatures_kelvin, .pt/.npy of shape [temperatures, replicas, steps, 3 N], or "
+            f"one of {', '.join(formats.SUFFIXES)}"
+        ) from error
 
 
 def _read_npz(path: Path) -> Trajectory:

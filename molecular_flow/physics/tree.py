@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from molecular_flow.physics.molecule import Molecule
 
 BACKBONE = ("N", "CA", "C")
+PLANAR = 0.015  # nm: a centre this near its neighbours' plane; an amine's nitrogen is at 0.03
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,10 @@ class Placement:
 class Tree:
     """Root path `a - b - c`, the other atoms by level, and the groups of like end atoms.
 
-    A group (CH3, NH3+, COO-) is a tuple of atoms on one centre with nothing else on it, alike in
-    element and parameters, first the one that carries the torsion. Turning them by one place is a
-    symmetry of the energy (for COO- nearly: its improper torsion is written for one order).
+    A group (CH3, NH3+, COO-, a planar NH2) is a tuple of atoms on one centre with nothing else on
+    it, alike in element and parameters, first the one that carries the torsion. Turning them by one
+    place is a symmetry of the energy (for COO- nearly: its improper torsion is written for
+    one order).
     """
 
     root: tuple[int, int, int]
@@ -134,6 +138,13 @@ def separate(torsions: list[Placement], neighbours: list[list[int]], count: int)
     return [members for members in sets if members]
 
 
+def _height(molecule: Molecule, centre: int) -> float:
+    """How far the centre lies above the plane of its three neighbours, in nm."""
+    a, b, c = (molecule.positions[other] for other in molecule.neighbours[centre])
+    normal = np.cross(b - a, c - a)
+    return abs(float((molecule.positions[centre] - a) @ normal / np.linalg.norm(normal)))
+
+
 def _groups(molecule: Molecule, neighbours, levels) -> tuple[tuple[int, ...], ...]:
     siblings: dict[int, list[int]] = {}
     for placement in (p for level in levels for p in level):
@@ -145,6 +156,8 @@ def _groups(molecule: Molecule, neighbours, levels) -> tuple[tuple[int, ...], ..
         kinds = {(molecule.atoms[m].element, molecule.parameters[m]) for m in members}
         ends = all(neighbours[m] == [centre] for m in members)
         alone = len(neighbours[centre]) == len(members) + 1
-        if len(members) in (2, 3) and ends and alone and len(kinds) == 1:
+        if len(members) not in (2, 3) or not (ends and alone and len(kinds) == 1):
+            continue
+        if len(members) == 3 or _height(molecule, centre) < PLANAR:
             groups.append(tuple(members))
     return tuple(groups)

@@ -174,10 +174,14 @@ def test_round_trips_and_effective_samples():
     walkers = torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1], [1, 0]])[:, :, None]  # (F, T, 1)
     assert round_trips(walkers).item() == 2  # walker 0 home at frame 3, walker 1 at frame 4
     torch.manual_seed(0)
-    free = torch.randn(50, 64, 1)
-    assert effective(free).item() == pytest.approx(50 * 64, rel=0.5)
+    free, orders = torch.randn(50, 64, 1), torch.ones(1)
+    assert effective(free, orders).item() == pytest.approx(50 * 64, rel=0.5)
     stuck = free[:1].expand(50, 64, 1) + 1e-3 * free
-    assert effective(stuck).item() == pytest.approx(64, rel=0.5)
+    assert effective(stuck, orders).item() == pytest.approx(64, rel=0.5)
+    # A methyl that keeps its labels: only what is left when they are forgotten counts.
+    labelled = 0.1 * free + 2 * math.pi / 3 * torch.randint(3, (1, 64, 1))
+    assert effective(labelled, orders).item() < 100
+    assert effective(labelled, 3 * orders).item() == pytest.approx(50 * 64, rel=0.5)
 
 
 @pytest.mark.slow

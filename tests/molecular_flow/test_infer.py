@@ -12,6 +12,8 @@ from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from molecular_flow import infer
 from molecular_flow.module import MolecularFlow
+from molecular_flow.physics import force_field, formats
+from molecular_flow.physics.trajectory import read
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +56,88 @@ def test_transport_there_and_back(tmp_path, checkpoint, tiny_ladder, monkeypatch
 def test_exchange_prints_both_kinds(tmp_path, checkpoint, monkeypatch, capsys):
     table = tmp_path / "table.json"
     call(monkeypatch, "exchange", "--checkpoint", checkpoint, "--evaluations", 1600,
-         "--ladders", 4, "--json", table, "--equilibrate-ps", 0.1)  # fmt: skip
+         "--ladders", 4, "--json", table, "--equilibrate-ps", 0.1, "--turns")  # fmt: skip
     found = json.loads(table.read_text())
-    assert set(found) == {"flow", "plain"}
-    for outcome in found.values():
+    kinds = ["flow", "plain", "MD, 300 K"]
+    assert set(found) == {*kinds, *(f"{kind} + turns" for kind in kinds)}
+    for name, outcome in found.items():
         assert 1600 <= outcome["energy_evaluations"] < 2100
-        assert 0 <= outcome["acceptance"] <= 1
+        if not name.startswith("MD"):
+            assert 0 <= outcome["acceptance"] <= 1
     # 8 replicas take 50 steps between attempts; the flow's swap costs 8 more energies.
     assert found["flow"]["energy_evaluations"] % 408 == 0
     assert found["plain"]["energy_evaluations"] % 400 == 0
-    assert "acceptance" in capsys.readouterr().out
+    # A torsion move is one evaluation more, twice in 50 steps.
+    assert found["MD, 300 K + turns"]["energy_evaluations"] % 8 == 0
+    printed = capsys.readouterr().out
+    assert "acceptance" in printed
+    assert "times those of" in printed
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".dcd"])
+def test_exchange_is_a_sampler(tmp_path, checkpoint, monkeypatch, capsys, suffix):
+    out = tmp_path / f"run{suffix}"
+    call(monkeypatch, "exchange", "--checkpoint", checkpoint, "--evaluations", 1600,
+         "--ladders", 4, "--equilibrate-ps", 0.1, "--only-flow", "--out", out)  # fmt: skip
+    assert "plain" not in capsys.readouterr().out
+    molecule = infer.load(checkpoint).molecule
+    if suffix == ".npz":
+        found = read(out, molecule)
+        assert found.positions.shape == (2, 4, 4, 23, 3)
+        assert found.walkers.shape == (2, 4, 4)
+        return
+    for temperature in (300, 450):
+        found = read(tmp_path / f"run_{temperature}K.dcd", molecule, temperature)
+        assert found.positions.shape == (1, 1, 16, 23, 3)
+    assert (tmp_path / "run_300K.pdb").is_file()
+
+
+def test_transport_speaks_the_fields_formats(
+    tmp_path, checkpoint, tiny_ladder, monkeypatch, capsys
+):
+    molecule = infer.load(checkpoint).molecule
+    with np.load(tiny_ladder) as file:
+        formats.save(tmp_path / "in.pdb", file["positions_nm"][0, 0], molecule)
+    call(monkeypatch, "transport", tmp_path / "in.pdb", tmp_path / "out.xtc",
+         "--checkpoint", checkpoint)  # fmt: skip
+    assert "12 frames from 300 K to 450 K" in capsys.readouterr().out
+    assert read(tmp_path / "out.xtc", molecule, 450.0).positions.shape == (1, 1, 12, 23, 3)
+    rows = np.loadtxt(tmp_path / "out.csv", delimiter=",", skiprows=1)
+    assert rows.shape == (12, 3)
+    assert rows[:, 0].tolist() == list(range(12))
+    call(monkeypatch, "transport", tmp_path / "in.pdb", tmp_path / "out.npz",
+         "--checkpoint", checkpoint)  # fmt: skip
+    with np.load(tmp_path / "out.npz") as file:
+        assert np.abs(file["log_weights"].ravel() - rows[:, 2]).max() < 1e-3
+
+
+def test_an_unknown_format_is_refused_before_anything_is_computed(
+    tmp_path, tiny_ladder, monkeypatch, capsys
+):
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "transport", tiny_ladder, tmp_path / "x.gro", "--checkpoint", "none")
+    assert "ending in .npz or .pdb" in capsys.readouterr().err
+
+
+def test_a_checkpoint_names_no_force_field_that_is_opened(tmp_path, checkpoint):
+    saved = torch.load(checkpoint, weights_only=True)
+    trace = tmp_path / "trace"
+    (tmp_path / "evil.xml").write_text(
+        f"<ForceField><Script>open(r'{trace}', 'w').close()</Script></ForceField>"
+    )
+    names = [*force_field.FORCE_FIELD, str(tmp_path / "evil.xml")]
+    saved["hyper_parameters"]["force_field"] = names
+    torch.save(saved, tmp_path / "evil.ckpt")
+    with pytest.raises(InputError, match="not opened because a checkpoint says so"):
+        infer.load(tmp_path / "evil.ckpt")
+    with pytest.raises(InputError, match="--trust-scripts"):
+        infer.load(tmp_path / "evil.ckpt", own_force_field=names)
+    assert not trace.exists()
+    (tmp_path / "mine.xml").write_bytes(force_field.shipped("amber99sbildn.xml").read_bytes())
+    mine = [str(tmp_path / "mine.xml"), "implicit/obc1.xml"]
+    assert infer.load(tmp_path / "evil.ckpt", own_force_field=mine).molecule.label == "AA"
+    with pytest.raises(InputError, match="another molecule's"):
+        infer.load(tmp_path / "evil.ckpt", own_force_field=["amber99sbildn.xml"])
 
 
 @pytest.mark.parametrize(
