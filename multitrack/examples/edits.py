@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from experiments.shared.errors import InputError
 from multitrack.edit.drivers import Hearing, listen, read_signals
 from multitrack.edit.state import States, states
 from multitrack.edit.timeline import sample
+from multitrack.examples.splits import print_of
 from multitrack.metrics import RULES
 from multitrack.xmeml.files import read
 
@@ -43,8 +44,9 @@ def prepare(files: list[Path], out: Path, rule: str) -> None:
             continue
         minutes += timeline.seconds / 60
         index["notes"] += len(timeline.notes) + len(frames.notes)
-        index["files"][str(file)] = f"{number:05d}.npz"
-        with (out / f"{number:05d}.npz").open("wb") as stream:
+        arrays = f"{number:05d}.npz"
+        index["files"][str(file)] = {"arrays": arrays, "print": asdict(print_of(timeline))}
+        with (out / arrays).open("wb") as stream:
             np.savez(stream, values=frames.values, sizes=frames.sizes, canvas=frames.canvas)
     index["minutes"], index["seconds"] = minutes, time.perf_counter() - started
     (out / "index.json").write_text(json.dumps(index, indent=1))
