@@ -22,7 +22,7 @@ def lanes(edits: dict[str, np.ndarray], title: str = "", marks: dict[str, float]
     """
     used = np.any([e[..., 0].max(0) > 0 for e in edits.values()], 0)
     tracks = max(1, int(np.nonzero(used)[0].max(initial=0)) + 1)
-    figure, axes = plots.new_figure(len(edits), 1, size=(11, 0.9 + 0.2 * tracks), sharex=True)
+    figure, axes = plots.new_figure(len(edits), 1, size=(11, 1.4 + 0.2 * tracks), sharex=True)
     seen = set()
     for axis, (name, edit) in zip(axes, edits.items(), strict=True):
         cells = np.where(edit[:, :tracks, 0] > 0.5, edit[:, :tracks, 1].round() + 1, 0).T

@@ -77,7 +77,7 @@ class Reader:
         end = max((c.end + c.tail for c in timeline.clips), default=0)
         timeline.duration = max(end, integer(element, "duration", place, 0))
         if timeline.duration <= 0:
-            lost = next((f" ({note})" for note in self.notes if note.endswith("left out")), "")
+            lost = next((f" ({note})" for note in self.notes if note.startswith("left out")), "")
             raise InputError(
                 f"{place}: expected clips on its video tracks, got an empty sequence{lost}"
             )
@@ -103,7 +103,7 @@ class Reader:
                 try:
                     fades[position] = transition_of(item, f"V{number} transition")
                 except InputError as error:
-                    self.notes.append(f"{error}: left out")
+                    self.notes.append(f"left out: {error}")
         track.transitions = list(fades.values())
         for position, item in enumerate(items):
             if item.tag == "transitionitem":
@@ -117,7 +117,7 @@ class Reader:
             except InputError as error:
                 if str(error).startswith(self.source):
                     raise
-                self.notes.append(f"{error}: left out")
+                self.notes.append(f"left out: {error}")
                 continue
             if clip is not None:
                 track.clips.append(clip)
