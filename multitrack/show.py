@@ -1,4 +1,4 @@
-"""Shows edits: `python -m multitrack.show IN.xml ...` prints their tracks, and draws them as lanes."""
+"""Shows edits: `python -m multitrack.show IN.xml ...` prints tracks, and draws them as lanes."""
 
 import argparse
 from pathlib import Path
