@@ -54,6 +54,32 @@ def lanes(edits: dict[str, np.ndarray], title: str = "", marks: dict[str, float]
     return figure
 
 
+def first_cut(
+    shown: np.ndarray, cameras: list[str], speech: np.ndarray, speakers: list[str]
+) -> Figure:
+    """The camera that shows (T,) as lanes, over who speaks (T, M)."""
+    seconds = len(shown) / SAMPLES_PER_SECOND
+    lanes_, voices = len(cameras), len(speakers)
+    figure, (cut, heard) = plots.new_figure(
+        2, 1, size=(13, 1.2 + 0.17 * (lanes_ + voices)), sharex=True,
+        gridspec_kw={"height_ratios": [lanes_ + 1, voices + 1]},
+    )  # fmt: skip
+    cells = np.where(shown == np.arange(lanes_)[:, None], np.arange(lanes_)[:, None] + 1, 0)
+    colours = ["white", *(colormaps["tab10"](i % 10) for i in range(lanes_))]
+    for axis, image, names, colour in (
+        (cut, cells, cameras, {"cmap": ListedColormap(colours), "vmax": lanes_}),
+        (heard, speech.T, speakers, {"cmap": "Greys", "vmax": 1.3}),
+    ):
+        rows = len(names)
+        axis.imshow(image, aspect="auto", interpolation="nearest", vmin=0, origin="lower",
+                    extent=(0, seconds, -0.5, rows - 0.5), **colour)  # fmt: skip
+        axis.set_yticks(range(rows), [name[:28] for name in names])
+        axis.grid(False)
+    cut.set(ylabel="shown")
+    heard.set(ylabel="speaks", xlabel="seconds")
+    return figure
+
+
 def canvas(
     frames: dict[str, tuple[np.ndarray, np.ndarray]], size: tuple[int, int], titles: list[str]
 ) -> Figure:

@@ -45,13 +45,13 @@ def heard_offsets(timeline: Timeline) -> dict[tuple[str, Rate], list[tuple[int, 
             file, start, first = item.find("file"), edge(item, "start"), edge(item, "in")
             if file is None or start < 0 or first < 0:
                 continue
-            rate = _rate(item, timeline)
-            offset = first - start * rate.fps / timeline.rate.fps
-            found[file.get("id", ""), rate].append((start, offset))
+            own = rate(item, timeline)
+            offset = first - start * own.fps / timeline.rate.fps
+            found[file.get("id", ""), own].append((start, offset))
     return found
 
 
-def _rate(item: Element, timeline: Timeline) -> Rate:
+def rate(item: Element, timeline: Timeline) -> Rate:
     return rate_of(item.find("rate"), "audio", timeline.rate)
 
 
@@ -63,13 +63,13 @@ def _length(item: Element, timeline: Timeline) -> int | None:
     frames = number_of(text_of(file, "duration"))
     if not frames:
         return None
-    own = _rate(item, timeline)
+    own = rate(item, timeline)
     return int(frames * own.fps / rate_of(file.find("rate"), "audio", own).fps)
 
 
 def prolong(item: Element, track: Element, end: int, timeline: Timeline) -> int:
     """Let an item last until frame `end`, its source and what follows it allowing: its new end."""
-    old, ratio = edge(item, "end"), _rate(item, timeline).fps / timeline.rate.fps
+    old, ratio = edge(item, "end"), rate(item, timeline).fps / timeline.rate.fps
     following = [edge(other, "start") for other in items(track) if edge(other, "start") >= old]
     last, length = edge(item, "out"), _length(item, timeline)
     if old < 0 or last < 0:
