@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "multitrack.xmeml": {"multitrack.edit"},
     "multitrack.editors": {"multitrack.edit"},
     "multitrack.answer": {"multitrack.edit", "multitrack.xmeml"},
+    "multitrack.cutting": {"multitrack.edit", "multitrack.xmeml", "multitrack.answer"},
     "multitrack.examples": {
         "multitrack.edit",
         "multitrack.xmeml",

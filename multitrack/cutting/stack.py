@@ -110,7 +110,7 @@ def lay(cameras_: list[File], mics: list[File], name: str) -> Timeline:
     timeline = Timeline(name, rate, width, height)
     for number, (file, seconds, own, size) in enumerate(probed, 1):
         media = Media(
-            f"file-v{number}", file.path.name, *size, int(seconds * own.fps), own,
+            f"file-v{number}", file.path.name, *size, round(seconds * own.fps), own,
             file.path.resolve().as_uri(),
         )  # fmt: skip
         start, first, length = _placed(file.offset, seconds, rate, own)
@@ -125,14 +125,14 @@ def lay(cameras_: list[File], mics: list[File], name: str) -> Timeline:
         start, first, length = _placed(file.offset, seconds, rate, rate)
         track = SubElement(timeline.audio, "track")
         item = SubElement(track, "clipitem", id=f"clipitem-a{number}")
-        _leaves(item, name=file.name, enabled="TRUE", duration=int(seconds * rate.fps))
+        _leaves(item, name=file.name, enabled="TRUE", duration=round(seconds * rate.fps))
         _rate(item, rate)
         _leaves(item, start=start, end=start + length)
         _leaves(item, **{"in": first, "out": first + length})
         media = SubElement(item, "file", id=f"file-a{number}")
         _leaves(media, name=file.path.name, pathurl=file.path.resolve().as_uri())
         _rate(media, rate)
-        _leaves(media, duration=int(seconds * rate.fps))
+        _leaves(media, duration=round(seconds * rate.fps))
         SubElement(SubElement(media, "media"), "audio")
         _leaves(SubElement(item, "sourcetrack"), mediatype="audio", trackindex=1)
     timeline.duration = max(c.end for c in timeline.clips)
@@ -143,7 +143,7 @@ def _placed(offset: float, seconds: float, rate: Rate, own: Rate) -> tuple[int, 
     """Start on the timeline, first media frame, and length in the timeline's frames."""
     start = max(0, round(offset * rate.fps))
     skipped = max(0.0, -offset)
-    return start, round(skipped * own.fps), int((seconds - skipped) * rate.fps)
+    return start, round(skipped * own.fps), round((seconds - skipped) * rate.fps)
 
 
 def _leaves(parent: Element, **texts: object) -> None:

@@ -100,7 +100,8 @@ def _wide_moments(speech: np.ndarray, cast: Cast, constants: Constants) -> list[
         edges = np.nonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))[0]
         for begin, end in edges.reshape(-1, 2):
             if end - begin >= least:
-                ticks = range(begin + min(least, constants.lag), end)
+                # Late by the lag at both ends, as all cuts are.
+                ticks = range(begin + constants.lag, min(end + constants.lag, len(speech)))
                 found += [(t, wide) for t in ticks if (wide := cast.wide_at(t)) is not None]
     return found
 
