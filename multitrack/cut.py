@@ -10,18 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from multitrack import figures
 from multitrack.answer.output import save_picture, summary, writing
-from multitrack.cutting import stack
+from multitrack.cutting import model, stack
 from multitrack.cutting.assemble import assemble
 from multitrack.cutting.report import described, differences, shots
 from multitrack.cutting.roles import cast, constants
 from multitrack.cutting.settings import LOSING, Settings, load
 from multitrack.cutting.signals import Signals, Sources, gather
 from multitrack.cutting.switch import switch
+from multitrack.edit.drivers import read_signals
 from multitrack.edit.floor import floor
+from multitrack.edit.pace import FIELDS, SPEAKERS
 from multitrack.edit.timeline import Timeline
+from multitrack.module import Multitrack
 from multitrack.xmeml import files
 
 SETTINGS = """settings, a YAML (all keys may be left out):
@@ -74,9 +78,24 @@ def decide(
     options: argparse.Namespace,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The camera at each tick by the engine that was asked for, and by the rule: (T,) each."""
-    people = cast(timeline, cameras, signals, settings)
-    ruled = switch(floor(signals.speech), signals.speech, people, constants(settings, cameras))
-    return ruled, ruled
+    people, fixed = cast(timeline, cameras, signals, settings), constants(settings, cameras)
+    like = None
+    if options.like is not None:
+        beside = options.like.with_name(f"{options.like.stem}.drivers.npz")
+        speech = read_signals(beside)[:, :SPEAKERS] if beside.is_file() else None
+        like = model.habits(files.read(options.like), speech)
+        least, lag = like.row[FIELDS.index("least")], like.row[FIELDS.index("usual lag")]
+        fixed.shortest = int(least) if options.shortest is None else fixed.shortest
+        fixed.lag = int(lag) if lag >= 0 and options.lag is None else fixed.lag
+    ruled = switch(floor(signals.speech), signals.speech, people, fixed)
+    if options.by == "rule":
+        return ruled, ruled
+    head = checkpoints.load(Multitrack, options.checkpoint).eval().hazard
+    if head is None:
+        raise InputError(
+            f"--checkpoint {options.checkpoint}: expected a run of exp/multitrack, which tells cuts"
+        )
+    return model.switch(head, signals.speech, people, fixed, like), ruled
 
 
 def main() -> None:
@@ -126,6 +145,12 @@ def _options() -> argparse.Namespace:
                          help="a speaker's microphone; again for each")  # fmt: skip
     signals.add_argument("--faces", type=Path, help="boxes of faces a frame, JSON")
     how = parser.add_argument_group("how")
+    how.add_argument("--by", choices=("rule", "model"), default="rule",
+                     help="the switcher, or a trained model that has it as its prior")  # fmt: skip
+    how.add_argument("--checkpoint", help="for --by model: a run's folder or a .ckpt file")
+    how.add_argument("--like", type=Path, metavar="EDIT.xml",
+                     help="an earlier edit whose pace is to be kept (EDIT.drivers.npz beside it "
+                     "tells its lag)")  # fmt: skip
     how.add_argument("--settings", type=Path, metavar="YAML", help="participants and lengths")
     how.add_argument("--wide", action="append", metavar="CAMERA", help="sees everybody")
     how.add_argument("--lag", type=float)
@@ -142,6 +167,8 @@ def _options() -> argparse.Namespace:
         raise InputError(f"{options.out}: expected a file name that ends in .xml")
     if options.stack is not None and options.stack.resolve() == options.out.resolve():
         raise InputError(f"{options.out}: expected another name than the stack's")
+    if (options.by == "model") != (options.checkpoint is not None):
+        raise InputError("expected --by model and --checkpoint RUN together")
     if options.srt and options.vtt:
         raise InputError("expected --srt or --vtt, got both")
     return options

@@ -30,13 +30,14 @@ SPLITS = ("train", "val", "test", "heldout")
 VAL_TASKS = (Task("forecast", 10), Task("forecast", 10, True))
 TEST_TASKS = (
     *VAL_TASKS,
-    *(Task("forecast", h) for h in (1, 5, 30)),
+    Task("forecast", 10, True, noisy=True),
+    *(Task("forecast", h) for h in (1, 2, 5, 20, 30)),
     Task("infill"),
     Task("generate", 0, True),
     Task("identity"),
 )
 TIMELINES = {"train": 400, "val": 50, "test": 100, "heldout": 50}
-FORMAT = 3  # of the prepared arrays
+FORMAT = 4  # of the prepared arrays
 
 
 class MultitrackData(pl.LightningDataModule):
@@ -221,6 +222,7 @@ class MultitrackData(pl.LightningDataModule):
             "minutes": self.index["minutes"],
             "minutes_a_minute": self.index["minutes"] / max(1e-9, self.index["seconds"]) * 60,
             "readers_notes": self.index["notes"],
+            "cuts_unseen": 1 - self.index["seen"] / max(1, self.index["cuts"]),
             "notes": notes,
         }
 

@@ -12,6 +12,7 @@ from multitrack import metrics
 from multitrack.edit.geometry import rectangles
 from multitrack.edit.timeline import ASSETS, SAMPLES_PER_SECOND
 
+HIDDEN = ("prior", "rule", "random")  # have no place among forecasts of cells
 COLOURS = ["white", *(colormaps["tab10"](i) for i in range(len(ASSETS)))]
 
 
@@ -154,7 +155,7 @@ def tracks(rows: np.ndarray, predictors: tuple[str, ...], title: str) -> Figure:
     share = share[0] / max(1, metrics.pick(sums, "frames")[0])
     used = np.nonzero(share > 0)[0]
     figure, (axis,) = plots.new_figure(1, 1, size=(1.5 + 0.55 * len(used), 3.2))
-    shown = [p for p, row in zip(predictors, sums, strict=True) if row.any() and p != "prior"]
+    shown = [p for p, row in zip(predictors, sums, strict=True) if row.any() and p not in HIDDEN]
     width = 0.8 / max(1, len(shown))
     for number, name in enumerate(shown):
         heights = np.nan_to_num(f1[predictors.index(name), used])
@@ -184,7 +185,7 @@ def horizons(rows: dict[str, np.ndarray], predictors: tuple[str, ...]) -> Figure
     figure, axes = plots.new_figure(1, len(names), size=(2.9, 2.6))
     for axis, name in zip(axes, names, strict=True):
         for number, predictor in enumerate(predictors):
-            if predictor != "prior":
+            if predictor not in HIDDEN:
                 line = [found[h][name][number] for h in at]
                 axis.plot(at, line, marker="o", markersize=3, label=predictor)
         axis.set(title=name, xlabel="horizon, frames", xscale="log", xticks=at, xticklabels=at)

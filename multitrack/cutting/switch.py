@@ -84,6 +84,13 @@ def switch(holder: np.ndarray, speech: np.ndarray, cast: Cast, constants: Consta
         wanted[t] if (wide := cast.wide_at(t)) is None else wide
         for t in range(min(constants.open_wide, len(wanted)))
     ]
+    return finished(wanted, holder, cast, constants)
+
+
+def finished(
+    wanted: np.ndarray, holder: np.ndarray, cast: Cast, constants: Constants
+) -> np.ndarray:
+    """What holds of any engine's cut (T,): nothing too long, the cutaways, nothing too short."""
     shown = _broken_up(wanted, holder, cast, constants)
     for begin, end, camera in constants.cutaways:
         part = slice(max(0, begin), max(0, end))

@@ -20,8 +20,8 @@ class Pace:
 
     `row`: FIELDS as numbers, UNKNOWN where nothing was seen: the camera shown, the tick at which
     its shot began, lengths of earlier shots (the last two, the last of this camera, the least, the
-    middle one), of late reactions the middle lag, the most frequent, their spread and number, the number
-    of finished shots.
+    middle one), of the latest reactions the middle lag, the most frequent one, their spread and
+    their number, the number of finished shots.
     together: (M, C) ticks for which each speaker had the floor and each camera was shown.
     """
 

@@ -90,11 +90,12 @@ def _take(clip: Clip, known: list[float], timeline: Timeline) -> int:
     return len(known) - 1
 
 
-def programme(frames: Frames, made: Shots) -> np.ndarray:
+def programme(frames: Frames, made: Shots, tracks: list[int] | None = None) -> np.ndarray:
     """The picture that is seen: (T,), a number for each source and take, -1 where nothing fills.
 
     Where cameras (sources shown twice at least, always in sync) are the picture for half of the
     time, the programme is what stands on their tracks: what lies over these is laid upon it.
+    `tracks`: theirs, where somebody knows.
     """
     values = torch.from_numpy(frames.values)
     canvas = torch.tensor(frames.canvas, dtype=torch.float32)
@@ -104,8 +105,10 @@ def programme(frames: Frames, made: Shots) -> np.ndarray:
     picture = (frames.values[..., 0] > 0.5) & np.isin(frames.values[..., 1].round(), PICTURES)
     picture &= fills & (made.source >= 0)
     cameras = picture & np.isin(made.source, _cameras(made, picture))
-    theirs = picture & (2 * cameras.sum(0) > picture.sum(0))
-    chosen = theirs if 2 * theirs.any(1).sum() >= max(1, picture.any(1).sum()) else picture
+    known = np.isin(np.arange(picture.shape[1]), tracks if tracks else [])
+    theirs = picture & (known if tracks else 2 * cameras.sum(0) > picture.sum(0))
+    most = tracks or 2 * theirs.any(1).sum() >= max(1, picture.any(1).sum())
+    chosen = theirs if most else picture
     top = np.where(chosen, np.arange(chosen.shape[1]), -1).max(1)
     rows = np.arange(len(top))
     shown = made.source[rows, top.clip(0)].astype(np.int64) * 1024 + made.take[rows, top.clip(0)]

@@ -4,7 +4,6 @@ An edge may be known from the edit so far (`history`), or with the recording's s
 (`drivers`). Times are ticks of 0.1 s.
 """
 
-import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,13 +59,11 @@ class Draft:
         rule: str = "N",
         enabled: bool = True,
         name: str = "",
-        synced: bool = True,
     ) -> bool:
         """Lay a clip on `track` in [start, end) unless something lies there already.
 
         `known`: tick at which its start was decided by history, by drivers, its end by history, by
-        drivers (None: not before it happens). `synced`: a camera that ran all the while; other
-        footage is shown from anywhere.
+        drivers (None: not before it happens).
         """
         start, end = max(start, 0), min(end, self.ticks)
         if end - start < 2 or not self.is_free(track, start, end):
@@ -75,9 +72,6 @@ class Draft:
         begin, stop = self.frame(start), self.frame(end)
         # A still's media time starts at one hour, as Premiere writes it.
         first = self.frame(36000) if kind == "still" else begin + 7 * track
-        if not synced and kind == "video":
-            room = media.duration - (stop - begin)
-            first = zlib.crc32(f"{media.name} {begin}".encode()) % max(1, room)
         curves = {
             key: Curve(float(ramp))
             if isinstance(ramp, (int, float))

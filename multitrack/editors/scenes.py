@@ -106,8 +106,7 @@ def broll(edit: Draft, world: World) -> None:
             "y": 0.0,
         }
         track = 3 if edit.is_free(3, start, end) else 4
-        edit.put(track, start, end, media, kind, motion, (None, start, start, start), "R5",
-                 synced=False)  # fmt: skip
+        edit.put(track, start, end, media, kind, motion, (None, start, start, start), "R5")
 
 
 def lower_thirds(edit: Draft, world: World) -> None:
@@ -204,14 +203,12 @@ def montage(edit: Draft, world: World) -> None:
         motion: dict[str, Ramp] = {
             "scale": [(at, round(scale, 3)), (end, round(scale * (1 + style.zoom / 40), 3))]
         }
-        edit.put(0, at, end, media, "video", motion, (before, before, at, at), "R10",
-                 synced=False)  # fmt: skip
+        edit.put(0, at, end, media, "video", motion, (before, before, at, at), "R10")
         if number % 2 and end - at > 6:
             accent = edit.source("accent", 1080, 1080)
             half = (at + end) // 2
             shape = {"scale": 60.0, "top": 20.0, "bottom": 20.0}
-            edit.put(1, at, half, accent, "video", shape, (before, before, at, at), "R10",
-                     synced=False)  # fmt: skip
+            edit.put(1, at, half, accent, "video", shape, (before, before, at, at), "R10")
 
 
 def split_screen(edit: Draft, world: World) -> None:

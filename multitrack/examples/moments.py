@@ -8,9 +8,11 @@ of the floor counts too, up to AHEAD ticks on.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
-from multitrack.edit.floor import changes, floor
+from multitrack.edit.floor import changes, floor, noisy
 from multitrack.edit.pace import CAMERAS, FIELDS, SPEAKERS, Paces, paces
+from multitrack.edit.shots import cut_times
 
 AHEAD = 30  # ticks
 LONG = 600
@@ -153,7 +155,7 @@ def features(
         driven, shot, pending, told, told * current, told * (best - current), nobodys,
         heard.more[then, 0], heard.more[then, 1], field["lag"] >= 0,
         np.log1p(field["reactions"].clip(0)) / 2, np.log1p(field["shots"].clip(0)) / 3,
-        np.log1p(at - seen) / 3, np.tanh((at - seen) / 8), np.log1p(age.clip(0)) / 5,
+        np.log1p((at - seen).clip(0)) / 3, np.tanh((at - seen) / 8), np.log1p(age.clip(0)) / 5,
         np.tanh(age / 12), driven * np.log1p(since) / 5, driven * np.tanh(ahead / 6),
         driven * ahead / AHEAD, driven * np.tanh((since + ahead) / 40),
         driven * (ahead + since <= lag + 4), (at - seen > age) * 1.0,
@@ -198,3 +200,68 @@ def candidates(
         [theirs, theirs >= theirs.max(-1, keepdims=True).clip(1e-6), here, ticks / total, seen,
          seen & ~favourite.any(1), ~seen], -1,
     ).astype(np.float32)  # fmt: skip
+
+
+NEARBY = 8  # ticks from a cut, within which half of the moments to train on are drawn
+VARIANTS = 6  # of an edit: as it is, and sped up, shifted and heard through noise
+
+
+def varied(shown: np.ndarray, speech: np.ndarray | None, rng: np.random.Generator) -> Moments:
+    """The same edit by a faster or slower, sooner or later editor, heard by a worse detector.
+
+    So that the head goes by what it has seen of an editor, not by those that it has met.
+    """
+    pace = rng.uniform(0.75, 1.35)
+    at = (np.arange(int(len(shown) * pace)) / pace).astype(int).clip(max=len(shown) - 1)
+    if speech is not None:
+        speech = np.pad(speech[: len(shown)], ((0, max(0, len(shown) - len(speech))), (0, 0)))
+        speech = np.roll(speech[at], int(rng.integers(-2, 3)), 0)
+        if rng.random() < 0.5:
+            speech = noisy(speech, rng, rng.uniform(0.5, 2.5), rng.uniform(0, 0.08))
+    return Moments.of(shown[at], speech if rng.random() < 0.85 else None)
+
+
+def told(edit: Moments, at: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """`features` of an edit's moments: (N, F)."""
+    known = edit.known
+    return features(known.rows[seen + 1], known.together[seen + 1], edit.heard, at, seen)
+
+
+def drawn(
+    edit: Moments, rng: np.random.Generator, horizon: int, count: int = 192, cuts: int = 12
+) -> dict[str, np.ndarray]:
+    """Moments to train on, told `horizon` ticks before.
+
+    moments (M, F), is_cut (M,), stands_for (M,): how many of the edit's moments each is one of;
+    candidates (P, C, WITH) at some of its cuts, next_camera (P,), -1 where there are no more.
+    """
+    times, ticks = cut_times(edit.cameras), len(edit.cameras)
+    marks = np.zeros(ticks, bool)
+    marks[times] = True
+    near = maximum_filter1d(marks, 2 * NEARBY + 1)
+    at, weight = [], []
+    for part in (np.nonzero(near)[0], np.nonzero(~near)[0]):
+        if len(part):
+            at.append(rng.choice(part, count // 2))
+            weight.append(np.full(count // 2, len(part) / ticks, np.float32))
+    at, weight = np.resize(np.concatenate(at), count), np.resize(np.concatenate(weight), count)
+    chosen = rng.choice(times, min(cuts, len(times)), replace=False) if len(times) else times
+    shown = np.full((cuts, CAMERAS, WITH), 0, np.float32)
+    following = np.full(cuts, -1, np.int64)
+    if len(chosen):
+        before = chosen - 1  # told from the frame before the cut
+        rows, together = edit.known.rows[before + 1], edit.known.together[before + 1]
+        shown[: len(chosen)] = candidates(rows, together, edit.heard, chosen, None)
+        following[: len(chosen)] = edit.cameras[chosen]
+    return {
+        "moments": told(edit, at, np.maximum(at - horizon, -1)),
+        "is_cut": marks[at].astype(np.float32), "stands_for": weight,
+        "candidates": shown, "next_camera": following,
+    }  # fmt: skip
+
+
+def around(edit: Moments, horizon: int, offsets: tuple[int, ...]) -> np.ndarray:
+    """Features at each tick and `offsets` around it, all told `horizon` before it: (T, O, F)."""
+    now, ticks = np.arange(len(edit.cameras)), len(edit.cameras)
+    seen = np.maximum(now - horizon, -1)
+    return np.stack([told(edit, (now + o).clip(0, ticks - 1), seen) for o in offsets], 1)
