@@ -118,9 +118,14 @@ def _broken_up(
 ) -> np.ndarray:
     """Shots above `longest`, and turns long enough for a listener, are interrupted for a while."""
     out, since = wanted.copy(), 0
-    breaks = [(constants.longest, constants.wide_length, False)]
-    breaks.append((constants.reaction_after, constants.reaction_length, True))
-    breaks = [b for b in breaks if b[0] is not None]
+    breaks = [
+        (after, length, listener)
+        for after, length, listener in (
+            (constants.longest, constants.wide_length, False),
+            (constants.reaction_after, constants.reaction_length, True),
+        )
+        if after is not None
+    ]
     tick = 1
     while tick < len(out):
         if out[tick] != out[tick - 1]:
