@@ -158,7 +158,9 @@ class Multitrack(pl.LightningModule):
         }
         if self.terms == "published":
             self._compare(split, output, batch, predictions, (kept["target"], score))
-        cut_sure = None if self.hazard is None else self.hazard(batch["around"]).sigmoid()
+        cut_sure = None
+        if self.hazard is not None:
+            cut_sure = self.hazard(batch["around"]).sigmoid() * batch["ahead"]
         rows = scoring.edit_rows(batch, predictions, sure, cut_sure)
         key = (chosen.name, bool(batch["heldout"]))
         self.scores[key].update(rows[None].to(self.device))

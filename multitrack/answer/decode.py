@@ -7,7 +7,7 @@ from torch import Tensor
 ENTER, LEAVE = 0.5, 0.4  # probabilities above and below which a run begins and ends
 
 
-LIKELY = 0.4  # probability of a cut within two ticks that makes it one
+LIKELY = 0.35  # probability of a cut within two ticks that makes it one
 APART = 6  # ticks between cuts
 AROUND = tuple(range(-2, 5))  # ticks around a moment of which is told what is told of it
 

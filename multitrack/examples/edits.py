@@ -45,8 +45,10 @@ class Edit:
 
     @property
     def talks(self) -> bool:
-        """Whether two people speak: then speech can tell when to cut."""
-        return self.speech is not None and (self.speech > 0.5).any(0).sum() > 1
+        """Whether cameras show two people who speak: then speech can tell when to cut."""
+        if self.speech is None or (self.rules and not _camera_tracks(self.rules)):
+            return False
+        return (self.speech > 0.5).any(0).sum() > 1
 
     @cached_property
     def moments(self) -> Moments:
@@ -96,7 +98,7 @@ def prepare(files: list[Path], out: Path, rule: str) -> None:
         with (out / arrays).open("wb") as stream:
             np.savez(
                 stream, values=frames.values, sizes=frames.sizes, canvas=frames.canvas,
-                shown=programme(frames, made, _cameras(file)), begins=made.begins,
+                shown=programme(frames, made, _camera_tracks(_truth(file))), begins=made.begins,
                 source=made.source, take=made.take, speed=made.speed,
             )  # fmt: skip
         index["cuts"], index["seen"] = index["cuts"] + made.cuts, index["seen"] + made.seen
@@ -112,9 +114,9 @@ def _truth(file: Path) -> list[dict]:
     return json.loads(truth.read_text())["rules"] if truth.is_file() else []
 
 
-def _cameras(file: Path) -> list[int]:
+def _camera_tracks(rules: list[dict]) -> list[int]:
     """The tracks of its cameras, where the corpus tells: its other footage is in sync as well."""
-    return sorted({clip["track"] for clip in _truth(file) if clip["rule"] == "R1"})
+    return sorted({clip["track"] for clip in rules if clip["rule"] == "R1"})
 
 
 def load(file: Path, arrays: Path) -> Edit:

@@ -121,7 +121,8 @@ def ruled(
         last, cut = np.where(does, when, last), np.where(does, when, cut)
         camera = np.where(does, theirs, camera)
     back = rows[:, name("since")] + returns
-    wide = ~(share.argmax(-1) == rows[:, :1]).any(-1) & (rows[:, 0] >= 0) & (returns >= 0)
+    wide = ~(share.argmax(-1) == rows[:, :1]).any(-1) | (rows[:, name("again")] > 0)
+    wide &= (rows[:, 0] >= 0) & (returns >= 0)
     does = wide & (back > seen) & (back <= at + 4) & ((cut < 0) | (back < cut - shortest))
     return np.where(does & (cut < 0), back, cut), np.where(does, back, -float(LONG))
 
@@ -168,13 +169,14 @@ def features(
     alone = np.stack([np.asarray(part, np.float32) for part in said], 1)
     parts = [alone, *lengths, _near(at - due, pending)]
     parts += [_near(since - lag, driven), _near(since - usual, driven)]
+    parts.append(_near(age - field["of camera"], shot & (field["again"] > 0)))
     cut, back = ruled(rows, share, heard, at, seen)
     parts += [_near(at - cut, cut >= 0), _near(at - back, back >= 0)]
     parts.append(_near(age - field["of camera"], nobodys & (field["of camera"] >= 0)))
     return np.concatenate(parts, 1).astype(np.float32)
 
 
-WIDTH = 24 + 11 * (len(NEAR) + 3)
+WIDTH = 24 + 12 * (len(NEAR) + 3)
 
 
 def candidates(

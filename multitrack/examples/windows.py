@@ -99,8 +99,8 @@ class WholeEdits(Dataset):
 
     Beside the keys of `tasks.example`: sizes (T, K, 2), canvas (2,), task and heldout (numbers),
     reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell);
-    of forecasts around (T, O, F) of `moments`, and cut (T, 3): the cuts, those of the rule, and as
-    many at random, where there are any to be told.
+    of forecasts around (T, O, F) of `moments`, ahead (O,): whether that is to be told, and cut
+    (T, 3): the cuts, those of the rule, and as many at random, where there are any.
     """
 
     def __init__(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...], window: int):
@@ -136,13 +136,14 @@ class WholeEdits(Dataset):
 
 
 def told_cuts(edit: Edit, task: Task) -> dict[str, Tensor]:
-    """`around` and `cut` of WholeEdits; empty where no cut can be told.
+    """`around`, `ahead` and `cut` of WholeEdits; empty where no cut can be told.
 
     With signals only of edits in which two people speak: the rule has something to go by there.
     """
     times = cut_times(edit.shown)
     if task.kind != "forecast" or not len(times) or (task.driven and not edit.talks):
-        return {"around": torch.zeros(0, len(AROUND), WIDTH), "cut": torch.zeros(0, 3)}
+        nothing = {"around": torch.zeros(0, len(AROUND), WIDTH), "cut": torch.zeros(0, 3)}
+        return {**nothing, "ahead": torch.zeros(len(AROUND))}
     moments = edit.moments if task.driven else edit.alone
     cut = np.zeros((len(edit.shown), 3), bool)
     cut[times, 0] = True
@@ -152,6 +153,7 @@ def told_cuts(edit: Edit, task: Task) -> dict[str, Tensor]:
     cut[rng.choice(len(cut), len(times), replace=False), 2] = True
     return {
         "around": torch.from_numpy(around(moments, task.horizon, AROUND)),
+        "ahead": torch.tensor([float(offset > -task.horizon) for offset in AROUND]),
         "cut": torch.from_numpy(cut),
     }
 
