@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from multitrack.cutting.switch import turns
 from multitrack.edit.timeline import ASSETS
 from multitrack.networks.cell import REACH
 
@@ -31,6 +32,15 @@ def linear(example: dict[str, Tensor]) -> Tensor:
 def prior(example: dict[str, Tensor], typical: Tensor) -> Tensor:
     """The training set's constant of each track (K, 9): on or off, most frequent asset, medians."""
     return typical.expand_as(example["past"])
+
+
+def rule(holder: np.ndarray) -> list[int]:
+    """Ticks at which the switcher cuts, by who has the floor (T,): one constant for all editors.
+
+    Half a second after the floor has passed, in shots of at least 1.5 s; a turn that is over 0.9 s
+    after it began is skipped. It is what AutoPod and its like do.
+    """
+    return [tick for tick, _ in turns(holder, lag=5, shortest=15)[1:]]
 
 
 def previous(true: Tensor, first: Tensor) -> Tensor:

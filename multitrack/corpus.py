@@ -3,7 +3,7 @@
 OUT/<split>/<name>.xml with <name>.drivers.npz (signals at 10 Hz) and <name>.truth.json (every clip,
 its keyframes and when its edges could be known), and OUT/manifest.json. Splits are by world
 (recording) and by style: `heldout` holds editors that training never sees. (seed, split, number)
-decides every byte.
+decides every byte. With --stacks: synchronised cameras and microphones, not yet cut.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from experiments.shared.errors import InputError, cli
 from multitrack.answer.output import writing
 from multitrack.edit.drivers import DRIVERS, world
 from multitrack.edit.timeline import Clip, Media, Timeline, Track, Transition
-from multitrack.editors import scenes
+from multitrack.editors import recordings, scenes
 from multitrack.editors.draft import Draft
 from multitrack.editors.styles import style
 from multitrack.xmeml import files
@@ -138,16 +138,49 @@ def make_corpus(
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
+def make_stacks(
+    out: Path, count: int, *, seed: int = 0, seconds: tuple[int, int] = (60, 120)
+) -> None:
+    """Write `count` recordings before their edit, each a folder for `multitrack.cut`.
+
+    stack.xml (cameras and microphones), a WAV a microphone, speakers.rttm, settings.yaml.
+    """
+    for number in tqdm(range(count), desc="stacks", unit="stack", mininterval=2):
+        rng = np.random.default_rng((seed, 5, number))
+        ticks, speakers = (
+            int(rng.integers(seconds[0], seconds[1] + 1)) * 10,
+            int(rng.integers(2, 4)),
+        )
+        timeline, recording, names = recordings.stack(rng, ticks, speakers)
+        folder = out / f"stack_{number:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write(timeline, folder / "stack.xml")
+        sounds = recordings.voices(rng, recording.signals, speakers)
+        recordings.save_sounds(folder, sounds, names)
+        (folder / "speakers.rttm").write_text(recordings.rttm(recording, names))
+        (folder / "settings.yaml").write_text(recordings.settings(names))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--stacks", type=int, help="write so many stacks of cameras with WAVs instead"
+    )
     parser.add_argument("--timelines", type=int, default=200, help="in all; 60 %% are for training")
     parser.add_argument("--styles", type=int, default=24, help="editors to draw from")
     parser.add_argument("--seconds", type=int, nargs=2, default=(30, 120), metavar=("MIN", "MAX"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.stacks is not None and options.stacks < 1:
+        raise InputError(f"--stacks {options.stacks}: expected 1 at least")
     if options.timelines < 5 or not 5 <= options.seconds[0] <= options.seconds[1]:
         raise InputError("expected at least 5 timelines of at least 5 seconds (MIN <= MAX)")
+    if options.stacks:
+        with writing(options.out):
+            make_stacks(options.out, options.stacks, seed=options.seed, seconds=options.seconds)
+        print(f"{options.stacks} stacks in {options.out}, for multitrack.cut")
+        return
     part = options.timelines // 5
     counts = {"val": part // 2 or 1, "test": part - part // 2, "heldout": part}
     counts = {"train": options.timelines - sum(counts.values()), **counts}

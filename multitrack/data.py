@@ -1,12 +1,10 @@
 """Edits from FCP7 XML as windows of 100 frames: read once, kept as arrays, split by video.
 
 Give `root`, a folder of XML files (with a manifest.json of splits, or without: then 80/10/10 by
-a hash of each file's name), or nothing: then the embedded corpus is made under `cache`.
+a hash of each programme's name), or nothing: then the embedded corpus is made under `cache`.
 """
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from experiments.shared.sampling import EpochSampler
 from multitrack import baselines, corpus, losses
 from multitrack.examples.edits import Edit, load, prepare
+from multitrack.examples.splits import Print, split_by_programme
 from multitrack.examples.tasks import Task
 from multitrack.examples.windows import HISTORY, WholeEdits, Windows, only
 
@@ -31,13 +30,14 @@ SPLITS = ("train", "val", "test", "heldout")
 VAL_TASKS = (Task("forecast", 10), Task("forecast", 10, True))
 TEST_TASKS = (
     *VAL_TASKS,
-    *(Task("forecast", h) for h in (1, 5, 30)),
+    Task("forecast", 10, True, noisy=True),
+    *(Task("forecast", h) for h in (1, 2, 5, 20, 30)),
     Task("infill"),
     Task("generate", 0, True),
     Task("identity"),
 )
 TIMELINES = {"train": 400, "val": 50, "test": 100, "heldout": 50}
-FORMAT = 2  # of the prepared arrays
+FORMAT = 4  # of the prepared arrays
 
 
 class MultitrackData(pl.LightningDataModule):
@@ -128,13 +128,13 @@ class MultitrackData(pl.LightningDataModule):
         self.skipped = index["skipped"]
         for message in self.skipped.values():
             print(f"skipped {message}")
-        self.moved: list[str] = []
-        splits = self._splits(folder, files, [Path(file) for file in index["files"]])
-        for message in self.moved:
+        self.remarks: list[str] = []
+        splits = self._splits(folder, files, index["files"])
+        for message in self.remarks:
             print(message)
         self.edits = {split: [] for split in SPLITS}
         for file, stored in index["files"].items():
-            self.edits[splits[file]].append(load(Path(file), arrays / stored))
+            self.edits[splits[file]].append(load(Path(file), arrays / stored["arrays"]))
         for split in ("train", "val", "test"):
             if not self.edits[split]:
                 count = len(index["files"])
@@ -147,7 +147,7 @@ class MultitrackData(pl.LightningDataModule):
         self.typical = torch.from_numpy(baselines.typical(frames))
         self.index = index
 
-    def _splits(self, folder: Path, files: list[Path], readable: list[Path]) -> dict[str, str]:
+    def _splits(self, folder: Path, files: list[Path], readable: dict[str, dict]) -> dict[str, str]:
         manifest = folder / "manifest.json"
         if manifest.is_file():
             try:
@@ -161,12 +161,11 @@ class MultitrackData(pl.LightningDataModule):
             if missing:
                 raise InputError(f"{manifest}: does not put {missing[0]} into one of {SPLITS}")
             return found
-        places, moved = split_by_name([file.relative_to(folder).as_posix() for file in readable])
-        for name in moved:
-            self.moved.append(
-                f"WARNING {name} is in {places[name]!r} only because few files are there: adding "
-                "files can move it (a manifest.json holds it)"
-            )
+        prints = {
+            Path(file).relative_to(folder).as_posix(): Print(**stored["print"])
+            for file, stored in readable.items()
+        }
+        places, self.remarks = split_by_programme(prints)
         return {str(folder / name): split for name, split in places.items()}
 
     @property
@@ -212,7 +211,7 @@ class MultitrackData(pl.LightningDataModule):
 
     def describe(self) -> dict:
         made = self.root is None
-        notes = list(self.moved)
+        notes = list(self.remarks)
         if self.skipped:
             notes.append(f"WARNING {len(self.skipped)} XML files could not be read: skipped")
         return {
@@ -223,33 +222,9 @@ class MultitrackData(pl.LightningDataModule):
             "minutes": self.index["minutes"],
             "minutes_a_minute": self.index["minutes"] / max(1e-9, self.index["seconds"]) * 60,
             "readers_notes": self.index["notes"],
+            "cuts_unseen": 1 - self.index["seen"] / max(1, self.index["cuts"]),
             "notes": notes,
         }
-
-
-def split_by_name(names: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The split of each file by its own name alone, and those that had to leave theirs.
-
-    A hash of the name puts a tenth each into `val` and `test`, so that files added or taken away
-    move no other. A split that stays empty borrows: `val` and `test` from each other, where two
-    are to be had, else from `train`, opposite ends of it; `train` from the fuller of them. As files
-    of its own come, the borrowed one goes back, so that a file of `train` is never scored later
-    unless it was borrowed. Fewer than three files stay where they are.
-    """
-    place = {n: int(hashlib.sha256(n.encode()).hexdigest()[:15], 16) / 16**15 for n in names}
-    splits = {n: "val" if p < 0.1 else "test" if p < 0.2 else "train" for n, p in place.items()}
-    moved = []
-    for empty, other, choose in (("val", "test", min), ("test", "val", max), ("train", "", max)):
-        if len(names) < 3 or empty in splits.values():
-            continue
-        held = Counter(splits.values())
-        lender = max(("val", "test"), key=held.__getitem__) if empty == "train" else "train"
-        if held[other] > 1:
-            lender = other
-        name = choose((n for n in names if splits[n] == lender), key=place.__getitem__)
-        splits[name] = empty
-        moved.append(name)
-    return splits, moved
 
 
 def _prepare_into(files: list[Path], rule: str, out: Path) -> None:

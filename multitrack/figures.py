@@ -12,6 +12,7 @@ from multitrack import metrics
 from multitrack.edit.geometry import rectangles
 from multitrack.edit.timeline import ASSETS, SAMPLES_PER_SECOND
 
+HIDDEN = ("prior", "rule", "random")  # have no place among forecasts of cells
 COLOURS = ["white", *(colormaps["tab10"](i) for i in range(len(ASSETS)))]
 
 
@@ -22,7 +23,7 @@ def lanes(edits: dict[str, np.ndarray], title: str = "", marks: dict[str, float]
     """
     used = np.any([e[..., 0].max(0) > 0 for e in edits.values()], 0)
     tracks = max(1, int(np.nonzero(used)[0].max(initial=0)) + 1)
-    figure, axes = plots.new_figure(len(edits), 1, size=(11, 0.9 + 0.2 * tracks), sharex=True)
+    figure, axes = plots.new_figure(len(edits), 1, size=(11, 1.4 + 0.2 * tracks), sharex=True)
     seen = set()
     for axis, (name, edit) in zip(axes, edits.items(), strict=True):
         cells = np.where(edit[:, :tracks, 0] > 0.5, edit[:, :tracks, 1].round() + 1, 0).T
@@ -51,6 +52,32 @@ def lanes(edits: dict[str, np.ndarray], title: str = "", marks: dict[str, float]
     handles = [Patch(color=COLOURS[c], label=ASSETS[c - 1]) for c in sorted(seen)]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def first_cut(
+    shown: np.ndarray, cameras: list[str], speech: np.ndarray, speakers: list[str]
+) -> Figure:
+    """The camera that shows (T,) as lanes, over who speaks (T, M)."""
+    seconds = len(shown) / SAMPLES_PER_SECOND
+    lanes_, voices = len(cameras), len(speakers)
+    figure, (cut, heard) = plots.new_figure(
+        2, 1, size=(13, 1.2 + 0.17 * (lanes_ + voices)), sharex=True,
+        gridspec_kw={"height_ratios": [lanes_ + 1, voices + 1]},
+    )  # fmt: skip
+    cells = np.where(shown == np.arange(lanes_)[:, None], np.arange(lanes_)[:, None] + 1, 0)
+    colours = ["white", *(colormaps["tab10"](i % 10) for i in range(lanes_))]
+    for axis, image, names, colour in (
+        (cut, cells, cameras, {"cmap": ListedColormap(colours), "vmax": lanes_}),
+        (heard, speech.T, speakers, {"cmap": "Greys", "vmax": 1.3}),
+    ):
+        rows = len(names)
+        axis.imshow(image, aspect="auto", interpolation="nearest", vmin=0, origin="lower",
+                    extent=(0, seconds, -0.5, rows - 0.5), **colour)  # fmt: skip
+        axis.set_yticks(range(rows), [name[:28] for name in names])
+        axis.grid(False)
+    cut.set(ylabel="shown")
+    heard.set(ylabel="speaks", xlabel="seconds")
     return figure
 
 
@@ -128,7 +155,7 @@ def tracks(rows: np.ndarray, predictors: tuple[str, ...], title: str) -> Figure:
     share = share[0] / max(1, metrics.pick(sums, "frames")[0])
     used = np.nonzero(share > 0)[0]
     figure, (axis,) = plots.new_figure(1, 1, size=(1.5 + 0.55 * len(used), 3.2))
-    shown = [p for p, row in zip(predictors, sums, strict=True) if row.any() and p != "prior"]
+    shown = [p for p, row in zip(predictors, sums, strict=True) if row.any() and p not in HIDDEN]
     width = 0.8 / max(1, len(shown))
     for number, name in enumerate(shown):
         heights = np.nan_to_num(f1[predictors.index(name), used])
@@ -158,7 +185,7 @@ def horizons(rows: dict[str, np.ndarray], predictors: tuple[str, ...]) -> Figure
     figure, axes = plots.new_figure(1, len(names), size=(2.9, 2.6))
     for axis, name in zip(axes, names, strict=True):
         for number, predictor in enumerate(predictors):
-            if predictor != "prior":
+            if predictor not in HIDDEN:
                 line = [found[h][name][number] for h in at]
                 axis.plot(at, line, marker="o", markersize=3, label=predictor)
         axis.set(title=name, xlabel="horizon, frames", xscale="log", xticks=at, xticklabels=at)

@@ -18,7 +18,7 @@ from experiments.shared.errors import InputError, cli
 from multitrack import figures
 from multitrack.answer.compose import Composer
 from multitrack.answer.decode import stitch
-from multitrack.answer.output import save_picture, writing
+from multitrack.answer.output import save_picture, summary, writing
 from multitrack.edit.drivers import Hearing, listen, read_signals
 from multitrack.edit.state import states
 from multitrack.edit.timeline import SAMPLES_PER_SECOND, Timeline, sample
@@ -150,7 +150,7 @@ def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.
         files.write(timeline, target)
     after = sample(timeline, rule=options.rule).values
     save_picture(picture(timeline, before, after, first, last), target.with_suffix(".png"))
-    for note in timeline.notes:
+    for note in summary(timeline.notes):
         print(f"note: {source.name}: {note}")
     tenth = 1 / SAMPLES_PER_SECOND
     print(

@@ -8,6 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TERMS = ("active", "asset", "scale", "position", "crop")
+CUTS = ("cut", "camera")  # of the default model, not of the published one
+RARE = 10.0  # cuts are rare: so their entropy is about one
+FRESH, FADING = 10.0, 0.8  # frames, exponent: how much more a young clip's errors count
 # Persistence's error of each term at 10 frames.
 UNITS = {"active": 0.06, "asset": 0.3, "scale": 8.0, "position": 0.02, "crop": 1.2}
 
@@ -40,6 +43,19 @@ def crop(value: Tensor, target: Tensor, score: Tensor, unit: float = 1.0) -> Ten
     return _huber(value, target, score, unit)
 
 
+def cut(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Cross entropy (nats) of cuts at moments (B, M), of which each stands for `weight` others."""
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (loss * weight).sum() / weight.sum().clamp_min(1e-6) * RARE
+
+
+def camera(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy (nats) of the next camera at cuts; logits (B, M, C), target (B, M), -1 none."""
+    if not (target >= 0).any():
+        return logits.sum() * 0
+    return F.cross_entropy(logits.flatten(0, -2), target.flatten().long(), ignore_index=-1)
+
+
 def published(
     output: dict[str, Tensor], target: Tensor, score: Tensor, mean: Tensor, std: Tensor
 ) -> dict[str, Tensor]:
@@ -60,17 +76,26 @@ def published(
 
 
 def robust(
-    output: dict[str, Tensor], target: Tensor, score: Tensor, units: dict[str, float]
+    output: dict[str, Tensor],
+    target: Tensor,
+    score: Tensor,
+    units: dict[str, float],
+    clip_age: Tensor,
 ) -> dict[str, Tensor]:
-    """All five terms; geometry and asset count where the target is active."""
+    """All five terms; geometry and asset count where the target is active.
+
+    clip_age (B, S, K): frames since each target's clip began. Errors of geometry in a young clip
+    count (FRESH / age)^FADING as much: that is where forecasts of one frame err.
+    """
     on = score & (target[..., 0] > 0.5)
+    young = on * (FRESH / (clip_age + 1)).clamp(0.5, FRESH) ** FADING
     values, true = output["values"], target[..., 2:]
     return {
         "active": active(output["active"], target[..., 0], score, units["active"]),
         "asset": asset(output["asset"], target[..., 1], on, units["asset"]),
-        "scale": scale(values[..., 0], true[..., 0], on, units["scale"]),
-        "position": position(values[..., 1:3], true[..., 1:3], on, units["position"]),
-        "crop": crop(values[..., 3:], true[..., 3:], on, units["crop"]),
+        "scale": scale(values[..., 0], true[..., 0], young, units["scale"]),
+        "position": position(values[..., 1:3], true[..., 1:3], young, units["position"]),
+        "crop": crop(values[..., 3:], true[..., 3:], young, units["crop"]),
     }
 
 

@@ -28,6 +28,7 @@ LAYOUT = {
        for kind in ("onset", "offset") for what in ("hit", "said", "true")},
     **{f"{kind}_{what}_ruled": len(RULES) for kind in ("onset", "offset")
        for what in ("hit", "true")},
+    "cut_hit": 1, "cut_said": 1, "cut_true": 1,
     "jitter": 1, "still": 1, "running_jitter": 1, "running_still": 1,
     "flips_said": 1, "flips_true": 1, "minutes": 1,
     "brier": 1, "cells": 1,
@@ -41,6 +42,7 @@ HIGHER = (
     "asset_accuracy",
     "iou",
     "boundary",
+    "cut",
     "onset",
     "offset",
     "precision",
@@ -90,7 +92,8 @@ def row(
     said, true: (T, K, 9) with 0/1 activity; sure: (T, K) probability of being active; score: (T, K)
     which cells count; sizes: (T, K, 2) of the true sources; canvas: (2,) pixels; age: (T, K) frames
     since what a cell is told from; rules: (T, K, 2) the rule, counted from 1 in RULES, of the onset
-    and of the offset at each cell, 0 where none is known.
+    and of the offset at each cell, 0 where none is known. Cuts are told by no cell: `scoring` adds
+    them.
     """
     sums = {key: torch.zeros(size, dtype=torch.float64) for key, size in LAYOUT.items()}
     on, yes = true[..., 0] > 0.5, said[..., 0] > 0.5
@@ -214,6 +217,7 @@ def metrics(rows: np.ndarray) -> dict[str, np.ndarray]:
         "scale_running_mae": ratio(get("running_scale"), get("running_scale_cells")),
         "position_running_mae": ratio(get("running_position"), get("running_position_cells")),
         "iou": ratio(get("iou"), get("shown")),
+        "cut_f1_2": ratio(2 * get("cut_hit"), get("cut_said") + get("cut_true")),
         "jitter": ratio(get("jitter"), get("still")),
         "jitter_running": ratio(get("running_jitter"), get("running_still")),
         "flips_excess": ratio(get("flips_said") - get("flips_true"), get("minutes")),

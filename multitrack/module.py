@@ -14,25 +14,23 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, PositiveFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from multitrack import baselines, figures, losses, metrics
+from multitrack import baselines, figures, losses, metrics, scoring
 from multitrack.answer.decode import stitch
 from multitrack.edit.timeline import TRACKS
 from multitrack.examples.tasks import Task
 from multitrack.networks.additive import AdditiveTransformer
 from multitrack.networks.cell import PRESETS, TrackTransformer
+from multitrack.networks.hazard import CutHead
 from multitrack.optimum import additive_optimum
 
-PREDICTORS = ("model", *baselines.NAMES, "reference")
 COMPARE_EVERY = 10  # steps between those that also compute the published terms
-# What the objective averages: each a mean error relative to persistence's.
-COMPARED = ("active_f1", "boundary_f1_2", "scale_mae", "position_mae", "crop_mae", "iou")
 
 
 class Multitrack(pl.LightningModule):
     """An edit continued, in-filled or generated, by the default or the published decoder.
 
     Args:
-        loss_weights: one weight for each of losses.TERMS.
+        loss_weights: one weight for each of losses.TERMS, and of losses.CUTS but for `published`.
         decoder: `cell` (the default model) or `additive` (the published wiring).
         terms: `robust` (errors in `units`) or `published` (z-scores; with the published recipe).
         preset: sizes of the default model: small, base, large; `sizes` overrides some of them.
@@ -56,7 +54,7 @@ class Multitrack(pl.LightningModule):
         schedule: Callable | None = None,
     ):
         super().__init__()
-        check_names(loss_weights, losses.TERMS)
+        check_names(loss_weights, losses.TERMS + (losses.CUTS if terms == "robust" else ()))
         if decoder not in ("cell", "additive"):
             raise InputError(f"model.decoder={decoder!r}: expected cell or additive")
         if terms not in ("robust", "published"):
@@ -72,6 +70,7 @@ class Multitrack(pl.LightningModule):
             self.network = AdditiveTransformer(dropout=dropout, **(sizes or {}))
         else:
             self.network = TrackTransformer(**{**PRESETS[preset], **(sizes or {})}, dropout=dropout)
+        self.hazard = CutHead() if terms == "robust" else None
         # Of the training frames: for the published terms and the constant predictor.
         self.register_buffer("column_mean", torch.zeros(TRACKS, 7))
         self.register_buffer("column_std", torch.ones(TRACKS, 7))
@@ -119,7 +118,13 @@ class Multitrack(pl.LightningModule):
         target, score = batch["target"], batch["score"]
         if self.terms == "published":
             return losses.published(output, target, score, self.column_mean, self.column_std)
-        return losses.robust(output, target, score, self.units)
+        terms = losses.robust(output, target, score, self.units, batch["clip_age"])
+        if "moments" not in batch:  # an identity to be learnt has no cuts to be told
+            return {**terms, **dict.fromkeys(losses.CUTS, output["values"].sum() * 0)}
+        told = self.hazard(batch["moments"])
+        terms["cut"] = losses.cut(told, batch["is_cut"], batch["stands_for"])
+        following = self.hazard.cameras(batch["candidates"])
+        return {**terms, "camera": losses.camera(following, batch["next_camera"])}
 
     @torch.no_grad()
     def _published(
@@ -153,14 +158,12 @@ class Multitrack(pl.LightningModule):
         }
         if self.terms == "published":
             self._compare(split, output, batch, predictions, (kept["target"], score))
-        truth = (kept["target"], score, batch["sizes"], batch["canvas"])
-        told = (kept["age"], batch["rules"])
-        rows = [
-            metrics.row(prediction, sure if name == "model" else prediction[..., 0], *truth, *told)
-            for name, prediction in predictions.items()
-        ]
+        cut_sure = None
+        if self.hazard is not None:
+            cut_sure = self.hazard(batch["around"]).sigmoid() * batch["ahead"]
+        rows = scoring.edit_rows(batch, predictions, sure, cut_sure)
         key = (chosen.name, bool(batch["heldout"]))
-        self.scores[key].update(torch.stack(rows)[None].to(self.device))
+        self.scores[key].update(rows[None].to(self.device))
         if number == 0:
             self.shown = {
                 "true": kept["target"].cpu().numpy(),
@@ -199,9 +202,11 @@ class Multitrack(pl.LightningModule):
     def _begin(self, tasks: tuple[Task, ...], heldout: tuple[bool, ...]) -> None:
         """Empty scores of everything that any rank may meet: all gather and log the same."""
         self.scores, self.compared = {}, {}
-        none = torch.zeros(0, len(PREDICTORS), sum(metrics.LAYOUT.values()), dtype=torch.float64)
+        none = torch.zeros(
+            0, len(scoring.PREDICTORS), sum(metrics.LAYOUT.values()), dtype=torch.float64
+        )
         for key in itertools.product((task.name for task in tasks), heldout):
-            self.scores[key] = metrics.EditScores(PREDICTORS).to(self.device)
+            self.scores[key] = metrics.EditScores(scoring.PREDICTORS).to(self.device)
             self.scores[key].update(none.to(self.device))
 
     def on_validation_epoch_end(self) -> None:
@@ -211,7 +216,10 @@ class Multitrack(pl.LightningModule):
         self._log_scores("test")
         if self.rows and self.trainer.is_global_zero:
             task, rows = next(iter(self.rows.items()))
-            print(f"activity by track ({task}):\n{figures.table(rows, PREDICTORS)}", flush=True)
+            print(
+                f"activity by track ({task}):\n{figures.table(rows, scoring.PREDICTORS)}",
+                flush=True,
+            )
 
     def _log_scores(self, split: str) -> None:
         """Metrics of the headline task under their plain names, of the others under the task's."""
@@ -235,13 +243,18 @@ class Multitrack(pl.LightningModule):
                         self.log(f"{split}/{prefix}{name}", value)
                     else:
                         self.baselines.setdefault(predictor, {})[prefix + name] = value
-            self.log(f"{split}/{prefix}excess", excess(found["model"], found["persistence"]))
+            self.log(
+                f"{split}/{prefix}excess", scoring.excess(found["model"], found["persistence"])
+            )
             self.baselines["persistence"][f"{prefix}excess"] = 1.0
-            self.baselines["linear"][f"{prefix}excess"] = excess(
+            self.baselines["linear"][f"{prefix}excess"] = scoring.excess(
                 found["linear"], found["persistence"]
             )
             if split == "test" and task == headline:
-                self._log_intervals(prefix, scores.rows())
+                for name, value in scoring.intervals(scores.rows()):
+                    self.log(f"test/{prefix}{name}", value)
+            for name, value in scoring.cut_leads(scores.rows()) if split == "test" else ():
+                self.log(f"test/{prefix}{name}", value)
         for (predictor, name), values in self.compared.items():
             self.baselines.setdefault(predictor, {})[name] = float(np.mean(values))
         if self.terms == "published":
@@ -250,19 +263,6 @@ class Multitrack(pl.LightningModule):
             floor = additive_optimum([edit.values for edit in edits], *columns)
             found = {f"published_{term}": value for term, value in floor.items()}
             self.baselines["additive_optimum"] = found
-
-    def _log_intervals(self, prefix: str, rows: np.ndarray) -> None:
-        """95 % intervals by bootstrap over edits, and of the lead over each baseline."""
-        draws = metrics.bootstrap(rows)
-        for name in COMPARED:
-            low, high = np.nanpercentile(draws[name][:, 0], (2.5, 97.5))
-            self.log(f"test/{prefix}{name}_low", float(low))
-            self.log(f"test/{prefix}{name}_high", float(high))
-            sign = 1 if name.startswith(metrics.HIGHER) else -1
-            for number, baseline in ((1, "persistence"), (2, "linear")):
-                lead = sign * (draws[name][:, 0] - draws[name][:, number])
-                low = float(np.nanpercentile(lead, 2.5))
-                self.log(f"test/{prefix}{name}_lead_{baseline}_low", low)
 
     def configure_optimizers(self) -> dict | torch.optim.Optimizer:
         optimizer = self.optimizer(self.parameters())
@@ -288,22 +288,6 @@ class Multitrack(pl.LightningModule):
             )
         if self.rows:
             task, rows = next(iter(self.rows.items()))
-            made["tracks"] = figures.tracks(rows, PREDICTORS, task)
-            made["horizons"] = figures.horizons(self.rows, PREDICTORS)
+            made["tracks"] = figures.tracks(rows, scoring.PREDICTORS, task)
+            made["horizons"] = figures.horizons(self.rows, scoring.PREDICTORS)
         return {name: figure for name, figure in made.items() if figure is not None}
-
-
-def excess(model: dict[str, float], persistence: dict[str, float]) -> float:
-    """Mean over COMPARED of the model's error as a share of persistence's: 1 as good, 0 right.
-
-    An error is 1 - x for metrics of which larger is better. What persistence does not err in
-    is left out.
-    """
-    shares = []
-    for name in COMPARED:
-        one, two = model[name], persistence[name]
-        if name.startswith(metrics.HIGHER):
-            one, two = 1 - one, 1 - two
-        if np.isfinite(one) and np.isfinite(two) and two > 1e-9:
-            shares.append(one / two)
-    return float(np.mean(shares)) if shares else 1.0

@@ -1,17 +1,17 @@
-"""Shows an edit: `python -m multitrack.show IN.xml` prints its tracks, and draws them as lanes."""
+"""Shows edits: `python -m multitrack.show IN.xml ...` prints tracks, and draws them as lanes."""
 
 import argparse
 from pathlib import Path
 
-from experiments.shared.errors import cli
+from experiments.shared.errors import InputError, cli
 from multitrack import figures
-from multitrack.answer.output import save_picture
+from multitrack.answer.output import save_picture, summary
 from multitrack.edit.timeline import ASSETS, PARAMETERS, Clip, Timeline, asset_classes, sample
 from multitrack.xmeml import files
 
 
 def table(timeline: Timeline) -> str:
-    """The timeline as text: one line a track."""
+    """The timeline as text: one line a track, then the notes by kind."""
     rate = timeline.rate
     lines = [
         f"{timeline.name}: {timeline.width}x{timeline.height}, {timeline.seconds:.1f} s, "
@@ -30,7 +30,7 @@ def table(timeline: Timeline) -> str:
             f"{f'V{number}':>5} {len(clips):>6} {cover:>6.0%} {moving:>6} {cropped:>7} {off:>4}"
             f"  {names}"
         )
-    return "\n".join(lines + [f"note: {note}" for note in timeline.notes])
+    return "\n".join(lines + [f"note: {note}" for note in summary(timeline.notes)])
 
 
 def _cropped(clip: Clip) -> bool:
@@ -38,19 +38,37 @@ def _cropped(clip: Clip) -> bool:
     return any(c.value > 0 or any(v > 0 for _, v in c.keys) for c in curves)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Print an FCP7 XML as a table and draw its lanes.")
-    parser.add_argument("xml", type=Path)
-    parser.add_argument("--sequence", help="name of the sequence, where the file holds several")
-    parser.add_argument("--png", type=Path, help="default: IN.lanes.png in the current folder")
-    options = parser.parse_args()
-    timeline = files.read(options.xml, sequence=options.sequence)
-    frames = sample(timeline)
+def show(xml: Path, png: Path, options: argparse.Namespace) -> None:
+    """Print one file and draw its lanes."""
+    timeline = files.read(xml, sequence=options.sequence)
+    frames = sample(timeline, rule=options.rule)
     timeline.notes += frames.notes
     print(table(timeline))
-    target = options.png or Path(f"{options.xml.stem}.lanes.png")
-    save_picture(figures.lanes({"edit": frames.values}, title=timeline.name), target)
-    print(f"lanes: {target}")
+    save_picture(figures.lanes({"edit": frames.values}, title=timeline.name), png)
+    print(f"lanes: {png}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print FCP7 XMLs as tables and draw their lanes.")
+    parser.add_argument("xml", type=Path, nargs="+")
+    parser.add_argument("--sequence", help="name of the sequence, where a file holds several")
+    parser.add_argument("--rule", choices=("source", "sequence"), default="source",
+                        help="what Basic Motion's centre is in units of")  # fmt: skip
+    parser.add_argument("--png", type=Path, help="default: IN.lanes.png in the current folder")
+    options = parser.parse_args()
+    if options.png and len(options.xml) > 1:
+        raise InputError(f"--png {options.png}: expected one XML with it, got {len(options.xml)}")
+    failed = 0
+    for xml in options.xml:
+        try:
+            show(xml, options.png or Path(f"{xml.stem}.lanes.png"), options)
+        except InputError as error:
+            if len(options.xml) == 1:
+                raise
+            failed += 1
+            print(f"skipped: {error}")
+    if failed:
+        raise InputError(f"{failed} of {len(options.xml)} files could not be shown, see above")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,17 @@ MAY_IMPORT = {
     "multitrack.xmeml": {"multitrack.edit"},
     "multitrack.editors": {"multitrack.edit"},
     "multitrack.answer": {"multitrack.edit", "multitrack.xmeml"},
+    "multitrack.cutting": {
+        "multitrack.edit",
+        "multitrack.xmeml",
+        "multitrack.answer",
+        "multitrack.examples",
+        "multitrack.networks",
+    },
     "multitrack.examples": {
         "multitrack.edit",
         "multitrack.xmeml",
+        "multitrack.answer",
         "multitrack.metrics",
         "multitrack.baselines",
     },

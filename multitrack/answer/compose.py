@@ -1,33 +1,30 @@
-"""Lays predicted cells over a timeline as clips, with donors for their media.
+"""Lays predicted cells over a timeline as clips, as an editor would leave them.
 
-`N` predicted samples (0.1 s), `K` tracks.
+Sources keep their sync, sound goes on with its picture, what stands still has no keys, no shot is a
+flash, and no black comes in. `N` predicted samples (0.1 s), `K` tracks.
 """
 
 import copy
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from multitrack.answer.pieces import curve, hysteresis, segments
+from multitrack.answer import seams, shape, sound
+from multitrack.answer.footage import Footage, at_own_speed
+from multitrack.answer.pieces import SHORTEST, hysteresis, segments
 from multitrack.edit.timeline import (
     SAMPLES_PER_SECOND,
     Clip,
-    Curve,
     Timeline,
     Track,
+    Transition,
     asset_classes,
-    source_size,
 )
 from multitrack.xmeml.references import item_ids, links
 from multitrack.xmeml.safe import text_of
 from multitrack.xmeml.write import AHEAD
-
-# What counts as standing still, and how far a straight line may miss: percent, pixels, percent.
-SLACK = {"scale": 0.5, "place": 2.0, "crop": 0.5}
 
 
 class Composer:
@@ -42,6 +39,7 @@ class Composer:
         self.timeline.sources = timeline.sources
         self.ids, self.numbers = item_ids(self.timeline), itertools.count(1)
         self.classes = asset_classes(self.timeline)
+        self.footage = Footage(self.timeline, self.classes)
         self.notes: list[str] = []
 
     def _new_id(self, stem: str) -> str:
@@ -61,13 +59,16 @@ class Composer:
     ) -> Timeline:
         """Replace [start, start + N) on `tracks` by values (N, K, 9), P(active) `sure` (N, K)."""
         count = len(values)
+        first, last = self.frame(start), self.frame(start + count)
         chosen = range(values.shape[1]) if tracks is None else tracks
-        given = {clip.id for clip in self.timeline.clips}
+        given = {clip.id: clip.end for clip in self.timeline.clips}
+        shown = max((c.end for c in self.timeline.clips if c.enabled), default=0)
+        empty = seams.black(self.timeline, first, min(last, shown))
         self._run_on(start, chosen)
         before = np.zeros(values.shape[1], bool)
         for k, track in enumerate(self.timeline.tracks[: values.shape[1]]):
             before[k] = track.enabled and any(
-                c.enabled and c.start < self.frame(start) <= c.end for c in track.clips
+                c.enabled and c.start < first <= c.end for c in track.clips
             )
         on = hysteresis(sure, before)
         for k in chosen:
@@ -76,9 +77,18 @@ class Composer:
                 self.timeline.tracks.append(Track())
             if k < len(self.timeline.tracks) and self.timeline.tracks[k].enabled:
                 self._track(k, found, values[:, k], start, count)
+        wanted = np.zeros(max(0, last - first), bool)
+        for i, any_on in enumerate(on.any(1)):
+            wanted[self.frame(start + i) - first : self.frame(start + i + 1) - first] = any_on
+        self.notes += seams.hold(
+            self.timeline, self.footage, (first, last), wanted, empty, self._make_way
+        )
+        sound.follow_picture(self.timeline, given)
+        if last > shown:
+            sound.go_on(self.timeline, shown, max([shown, *(c.end for c in self.timeline.clips)]))
         ends = [c.end + c.tail for c in self.timeline.clips]
-        self.timeline.duration = max(self.frame(start + count), self.timeline.duration, *ends, 0)
-        gone = given - {clip.id for clip in self.timeline.clips}
+        self.timeline.duration = max(last, self.timeline.duration, *ends, 0)
+        gone = set(given) - {clip.id for clip in self.timeline.clips}
         lost = {text_of(link, "linkclipref") for link in links(self.timeline)} & gone
         if lost:
             self.notes.append(
@@ -88,7 +98,7 @@ class Composer:
         self.timeline.notes = [*self.timeline.notes, *self.notes]
         return self.timeline
 
-    def _run_on(self, start: int, tracks: Sequence[int]) -> None:
+    def _run_on(self, start: int, tracks: list[int] | range) -> None:
         """Let clips that are shown at the last sample before `start` last until it.
 
         Their ends may lie between two samples, and the frames from there on would stay empty.
@@ -99,9 +109,7 @@ class Composer:
                 follows = any(clip.end <= other.start < first for other in track.clips)
                 fades = any(t.cut == clip.end for t in track.transitions)
                 if clip.enabled and seen < clip.end < first and not follows and not fades:
-                    end = self._reach(clip, first)
-                    clip.last += int((end - clip.end) * clip.rate.fps / self.timeline.rate.fps)
-                    clip.end = end
+                    seams.move_end(clip, self.footage.reach(clip, first), self.timeline)
 
     def _track(
         self,
@@ -116,16 +124,17 @@ class Composer:
         whole = [c for c in track.clips if c.enabled and c.start < first and c.end > last]
         if whole and found == [(0, count, self.classes[id(whole[0])])]:
             return  # one clip runs through, as before
-        self._clear(track, first, last)
+        gone = self._clear(track, first, last)
         for begin, end, kind in found:
             one, two = self.frame(start + begin), self.frame(start + end)
-            self._clear(track, one, two, enabled=False)
+            gone += self._make_way(track, one, two)
             left = self._left(track, one)
             if begin == 0 and left is not None and self.classes[id(left)] == kind:
                 self._prolong(track, left, two, values[begin:end], start)
-            else:
+            elif end - begin >= SHORTEST or not self._advance(track, one, two, kind):
                 self._insert(number, kind, one, two, values[begin:end], start + begin)
         track.clips.sort(key=lambda c: c.start)
+        seams.restore(track, gone, self.frame(1), self.footage)
 
     def _left(self, track: Track, frame: int) -> Clip | None:
         """The clip that shows until `frame`, or would, had its source not ended just before."""
@@ -134,34 +143,25 @@ class Composer:
             clip
             for clip in track.clips
             if clip.enabled and not clip.tail and seen < clip.end <= frame
-            and (clip.end == frame or self._reach(clip, frame) == clip.end)
+            and (clip.end == frame or self.footage.reach(clip, frame) == clip.end)
         ]  # fmt: skip
         return max(fitting, key=lambda c: c.end, default=None)
 
-    def _source_end(self, clip: Clip) -> Fraction | None:
-        """The media frame at which the clip's source ends; None: never, or nobody says."""
-        media = clip.media
-        if clip.kind not in ("video", "nested") or media is None or media.duration <= 0:
-            return None
-        if clip.speed == 0:
-            return None
-        ratio = clip.rate.fps / (media.rate or clip.rate).fps * Fraction(100 / abs(clip.speed))
-        return max(media.duration * ratio, Fraction(clip.last))
+    def _advance(self, track: Track, first: int, last: int, kind: int) -> bool:
+        """Let a clip of class `kind` that begins at `last` begin at `first`: no flash before it."""
+        for clip in track.clips:
+            earlier = int((last - first) * clip.rate.fps / self.timeline.rate.fps)
+            fits = clip.enabled and clip.start == last and self.classes[id(clip)] == kind
+            if fits and not clip.lead and clip.first >= earlier:
+                clip.start, clip.first = first, clip.first - earlier
+                return True
+        return False
 
-    def _reach(self, clip: Clip, end: int) -> int:
-        """The sequence frame, `end` at most, up to which the clip's source lasts."""
-        limit = self._source_end(clip)
-        if limit is None:
-            return end
-        return min(
-            end, clip.end + int((limit - clip.last) * self.timeline.rate.fps / clip.rate.fps)
-        )
-
-    def _clear(self, track: Track, first: int, last: int, enabled: bool = True) -> None:
+    def _clear(self, track: Track, first: int, last: int, enabled: bool = True) -> list[Transition]:
         """Take [first, last) out of the track's clips, and transitions that reach into it.
 
         Of the enabled clips or of the disabled: these are an editor's alternatives, which go only
-        where something is put.
+        where something is put. The transitions that went are returned.
         """
         kept = []
         for clip in track.clips:
@@ -170,146 +170,84 @@ class Composer:
                 continue
             if not enabled:
                 self.notes.append(f"disabled {clip.name!r} gives way from frame {first}")
-            ratio = clip.rate.fps / self.timeline.rate.fps
-            if clip.start < first:
-                cut = int((clip.end - first) * ratio)
-                kept.append(replace(clip, end=first, last=clip.last - cut, tail=0))
-                self.classes[id(kept[-1])] = self.classes[id(clip)]
-            if clip.end > last:
-                skip = int((last - clip.start) * ratio)
-                rest = replace(
-                    clip, start=last, first=clip.first + skip, lead=0,
-                    motion=dict(clip.motion), crop=dict(clip.crop),  # the part before may go on
-                )  # fmt: skip
-                if clip.start < first:  # the part before keeps the id, and what is linked to it
-                    rest.id = self._new_id(f"{clip.id}-after")
-                    rest.kept = [e for e in clip.kept if e.tag != "link"]
-                    if len(rest.kept) < len(clip.kept):
-                        self.notes.append(
-                            f"{clip.name!r} is cut in two: from frame {last} unlinked"
-                        )
-                kept.append(rest)
-                self.classes[id(kept[-1])] = self.classes[id(clip)]
+            before, after = seams.without(clip, first, last, self.timeline)
+            if before is not None and after is not None:  # the first keeps the id and its links
+                after.id = self._new_id(f"{clip.id}-after")
+                after.kept = [e for e in clip.kept if e.tag != "link"]
+                if len(after.kept) < len(clip.kept):
+                    self.notes.append(f"{clip.name!r} is cut in two: from frame {last} unlinked")
+            for part in (before, after):
+                if part is not None:
+                    kept.append(part)
+                    self.classes[id(part)] = self.classes[id(clip)]
         track.clips = kept
         gone = [t for t in track.transitions if t.end > first and t.start < last]
         track.transitions = [t for t in track.transitions if t not in gone]
         for clip in track.clips:  # an edge whose transition is gone is a plain cut
             clip.lead = 0 if any(t.cut == clip.start for t in gone) else clip.lead
             clip.tail = 0 if any(t.cut == clip.end for t in gone) else clip.tail
+        return gone
+
+    def _make_way(self, track: Track, first: int, last: int) -> list[Transition]:
+        """Take disabled clips out of [first, last)."""
+        return self._clear(track, first, last, enabled=False)
 
     def _prolong(self, track: Track, clip: Clip, end: int, values: np.ndarray, start: int) -> None:
         """Let `clip` run on to sequence frame `end`; what moves gets further keys."""
-        old, ratio = clip.end, clip.rate.fps / self.timeline.rate.fps
-        wanted, end = end, self._reach(clip, end)
+        old, wanted, end = clip.end, end, self.footage.reach(clip, end)
         if end < wanted:
             self.notes.append(
                 f"{clip.name!r}: its source ends at frame {end}, predicted until {wanted}: "
                 "left empty from there"
             )
-        values = values[: sum(self.frame(start + i) < end for i in range(len(values)))]
-        if end <= old or not len(values):
+        frames = self._frames(start, end, len(values))
+        if end <= old or not len(frames):
             return
         track.transitions = [t for t in track.transitions if t.cut != old]
-        at = self._media_frames(clip, start, len(values))
-        for name, (series, slack) in self._geometry(values, clip, at).items():
-            curves = clip.crop if name in clip.crop else clip.motion
-            known = curves.get(name, Curve(100.0 if name == "scale" else 0.0))
-            held = np.asarray(known.at(at)) * np.ones(len(at))
-            if name in clip.motion and name in clip.crop:
-                continue  # both encodings at once: left as they are
-            if np.abs(series - held).max() > slack:
-                seam = float(at[0]) - 1  # up to here it moves as it did
-                keys = [key for key in known.keys if key[0] < seam]
-                keys.append((seam, float(known.at(seam))))
-                ahead = curve(series, at, slack)
-                more = ahead.keys or ((float(at[0]), ahead.value),)
-                curves[name] = Curve(known.value, (*keys, *more))
-                if known.keys and _eased(clip):
-                    self.notes.append(f"{clip.name!r}: {name} goes on, its keys lose their easing")
-        clip.end = end
-        clip.last += int((end - old) * ratio)
+        values, at = values[: len(frames)], shape.media_frames(self.timeline, clip, frames)
+        found = shape.series(self.timeline, self.rule, values, clip, at)
+        for name in shape.go_on(clip, at, found):
+            self.notes.append(f"{clip.name!r}: {name} goes on, its keys lose their easing")
+        seams.move_end(clip, end, self.timeline)
 
     def _insert(
         self, number: int, kind: int, first: int, last: int, values: np.ndarray, start: int
     ) -> None:
-        donor = self._donor(number, kind, first)
+        donor = self.footage.donor(number, kind, first, float(np.median(values[:, 2])))
         if donor is None:
             self.notes.append(f"V{number + 1}: nothing to show at frame {first}, left empty")
             return
-        ratio = donor.rate.fps / self.timeline.rate.fps
-        if donor.speed != 100:  # a clip's times are those of the retimed source
-            real = abs(donor.speed) / 100
-            times = {"first": int(donor.first * real), "last": int(donor.last * real)}
-            donor = replace(donor, speed=100.0, **times)
-        length, begin = int((last - first) * ratio), donor.first
-        limit = self._source_end(donor)
-        if limit is not None:
-            if donor.kind == "video" and donor.last + length <= limit:
-                begin = donor.last  # footage goes on where it was left
-            begin = max(0, min(begin, int(limit) - length))
-            if begin + length > limit:
-                wanted, last = last, first + int((limit - begin) / ratio)
-                length = int((last - first) * ratio)
-                self.notes.append(
-                    f"V{number + 1}: {donor.name!r} ends at frame {last}, predicted until {wanted}"
-                )
-        values = values[: sum(self.frame(start + i) < last for i in range(len(values)))]
-        if not len(values):
+        own, ratio = at_own_speed(donor), donor.rate.fps / self.timeline.rate.fps
+        length = int((last - first) * ratio)
+        begin, limit = self.footage.begin(own, first, length), self.footage.limit(own)
+        if limit is not None and begin + length > limit:
+            wanted, last = last, first + int((limit - begin) / ratio)
+            length = int((last - first) * ratio)
+            self.notes.append(
+                f"V{number + 1}: {donor.name!r} ends at frame {last}, predicted until {wanted}"
+            )
+        frames = self._frames(start, last, len(values))
+        if not len(frames):
             return
         clip = replace(
-            donor, id=self._new_id("clipitem-predicted"), start=first, end=last, first=begin,
+            own, id=self._new_id("clipitem-predicted"), start=first, end=last, first=begin,
             last=begin + length, lead=0, tail=0, motion={}, crop={}, opacity=None,
             kept=[e for e in donor.kept if _of_the_source(e)],
         )  # fmt: skip
-        at = self._media_frames(clip, start, len(values))
-        for name, (series, slack) in self._geometry(values, clip, at).items():
-            clip.motion[name] = curve(series, at, slack)
-        self.classes[id(clip)] = kind
+        at = shape.media_frames(self.timeline, clip, frames)
+        found = shape.series(self.timeline, self.rule, values[: len(frames)], clip, at)
+        shape.shaped(clip, donor, at, found)
+        self.classes[id(clip)] = self.classes[id(donor)]
         self.timeline.tracks[number].clips.append(clip)
+        sound.lay_beside(self.timeline, clip, donor, self._new_id)
 
-    def _donor(self, number: int, kind: int, first: int) -> Clip | None:
-        """The clip whose media a new one shows: the latest of its class, on its own track first."""
-        own = self.timeline.tracks[number].clips
-        for clips, same in ((own, True), (self.timeline.clips, True), (own, False)):
-            fitting = [c for c in clips if c.enabled and (not same or self.classes[id(c)] == kind)]
-            if fitting:
-                past = [c for c in fitting if c.start <= first]
-                return max(past, key=lambda c: c.start) if past else fitting[0]
-        return None
-
-    def _media_frames(self, clip: Clip, start: int, count: int) -> np.ndarray:
-        ratio = float(clip.rate.fps / self.timeline.rate.fps)
+    def _frames(self, start: int, end: int, count: int) -> np.ndarray:
+        """Sequence frames of `count` samples from `start`, as far as they lie before `end`."""
         frames = np.array([self.frame(start + i) for i in range(count)])
-        return np.round(clip.first + (frames - clip.start) * ratio)
-
-    def _geometry(
-        self, values: np.ndarray, clip: Clip, at: np.ndarray
-    ) -> dict[str, tuple[np.ndarray, float]]:
-        """Each parameter's series in the file's units, and its slack.
-
-        values (N, 9); `at` (N,): the media frames that show then, where the clip's anchor counts.
-        """
-        canvas, size = (
-            (self.timeline.width, self.timeline.height), source_size(clip, self.timeline)
-        )  # fmt: skip
-        unit = size if self.rule == "source" else canvas
-        scale = values[:, 2].clip(0, 1000)
-        series = {"scale": (scale, SLACK["scale"])}
-        for i, name in enumerate("xy"):
-            anchor = size[i] * clip.curve(f"anchor_{name}").at(at)
-            pixels = values[:, 3 + i] * canvas[i] + scale / 100 * anchor
-            series[name] = (pixels / unit[i], SLACK["place"] / unit[i])
-        for i, side in enumerate(("left", "right", "top", "bottom")):
-            series[side] = (values[:, 5 + i].clip(0, 100), SLACK["crop"])
-        return series
+        return frames[frames < end]
 
 
 def _of_the_source(element: Element) -> bool:
     """Whether what is kept of a clip belongs to what it shows, not to this one use of it."""
     text = text_of(element, "effect/effectid").lower() == "graphicandtype"
     return text or element.tag in ("effect", *AHEAD)
-
-
-def _eased(clip: Clip) -> bool:
-    keyframes = (k for e in clip.kept if e.tag == "filter" for k in e.iter("keyframe"))
-    return any(child.tag not in ("when", "value") for keyframe in keyframes for child in keyframe)

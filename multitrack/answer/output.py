@@ -1,5 +1,8 @@
-"""Writes files that a user named: a failure names the file and the remedy."""
+"""Tells a user what was made: files, where a failure names the remedy, and notes by kind."""
 
+import re
+import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +11,9 @@ from matplotlib.figure import Figure
 
 from experiments.shared.errors import InputError
 
+SINGLE = re.compile(
+    r"\bV\d+|'[^']*'|\"[^\"]*\"|-?\d+(\.\d+)?"
+)  # what differs among notes of a kind
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -35,5 +41,18 @@ def save_picture(figure: Figure, path: Path) -> None:
     """
     if path.suffix.lower() not in PICTURES:
         raise InputError(f"{path}: expected a picture's name that ends in {', '.join(PICTURES)}")
-    with writing(path):
+    with writing(path), warnings.catch_warnings():
+        # Clips are called in scripts that no one font holds; boxes stand there then.
+        warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(path)
+
+
+def summary(notes: list[str], most: int = 2) -> list[str]:
+    """The notes by kind, in order: up to `most` of a kind in full, of more their number."""
+    kinds = defaultdict(list)
+    for note in notes:
+        kinds[SINGLE.sub("_", note)].append(note)
+    told = []
+    for same in kinds.values():
+        told += same if len(same) <= most else [f"{len(same)} times such as: {same[0]}"]
+    return told

@@ -10,7 +10,8 @@ import numpy as np
 from multitrack.answer.decode import ENTER, LEAVE
 from multitrack.edit.timeline import Curve
 
-SHORTEST = 3  # samples; shorter runs and gaps are flicker
+SHORTEST = 5  # samples; shorter runs and gaps are flashes
+JITTER = 3  # times its range that a value goes up and down without moving
 
 
 def hysteresis(sure: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -70,9 +71,13 @@ def simplify(values: np.ndarray, slack: float) -> list[int]:
 
 
 def curve(values: np.ndarray, frames: np.ndarray, slack: float) -> Curve:
-    """A still value where `values` (N,) hardly move, else keys at `frames` (N,) media frames."""
-    middle = float(np.median(values))
-    if np.abs(values - middle).max() <= slack:
+    """A still value where `values` (N,) hardly move, else keys at `frames` (N,) media frames.
+
+    What goes up and down within ten times the slack is uncertainty, not a motion.
+    """
+    middle, span = float(np.median(values)), float(np.ptp(values))
+    jitters = span <= 10 * slack and np.abs(np.diff(values)).sum() > JITTER * span
+    if np.abs(values - middle).max() <= slack or jitters:
         return Curve(round(middle, 4))
     keys = simplify(values, slack)
     return Curve(

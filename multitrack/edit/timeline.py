@@ -81,6 +81,8 @@ class Clip:
 
     Where an edge lies inside a transition, `start`/`end` are the cut point and `lead`/`tail` say
     how many frames the clip goes on beyond it (FCP7 writes such an edge as -1).
+    `speed`: percent, below 0 backwards; `remap`: the source frame over the clip's time, where the
+    speed varies.
     `attributes`, `kept`: what of the element no other field holds, and its filters.
     """
 
@@ -98,6 +100,7 @@ class Clip:
     crop: dict[str, Curve] = field(default_factory=dict)
     opacity: Curve | None = None
     speed: float = 100.0
+    remap: Curve | None = None
     lead: int = 0
     tail: int = 0
     masterclip: str = ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitrack.edit.drivers import EVENTS, HEARD, SMOOTH, Hearing
-from multitrack.edit.state import CAP, States, states
+from multitrack.edit.state import CAP, States, last_true, states
 from multitrack.edit.timeline import REST
 
 HORIZONS = (1, 5, 10, 30)
@@ -19,16 +19,19 @@ HORIZONS = (1, 5, 10, 30)
 class Task:
     """kind: `identity`, `forecast` (from `horizon` frames ago), `infill` (blocks) or `generate`.
 
-    driven: whether the recording's signals are given.
+    driven: whether the recording's signals are given; noisy: as a detector of speech gives them.
     """
 
     kind: str
     horizon: int = 0
     driven: bool = False
+    noisy: bool = False
 
     @property
     def name(self) -> str:
         base = f"forecast{self.horizon}" if self.kind == "forecast" else self.kind
+        if self.noisy:
+            return f"{base}_noisy"
         return base + ("_driven" if self.driven and self.kind != "generate" else "")
 
 
@@ -95,7 +98,8 @@ def example(
     past (S, K, 9): the carried values; known (S, K): 0 where there is no past; age (S, K): frames
     since the past; velocity (S, K, 7), counters (S, K, 13), settled (S, K, 8) of `state.States`;
     after (S, K, 10): the next seen values and their distance (0 = not given); target (S, K, 9);
-    score (S, K): which cells count. What `heard` adds is empty where no signals are given.
+    clip_age (S, K): frames since the target's clip began; score (S, K): which cells count. What
+    `heard` adds is empty where no signals are given.
     """
     total, tracks = len(values), values.shape[1]
     now = np.arange(start, start + frames)
@@ -130,6 +134,8 @@ def example(
     target = np.empty((frames, tracks, 9), np.float32)
     target[:] = REST
     target[inside] = values[now[inside]]
+    clip_age = np.zeros((frames, tracks), np.float32)
+    clip_age[inside] = ages(values)[now[inside]]
     score = np.broadcast_to(inside[:, None], (frames, tracks)).copy()
     if task.kind == "infill":
         score &= hidden
@@ -142,9 +148,17 @@ def example(
         "settled": np.where(known[..., None], state.settled[at], 0),
         "after": after,
         "target": target,
+        "clip_age": clip_age,
         "score": score,
         **heard(state, hearing if task.driven else None, now, source, first),
     }
+
+
+def ages(values: np.ndarray) -> np.ndarray:
+    """Frames since each cell's clip came on, or took over from another one: (T, K)."""
+    begins = np.ones(values.shape[:2], bool)
+    begins[1:] = (values[1:, :, :2] != values[:-1, :, :2]).any(-1)
+    return np.arange(len(values))[:, None] - last_true(begins)
 
 
 def heard(

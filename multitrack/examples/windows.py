@@ -6,17 +6,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from multitrack import baselines
+from multitrack.answer.decode import AROUND
+from multitrack.edit.shots import cut_times
 from multitrack.edit.state import states
 from multitrack.examples import tasks
 from multitrack.examples.augment import augment
 from multitrack.examples.edits import Edit, ruled
+from multitrack.examples.moments import VARIANTS, WIDTH, around, drawn
 from multitrack.examples.tasks import Task
 
 HISTORY = 20  # frames of a window that only lead up to the scored ones
 
 
 class Windows(Dataset):
-    """Training examples: `[(epoch, index)]` -> the dict of `tasks.example`, shapes there."""
+    """Training examples: `[(epoch, index)]` -> the dicts of `tasks.example` and `moments.drawn`."""
 
     def __init__(
         self, edits: list[Edit], *, window: int, overlap: int, seed: int, augmented: bool, task: str
@@ -38,6 +41,8 @@ class Windows(Dataset):
         rng = np.random.default_rng((self.seed, epoch, index))
         number, start = self.index[index]
         edit = self.edits[number]
+        if self.augmented and rng.random() < 0.3:
+            edit = edit.through_noise
         if self.augmented:  # the sequence crop: a window begins anywhere
             highest = max(0, len(edit.values) - self.window // 2)
             start = int(np.clip(start + rng.integers(-40, 41), 0, highest))
@@ -59,6 +64,12 @@ class Windows(Dataset):
         if task.kind == "infill":
             hidden = tasks.blocks(rng, self.window, values.shape[1])
         made = tasks.example(known, values, hearing, task, base, self.window, hidden)
+        if self.task != "identity":
+            source = self.edits[number]
+            variant = int(rng.integers(VARIANTS)) if self.augmented else 0
+            moments = source.variants[variant] if variant else source.moments
+            horizon = 10 if rng.random() < 0.4 else int(rng.integers(1, 31))
+            made |= drawn(moments, rng, horizon)
         return {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in made.items()}
 
 
@@ -87,7 +98,9 @@ class WholeEdits(Dataset):
     """Validation examples: one edit and one task each: windows (N, S, ...) and `keep` (N, S).
 
     Beside the keys of `tasks.example`: sizes (T, K, 2), canvas (2,), task and heldout (numbers),
-    reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell).
+    reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell);
+    of forecasts around (T, O, F) of `moments`, ahead (O,): whether that is to be told, and cut
+    (T, 3): the cuts, those of the rule, and as many at random, where there are any.
     """
 
     def __init__(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...], window: int):
@@ -105,12 +118,14 @@ class WholeEdits(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         edit, heldout, number = self.pairs[index]
         task = self.chosen[number]
+        edit = edit.through_noise if task.noisy else edit
         batch = edit_batch(edit, task, self.window)
         best = np.zeros_like(edit.values)
         if edit.rules and task.kind == "forecast":
             best = baselines.reference(edit.values, edit.rules, task.horizon, task.driven)
         return {
             **batch,
+            **told_cuts(edit, task),
             "sizes": torch.from_numpy(edit.sizes),
             "canvas": torch.tensor(edit.canvas, dtype=torch.float32),
             "reference": torch.from_numpy(best),
@@ -118,6 +133,29 @@ class WholeEdits(Dataset):
             "task": torch.tensor(number),
             "heldout": torch.tensor(int(heldout)),
         }
+
+
+def told_cuts(edit: Edit, task: Task) -> dict[str, Tensor]:
+    """`around`, `ahead` and `cut` of WholeEdits; empty where no cut can be told.
+
+    With signals only of edits in which two people speak: the rule has something to go by there.
+    """
+    times = cut_times(edit.shown)
+    if task.kind != "forecast" or not len(times) or (task.driven and not edit.talks):
+        nothing = {"around": torch.zeros(0, len(AROUND), WIDTH), "cut": torch.zeros(0, 3)}
+        return {**nothing, "ahead": torch.zeros(len(AROUND))}
+    moments = edit.moments if task.driven else edit.alone
+    cut = np.zeros((len(edit.shown), 3), bool)
+    cut[times, 0] = True
+    if task.driven:
+        cut[baselines.rule(moments.heard.holder), 1] = True
+    rng = np.random.default_rng((len(times), len(cut)))
+    cut[rng.choice(len(cut), len(times), replace=False), 2] = True
+    return {
+        "around": torch.from_numpy(around(moments, task.horizon, AROUND)),
+        "ahead": torch.tensor([float(offset > -task.horizon) for offset in AROUND]),
+        "cut": torch.from_numpy(cut),
+    }
 
 
 def only(batch: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from xml.etree.ElementTree import Element
 
 from multitrack.edit.timeline import Clip, Curve
 from multitrack.xmeml.safe import number_of, text_of
+from multitrack.xmeml.times import MAX_FRAME
 
 MOTION = {
     "scale": "scale",
@@ -16,7 +17,6 @@ MOTION = {
 CROP = ("left", "right", "top", "bottom")
 KINDS = {"basic": "motion", "basic motion": "motion", "crop": "crop", "opacity": "opacity"}
 REMAP = ("timeremap", "time remap")
-MAX_FRAME = 1 << 40
 
 
 def kind_of(filter_: Element) -> str:
@@ -32,8 +32,7 @@ def apply(filter_: Element, clip: Clip, where: str, notes: list[str]) -> None:
     effect, kind = filter_.find("effect"), kind_of(filter_)
     if not kind:
         if (text_of(effect, "effectid") or text_of(effect, "name")).lower() in REMAP:
-            speed = [p for p in filter_.iter("parameter") if text_of(p, "parameterid") == "speed"]
-            clip.speed = (number_of(text_of(speed[0], "value")) or 100.0) if speed else 100.0
+            _retime(effect, clip)
         return
     for parameter in effect.findall("parameter"):
         name = text_of(parameter, "parameterid").lower()
@@ -47,6 +46,24 @@ def apply(filter_: Element, clip: Clip, where: str, notes: list[str]) -> None:
             clip.crop[name] = _curve(parameter, "", clip, where, notes)
         elif kind == "opacity" and name == "opacity":
             clip.opacity = _curve(parameter, "", clip, where, notes)
+
+
+def _retime(effect: Element, clip: Clip) -> None:
+    """Time Remap: a constant speed, backwards if below 0, or a curve from time to source frame."""
+    said = {text_of(p, "parameterid").lower(): p for p in effect.iter("parameter")}
+    clip.speed = number_of(text_of(said.get("speed"), "value")) or 100.0
+    if text_of(said.get("reverse"), "value").upper() == "TRUE":
+        clip.speed = -abs(clip.speed)
+    graph = said.get("graphdict")
+    varies = text_of(said.get("variablespeed"), "value").upper() in ("1", "TRUE")
+    if graph is not None and varies:
+        keys = {
+            number_of(text_of(key, "when")): number_of(text_of(key, "value"))
+            for key in graph.findall("keyframe")
+        }
+        known = sorted((w, v) for w, v in keys.items() if w is not None and v is not None)
+        if known:
+            clip.remap = Curve(known[0][1], tuple(known))
 
 
 def _curve(parameter: Element, part: str, clip: Clip, where: str, notes: list[str]) -> Curve:
@@ -68,21 +85,9 @@ def _curve(parameter: Element, part: str, clip: Clip, where: str, notes: list[st
         if text_of(parameter, path) and not keys:
             notes.append(f"{what}: expected a number, got {text_of(parameter, path)[:40]!r}")
     keys = list(dict(sorted(keys, key=lambda k: k[0])).items())  # of two at one time the last
-    return Curve(value, tuple(_media_relative(keys, clip, what, notes)))
-
-
-def _media_relative(
-    keys: list[tuple[float, float]], clip: Clip, what: str, notes: list[str]
-) -> list[tuple[float, float]]:
-    """Key times in media frames, whatever the exporter meant.
-
-    Any key within the trim: media-relative already (keys in the handles shape the ramp).
-    Else all within the clip's length: clip-relative. Else they are kept and held.
-    """
+    # Times are frames of the source. A razor's second part holds all keys of the whole, which
+    # may lie within its own length counted from 0: they still are the source's.
     first, last = clip.first - clip.lead, clip.last + clip.tail
-    if not keys or any(first - 1 <= when <= last + 1 for when, _ in keys):
-        return keys
-    if all(0 <= when <= last - first for when, _ in keys):
-        return [(when + first, value) for when, value in keys]
-    notes.append(f"{what}: keyframes lie outside the clip, the nearest one holds")
-    return keys
+    if keys and (keys[-1][0] < first - 1 or keys[0][0] > last + 1):
+        notes.append(f"{what}: keyframes lie outside the clip, the nearest one holds")
+    return Curve(value, tuple(keys))

@@ -66,7 +66,7 @@ def _amend(
     for key, name, limits, parts in FILTERS[kind][2]:
         if all(wanted.get(part) == said.get(part) for part in parts):
             continue
-        new = _parameter(key, name, limits, [_curve(wanted, part, clip) for part in parts])
+        new = _parameter(key, name, limits, [_curve(wanted, part) for part in parts])
         places = [
             number
             for number, element in enumerate(effect)
@@ -91,19 +91,12 @@ def _anew(kind: str, clip: Clip, wanted: dict[str, Curve]) -> Element:
     ):
         SubElement(effect, tag).text = value
     for key, label, limits, parts in parameters:
-        effect.append(
-            _parameter(key, label, limits, [_curve(wanted, part, clip) for part in parts])
-        )
+        effect.append(_parameter(key, label, limits, [_curve(wanted, part) for part in parts]))
     return filter_
 
 
-def _curve(wanted: dict[str, Curve], part: str, clip: Clip) -> Curve:
-    """The curve with a key within the clip's trim: without one, times may be read as the clip's."""
-    curve = wanted.get(part, Curve(REST.get(part, 0.0)))
-    first, last = clip.first - clip.lead, clip.last + clip.tail
-    if not curve.keys or any(first <= when <= last for when, _ in curve.keys):
-        return curve
-    return Curve(curve.value, tuple(sorted((*curve.keys, (first, float(curve.at(first)))))))
+def _curve(wanted: dict[str, Curve], part: str) -> Curve:
+    return wanted.get(part, Curve(REST.get(part, 0.0)))
 
 
 def number(value: float) -> str:

@@ -46,6 +46,65 @@ def _said(element: Element | None) -> tuple | None:
     return None if element is None else (element.tag, element.attrib, text)
 
 
+def bind_links(root: Element) -> None:
+    """Name the end of each link that only says its track and number there (both from 1).
+
+    Final Cut counts the items of a track of the same sequence; their ids are what lasts when
+    something is cut. Items without an id get one.
+    """
+    ids = {item.get("id") for item in root.iter() if item.tag in ITEMS}
+    numbers = itertools.count(1)
+    for sequence in root.iter("sequence"):
+        places = _places(sequence)
+        for element in places.values():
+            for link in element.findall("link"):
+                if text_of(link, "linkclipref") in ids:
+                    continue
+                end = places.get(
+                    (
+                        text_of(link, "mediatype", "video"),
+                        *(text_of(link, f"{of}index") for of in ("track", "clip")),
+                    )
+                )
+                if end is None:
+                    continue
+                if not end.get("id"):
+                    key = next(i for i in map("clipitem-linked-{}".format, numbers) if i not in ids)
+                    end.set("id", key)
+                    ids.add(key)
+                named = link.find("linkclipref")
+                if named is None:
+                    named = Element("linkclipref")
+                    link.insert(0, named)
+                named.text = end.get("id")
+
+
+def _places(sequence: Element) -> dict[tuple[str, str, str], Element]:
+    """The items of a sequence by medium, number of their track and number on it, as links say."""
+    return {
+        (medium, str(track), str(clip)): item
+        for medium in ("video", "audio")
+        for track, element in enumerate(sequence.iterfind(f"media/{medium}/track"), 1)
+        for clip, item in enumerate((e for e in element if e.tag in ITEMS), 1)
+    }
+
+
+def number_links(root: Element) -> None:
+    """Give each link the track and number that its end has now, where it says them."""
+    for sequence in root.iter("sequence"):
+        places = _places(sequence)
+        by_id = {item.get("id"): place for place, item in places.items()}
+        for item in places.values():
+            for link in item.findall("link"):
+                place = by_id.get(text_of(link, "linkclipref"), ())
+                for tag, value in zip(
+                    ("mediatype", "trackindex", "clipindex"), place, strict=False
+                ):
+                    said = link.find(tag)
+                    if said is not None:
+                        said.text = value
+
+
 def loose_links(root: Element) -> list[tuple[Element, Element]]:
     """(item, link) of each link that names an item which is not there."""
     items = [element for element in root.iter() if element.tag in ITEMS]
@@ -78,6 +137,7 @@ def settle(root: Element, sources: Sources) -> None:
         open_ += reversed(element)
     for item, link in loose_links(root):
         item.remove(link)
+    number_links(root)
 
 
 def links(timeline: Timeline) -> list[Element]:

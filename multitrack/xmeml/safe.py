@@ -1,6 +1,8 @@
 """XML from strangers, read without entities, other files, unbounded depth or unbounded size."""
 
+import codecs
 import math
+import re
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -10,6 +12,13 @@ from experiments.shared.errors import InputError
 MAX_BYTES = 128 << 20
 MAX_DEPTH = 256
 CHUNK = 1 << 20
+DECLARED = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+# What programs write under a name is the vendor's superset of it.
+WIDER = {
+    **dict.fromkeys(("shift_jis", "sjis", "x_sjis", "windows_31j"), "cp932"),
+    **dict.fromkeys(("gb2312", "gbk"), "gb18030"),
+    **dict.fromkeys(("euc_kr", "ks_c_5601_1987"), "cp949"),
+}
 
 
 def parse(data: bytes, source: str) -> Element:
@@ -20,7 +29,8 @@ def parse(data: bytes, source: str) -> Element:
     """
     if len(data) > MAX_BYTES:
         raise InputError(_too_large(source, len(data)))
-    builder, parser = TreeBuilder(), expat.ParserCreate()
+    data, encoding = _known_encoding(data, source)
+    builder, parser = TreeBuilder(), expat.ParserCreate(encoding)
     parser.buffer_text = True
     depth = 0
 
@@ -59,6 +69,24 @@ def parse(data: bytes, source: str) -> Element:
             f"{source}: expected well-formed XML, got {error}: export it anew"
         ) from None
     return builder.close()
+
+
+def _known_encoding(data: bytes, source: str) -> tuple[bytes, str | None]:
+    """The document as the parser can take it: of encodings of several bytes it knows UTF alone."""
+    declared = DECLARED.match(data[:200])
+    name = declared[1].decode("ascii").lower().replace("-", "_") if declared else "utf_8"
+    name = WIDER.get(name, name)
+    try:
+        if name.startswith(("utf", "us_ascii", "iso_8859_1")):
+            return data, None
+        if not codecs.lookup(name)._is_text_encoding:
+            raise LookupError(f"{name} is no text encoding")
+        return data.decode(name).encode(), "utf-8"  # which then counts, not what is declared
+    except (LookupError, UnicodeError) as error:
+        raise InputError(
+            f"{source}: expected well-formed XML in its declared encoding {name!r}, got {error}: "
+            "export it as UTF-8"
+        ) from None
 
 
 def read(path: Path) -> Element:

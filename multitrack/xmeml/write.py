@@ -12,13 +12,15 @@ from xml.etree.ElementTree import Element, SubElement
 
 from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, Transition
 from multitrack.xmeml.filters import filters, number
+from multitrack.xmeml.media import is_still
 from multitrack.xmeml.references import settle
 from multitrack.xmeml.safe import number_of
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n'
-# Of what is kept of a clip, what stands before its source; the rest stands after it.
+# Of what is kept of a clip, what stands before its source, and what holds for one trim alone; the
+# rest stands after it.
 AHEAD = ("alphatype", "pixelaspectratio", "anamorphic", "fielddominance", "compositemode")
-TICKS = 254_016_000_000  # a second, as Premiere counts
+TRIM = ("in", "out", "rate", "duration", "pproTicksIn", "pproTicksOut", "stillframe")
 WRAPPERS = ("none", "project", "bin")
 
 
@@ -158,45 +160,56 @@ def _clip(
     own = {"id": clip.id} if clip.id else {}
     tag = "generatoritem" if generator else "clipitem"
     item = SubElement(parent, tag, {**own, **clip.attributes})
-    media = clip.media
-    ratio = clip.rate.fps / timeline.rate.fps
+    media, kept = clip.media, {element.tag: element for element in clip.kept}
     if clip.masterclip:
         _leaf(item, "masterclipid", clip.masterclip)
-    inside = {
-        "start": clip.lead > 0 or any(t.start == clip.start == t.cut for t in track.transitions),
-        "end": clip.tail > 0 or any(t.end == clip.end == t.cut for t in track.transitions),
-    }
     _leaf(item, "name", clip.name)
     _leaf(item, "enabled", "TRUE" if clip.enabled else "FALSE")
-    kept = {element.tag: element for element in clip.kept}
+    _trim(item, clip, timeline, track, kept)
+    item.extend(copy.deepcopy([e for e in clip.kept if e.tag in AHEAD]))
+    told = media is not None and (media.element is not None or is_still(media.path))
+    if "stillframe" in kept:
+        item.append(copy.deepcopy(kept["stillframe"]))
+    elif clip.kind == "still" and not told:
+        _leaf(item, "stillframe", "TRUE")
+    if not generator and media is not None and "multiclip" not in kept:
+        _media(item, media, clip.kind, defined)
+    own = [e for e in clip.kept if e.tag not in (*AHEAD, *TRIM)]
+    item.extend(copy.deepcopy([e for e in own if e.tag not in ("filter", "link")]))
+    item.extend(filters(clip))
+    item.extend(copy.deepcopy([e for e in own if e.tag == "link"]))
+
+
+def _trim(
+    item: Element, clip: Clip, timeline: Timeline, track: Track, kept: dict[str, Element]
+) -> None:
+    """Length, rate and edges; Premiere's finer ticks where the edges are those they are of."""
+    ratio, media = clip.rate.fps / timeline.rate.fps, clip.media
+    frames = {"in": clip.first - int(clip.lead * ratio), "out": clip.last + int(clip.tail * ratio)}
+    ticks = [e for e in map(kept.get, ("pproTicksIn", "pproTicksOut")) if e is not None]
+    as_read = all(
+        side in kept and number_of(kept[side].text or "") == frame for side, frame in frames.items()
+    )
     if "duration" in kept:
         item.append(copy.deepcopy(kept["duration"]))
     else:
         length = media.duration if media and media.duration else clip.last - clip.first
         _leaf(item, "duration", length)
-    _rate(item, clip.rate)
+    if as_read and ticks and "rate" in kept:  # in and out may count at another one: the ticks tell
+        item.append(copy.deepcopy(kept["rate"]))
+    else:
+        _rate(item, clip.rate)
+    cuts = {t.cut: t for t in track.transitions}
+    inside = {
+        "start": clip.lead > 0 or (clip.start in cuts and cuts[clip.start].start == clip.start),
+        "end": clip.tail > 0 or (clip.end in cuts and cuts[clip.end].end == clip.end),
+    }
     _leaf(item, "start", -1 if inside["start"] else clip.start)
     _leaf(item, "end", -1 if inside["end"] else clip.end)
-    trim = {"In": clip.first - int(clip.lead * ratio), "Out": clip.last + int(clip.tail * ratio)}
-    for side, frame in trim.items():
-        _leaf(item, side.lower(), frame)
-    ticks = [kept[f"pproTicks{side}"] for side in trim if f"pproTicks{side}" in kept]
-    seen = [number_of(e.text or "") for e in ticks]
-    # Finer than a frame; of another trim, where the clip has been cut or goes on.
-    if all(
-        at is not None and abs(at * clip.rate.fps / TICKS - frame) < 1
-        for at, frame in zip(seen, trim.values(), strict=False)
-    ):
+    for side, frame in frames.items():
+        _leaf(item, side, frame)
+    if as_read:
         item.extend(copy.deepcopy(ticks))
-    item.extend(copy.deepcopy([e for e in clip.kept if e.tag in AHEAD]))
-    if clip.kind == "still":
-        _leaf(item, "stillframe", "TRUE")
-    if not generator and media is not None and "multiclip" not in kept:
-        _media(item, media, clip.kind, defined)
-    own = [e for e in clip.kept if e.tag not in (*AHEAD, "duration", "pproTicksIn", "pproTicksOut")]
-    item.extend(copy.deepcopy([e for e in own if e.tag not in ("filter", "link")]))
-    item.extend(filters(clip))
-    item.extend(copy.deepcopy([e for e in own if e.tag == "link"]))
 
 
 def _media(item: Element, media: Media, kind: str, defined: set[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""Which split a file is in without a manifest: its own name alone decides."""
+"""Which split a file is in without a manifest: its programme's name alone decides."""
 
 import itertools
 import shutil
@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from multitrack.data import MultitrackData, split_by_name
+from multitrack.data import MultitrackData
+from multitrack.examples.splits import Print, programmes, split_by_name, split_by_programme
 
 MANY = [f"edit {n}.xml" for n in range(2000)]
 
@@ -68,3 +69,37 @@ def test_a_small_folder_says_what_it_borrowed(small_corpus, tmp_path):
     assert {split: len(data.edits[split]) for split in held} == held
     assert borrowed
     assert len([n for n in data.describe()["notes"] if "few files" in n]) == len(borrowed)
+
+
+def edit(footage: dict[str, float], *runs: str) -> Print:
+    return Print(footage, list(runs))
+
+
+def test_versions_of_a_programme_stay_together_whatever_their_names():
+    prints = {f"other {n}": edit({f"x{n}.mov 900": 50.0}) for n in range(30)}
+    same = {
+        f"take {n}": edit({"a.mov 900": 40.0, "b.mov 900": 20.0, f"new{n}.mov 9": 30.0})
+        for n in range(20)
+    }
+    splits, remarks = split_by_programme({**prints, **same})
+    assert len({splits[name] for name in same}) == 1
+    assert remarks[0].startswith("50 files are 31 programmes")
+
+
+def test_an_opening_that_all_share_makes_no_programme():
+    prints = {f"{n}": edit({"opening.mov 250": 10.0, f"{n}.mov 900": 40.0}) for n in range(9)}
+    assert len(set(programmes(prints).values())) == 9
+
+
+def test_the_same_cuts_make_a_programme_even_over_renamed_footage():
+    runs = [f"{n} {n + 7} {n + 3}" for n in range(12)]
+    one, two = edit({"a 1": 9.0}, *runs), edit({"b 1": 9.0}, *runs[4:], "1 2 3")
+    assert len(set(programmes({"one": one, "two": two}).values())) == 1
+    assert len(set(programmes({"one": one, "few": edit({"b 1": 9.0}, *runs[:4])}).values())) == 2
+
+
+def test_too_few_programmes_are_split_by_file_and_that_is_said():
+    prints = {f"version {n}": edit({"a.mov 900": 40.0}) for n in range(6)}
+    splits, remarks = split_by_programme(prints)
+    assert set(splits.values()) == {"train", "val", "test"}
+    assert remarks[0].startswith("WARNING 6 files are versions of 1 programmes")

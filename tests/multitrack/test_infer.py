@@ -11,7 +11,7 @@ from multitrack import corpus, infer
 from multitrack.answer import pieces
 from multitrack.answer.compose import Composer
 from multitrack.edit.drivers import listen
-from multitrack.edit.timeline import sample
+from multitrack.edit.timeline import Timeline, sample
 from multitrack.module import Multitrack
 from multitrack.xmeml import files
 from tests.multitrack.test_module import SIZES, WEIGHTS
@@ -84,9 +84,8 @@ def test_a_clip_that_ends_between_two_samples_runs_on_without_a_gap(end):
     assert (only.start, only.end, only.first, only.last) == (0, made.duration, 0, made.duration)
 
 
-@pytest.mark.parametrize("number", range(5))
-def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
-    """What was cut off the end comes back from its own values, but for which media it shows."""
+def cut_and_laid(number: int) -> tuple[Timeline, Timeline, int]:
+    """An edit, and what comes of laying its own values over it from sample 250, cut off there."""
     timeline, _, _ = corpus.make_edit(0, "test", number, styles=4, seconds=(40, 40))
     true = sample(timeline).values
     start = 250
@@ -96,11 +95,19 @@ def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
         cutter._clear(track, frame, timeline.duration)
     cutter.timeline.duration = frame
     made = Composer(cutter.timeline).lay(true[start:], true[start:, :, 0], start)
-    again = sample(files.parse(files.dumps(made))).values
+    return timeline, files.parse(files.dumps(made)), start
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
+    """What was cut off the end comes back from its own values, but for which media it shows."""
+    timeline, made, start = cut_and_laid(number)
+    true, again = sample(timeline).values, sample(made).values
     assert len(again) == len(true)
     np.testing.assert_array_equal(again[:start], true[:start])
+    # Classes never seen before are no clips; the camera before runs on where one had been.
     active = again[start:, :, 0] == true[start:, :, 0]
-    assert active.mean() > 0.99  # runs below 0.3 s, and classes never seen before, are no clips
+    assert active.mean() > 0.98
     both = (again[start:, :, 0] > 0) & (true[start:, :, 0] > 0)
     error = np.abs(again[start:] - true[start:])[both]
     steady = np.quantile(error, 0.97, axis=0)
@@ -110,6 +117,24 @@ def test_laying_the_truth_over_a_cut_edit_gives_the_edit_back(number):
     for track in made.tracks:
         for one, two in zip(track.clips, track.clips[1:], strict=False):
             assert one.end <= two.start
+
+
+def test_laid_cameras_keep_their_sync_no_shot_is_a_flash_and_no_black_comes_in():
+    errors = []
+    for number in range(10):
+        timeline, made, start = cut_and_laid(number)
+        shown, before = (sample(t).values[start:, :, 0].any(1) for t in (made, timeline))
+        assert not (before & ~shown).any()
+        for own, track in zip(timeline.tracks, made.tracks, strict=False):
+            for new in track.clips:
+                if not new.id.startswith("clipitem-predicted") or new.kind != "video":
+                    continue
+                assert new.end - new.start >= 0.5 * timeline.rate.fps - 1
+                meant = [c for c in own.clips if c.enabled]
+                true = [c for c in meant if c.start < new.end and new.start < c.end]
+                errors += [abs(new.first - new.start - (c.first - c.start)) for c in true[:1]]
+    assert len(errors) > 20
+    assert np.mean(np.array(errors) <= 1) >= 0.95
 
 
 def test_a_forecast_makes_a_longer_xml_that_both_readers_read(

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.shared.errors import cli
+from experiments.shared.errors import InputError, cli
 from multitrack import figures
+from multitrack.answer.output import summary
 from multitrack.edit.geometry import area, iou, rectangles
 from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, sample
 from multitrack.show import main, table
@@ -126,3 +127,22 @@ def test_lanes_show_exactly_the_active_cells(edit):
     np.testing.assert_array_equal(image > 0, frames.values[:, :tracks, 0].T > 0)
     assert not frames.values[:, tracks:, 0].any()
     assert "V1" in table(edit[0])
+
+
+def test_several_files_are_shown_the_good_among_the_bad(tmp_path, monkeypatch, edit, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "c"):
+        files.write(edit[0], tmp_path / f"{name}.xml")
+    (tmp_path / "b.xml").write_text("<xmeml/>")
+    arguments = ["show", *(f"{name}.xml" for name in "abc"), "--rule", "sequence"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(InputError, match="1 of 3"):
+        main()
+    told = capsys.readouterr().out
+    assert told.count("lanes: ") == 2
+    assert "skipped: b.xml" in told
+
+
+def test_many_notes_of_a_kind_are_one_line():
+    notes = [f"V{n} clip 'c{n}': keyframes lie outside the clip" for n in range(500)]
+    assert summary(["alone", *notes]) == ["alone", f"500 times such as: {notes[0]}"]

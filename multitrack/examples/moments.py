@@ -1,0 +1,269 @@
+"""What the cut head is told of a moment: the pace so far, and the recording around it. No weights.
+
+`N` moments, `C` cameras. A moment is a tick `at` of which is told at tick `seen`, up to which the
+edit is known (-1: nothing of it). The recording is known before it is cut, so that the next change
+of the floor counts too, up to AHEAD ticks on.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from multitrack.edit.floor import changes, floor, noisy
+from multitrack.edit.pace import CAMERAS, FIELDS, SPEAKERS, Paces, paces
+from multitrack.edit.shots import cut_times
+
+AHEAD = 30  # ticks
+LONG = 600
+NEAR = np.arange(-4, 5, dtype=np.float32)  # ticks around a moment that is due, each told apart
+RULE_LAG, RULE_SHORTEST = 5, 15  # of the switcher: what is taken of an editor not yet seen
+WITH = 7  # columns of `candidates`
+
+
+@dataclass
+class Listening:
+    """A recording's floor: who has it (T,), for how long (T,), until the next change (T,).
+
+    more: (T, 2) whether several speak, whether nobody does. slips: how much of the speech comes and
+    goes within half a second: a noisy detector is to be trusted less.
+    """
+
+    holder: np.ndarray
+    since: np.ndarray
+    until: np.ndarray
+    more: np.ndarray
+    slips: float = 0.0
+
+
+def listening(speech: np.ndarray | None, ticks: int) -> Listening:
+    """Of speech (T, M); None: nothing is known of the recording."""
+    silent = Listening(
+        np.full(ticks, -1), np.full(ticks, LONG), np.full(ticks, LONG), np.zeros((ticks, 2))
+    )
+    if speech is None:
+        return silent
+    speech = np.pad(speech[:ticks], ((0, max(0, ticks - len(speech))), (0, 0)))
+    holder, count = floor(speech), (speech > 0.5).sum(1)
+    at, now = changes(holder), np.arange(ticks)
+    place = np.searchsorted(at, now, side="right")
+    known = np.concatenate([[-LONG], at, [ticks + LONG]])
+    since, until = now - known[place], known[place + 1] - now
+    more = np.stack([count > 1, count == 0], 1)
+    flips = np.abs(np.diff((speech > 0.5).astype(np.int8), axis=0)).sum()
+    slips = float(flips) / max(1, 2 * len(at)) / 10
+    return Listening(holder, np.minimum(since, LONG), np.minimum(until, LONG), more, slips)
+
+
+@dataclass
+class Moments:
+    """An edit as the cut head sees it. `cameras`: (T,) the camera shown, by first appearance."""
+
+    cameras: np.ndarray
+    heard: Listening
+    known: Paces
+
+    @classmethod
+    def of(cls, shown: np.ndarray, speech: np.ndarray | None) -> "Moments":
+        """From the programme (T,) and speech (T, M)."""
+        heard = listening(speech, len(shown))
+        cameras = numbered(shown)
+        return cls(cameras, heard, paces(cameras, heard.holder, heard.since))
+
+
+def numbered(shown: np.ndarray) -> np.ndarray:
+    """Pictures (T,) by order of first appearance, from CAMERAS on all as the last; -1 none."""
+    found: dict[int, int] = {}
+    out = np.empty(len(shown), np.int64)
+    for tick, picture in enumerate(shown):
+        out[tick] = -1 if picture < 0 else found.setdefault(int(picture), len(found))
+    return np.minimum(out, CAMERAS - 1)
+
+
+def mapped(together: np.ndarray) -> np.ndarray:
+    """Share of each camera while each speaker had the floor: (N, M, C)."""
+    return together / together.sum(-1, keepdims=True).clip(1)
+
+
+def _near(distance: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Signed ticks past a due moment (N,), told finely around it and coarsely farther off."""
+    fine = np.exp(-((distance[:, None] - NEAR) ** 2))
+    parts = [fine, np.tanh(distance / 4)[:, None], np.tanh(distance / 25)[:, None]]
+    return np.concatenate([*parts, np.ones((len(distance), 1))], 1) * known[:, None]
+
+
+def ruled(
+    rows: np.ndarray, share: np.ndarray, heard: Listening, at: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The switcher let run on from `seen` with the editor's own constants: its latest cut (N,).
+
+    Up to 4 ticks after `at`, -LONG if none; and the camera's favourite then (N,). The rule is the
+    prior of the head: what it is told first is when the rule would cut.
+    """
+    name = FIELDS.index
+    lag = np.where(rows[:, name("usual lag")] >= 0, rows[:, name("usual lag")], RULE_LAG)
+    shortest = np.where(rows[:, name("least")] >= 0, rows[:, name("least")], RULE_SHORTEST)
+    last, camera = rows[:, name("since")].copy(), rows[:, 0].astype(int)
+    moments = np.concatenate([np.full(3, -9 * LONG), np.nonzero(heard.since == 0)[0]])
+    over = np.append(moments[1:], len(heard.holder) + LONG)
+    latest = np.searchsorted(moments, at + 4, side="right") - 1
+    cut = np.full(len(at), -float(LONG))
+    returns = rows[:, name("of camera")]
+    for place in (latest - 2, latest - 1, latest):
+        place = place.clip(0)
+        change, until = moments[place], over[place]
+        who = heard.holder[change.clip(0)].clip(0, SPEAKERS - 1)
+        own = share[np.arange(len(at)), who]  # (N, C)
+        theirs = np.where(own.sum(-1) > 0, own.argmax(-1), -1)
+        when = np.maximum(change + lag, last + shortest)
+        does = (change >= 0) & (change > rows[:, name("since")]) & (when > seen) & (when < until)
+        does &= (until - change >= lag + 4) & ((theirs < 0) | (theirs != camera))
+        last, cut = np.where(does, when, last), np.where(does, when, cut)
+        camera = np.where(does, theirs, camera)
+    back = rows[:, name("since")] + returns
+    wide = ~(share.argmax(-1) == rows[:, :1]).any(-1) | (rows[:, name("again")] > 0)
+    wide &= (rows[:, 0] >= 0) & (returns >= 0)
+    does = wide & (back > seen) & (back <= at + 4) & ((cut < 0) | (back < cut - shortest))
+    return np.where(does & (cut < 0), back, cut), np.where(does, back, -float(LONG))
+
+
+def features(
+    rows: np.ndarray, together: np.ndarray, heard: Listening, at: np.ndarray, seen: np.ndarray
+) -> np.ndarray:
+    """(N, F) float32, about -1..1. rows (N, FIELDS), together (N, M, C): the pace at `seen`."""
+    field = {name: rows[:, number] for number, name in enumerate(FIELDS)}
+    then = at.clip(0, len(heard.holder) - 1)
+    holder, since, until = heard.holder[then], heard.since[then], heard.until[then]
+    driven, shot = holder >= 0, field["shown"] >= 0
+    age = np.where(shot, at - field["since"], 0)
+    lag = np.where(field["lag"] >= 0, field["lag"], RULE_LAG)
+    usual = np.where(field["usual lag"] >= 0, field["usual lag"], RULE_LAG)
+    shortest = np.where(field["least"] >= 0, field["least"], RULE_SHORTEST)
+    share = mapped(together)
+    rowed = np.arange(len(at))
+    own = share[rowed, holder.clip(0, SPEAKERS - 1)]  # (N, C)
+    current = own[rowed, field["shown"].astype(int).clip(0, CAMERAS - 1)]
+    best, told = own.max(-1), own.sum(-1) > 0
+    # Nobody's camera: seen, and the favourite of no speaker.
+    favourite = (share >= share.max(-1, keepdims=True)) & (share > 0)
+    nobodys = ~favourite.any(1)[rowed, field["shown"].astype(int).clip(0, CAMERAS - 1)] & shot
+    change = at - since
+    pending = driven & (change > field["since"] + np.where(shot, 0, -LONG))
+    ready = np.where(shot, field["since"] + shortest, 0)
+    due = np.maximum(change + usual, ready)
+    ahead = np.minimum(until, AHEAD)
+    said = [
+        driven, shot, pending, told, told * current, told * (best - current), nobodys,
+        heard.more[then, 0], heard.more[then, 1], field["lag"] >= 0,
+        np.log1p(field["reactions"].clip(0)) / 2, np.log1p(field["shots"].clip(0)) / 3,
+        np.log1p((at - seen).clip(0)) / 3, np.tanh((at - seen) / 8), np.log1p(age.clip(0)) / 5,
+        np.tanh(age / 12), driven * np.log1p(since) / 5, driven * np.tanh(ahead / 6),
+        driven * ahead / AHEAD, driven * np.tanh((since + ahead) / 40),
+        driven * (ahead + since <= lag + 4), (at - seen > age) * 1.0,
+        np.full(len(at), min(heard.slips, 3.0)), field["lag spread"].clip(0) / 4,
+    ]  # fmt: skip
+    lengths = [
+        _near(age - field[name], shot & (field[name] >= 0))
+        for name in ("last", "last but one", "of camera", "least", "middle")
+    ]
+    alone = np.stack([np.asarray(part, np.float32) for part in said], 1)
+    parts = [alone, *lengths, _near(at - due, pending)]
+    parts += [_near(since - lag, driven), _near(since - usual, driven)]
+    parts.append(_near(age - field["of camera"], shot & (field["again"] > 0)))
+    cut, back = ruled(rows, share, heard, at, seen)
+    parts += [_near(at - cut, cut >= 0), _near(at - back, back >= 0)]
+    parts.append(_near(age - field["of camera"], nobodys & (field["of camera"] >= 0)))
+    return np.concatenate(parts, 1).astype(np.float32)
+
+
+WIDTH = 24 + 12 * (len(NEAR) + 3)
+
+
+def candidates(
+    rows: np.ndarray, together: np.ndarray, heard: Listening, at: np.ndarray, own: np.ndarray | None
+) -> np.ndarray:
+    """What speaks for each camera as the next: (N, C, WITH).
+
+    own: (M,) the camera of each speaker where a cast says so; else what has been seen together.
+    """
+    then = at.clip(0, len(heard.holder) - 1)
+    holder = heard.holder[then]
+    share = mapped(together)
+    if own is not None:
+        share = np.broadcast_to(np.eye(CAMERAS, dtype=np.float32)[own.clip(0)], share.shape)
+    rowed, shown = np.arange(len(at)), rows[:, 0].astype(int)
+    theirs = share[rowed, holder.clip(0, SPEAKERS - 1)] * (holder >= 0)[:, None]
+    ticks = together.sum(1)
+    total = ticks.sum(-1, keepdims=True).clip(1)
+    favourite = (share >= share.max(-1, keepdims=True)) & (share > 0)
+    here = np.arange(CAMERAS) == shown[:, None]
+    seen = ticks > 0
+    return np.stack(
+        [theirs, theirs >= theirs.max(-1, keepdims=True).clip(1e-6), here, ticks / total, seen,
+         seen & ~favourite.any(1), ~seen], -1,
+    ).astype(np.float32)  # fmt: skip
+
+
+NEARBY = 8  # ticks from a cut, within which half of the moments to train on are drawn
+VARIANTS = 6  # of an edit: as it is, and sped up, shifted and heard through noise
+
+
+def varied(shown: np.ndarray, speech: np.ndarray | None, rng: np.random.Generator) -> Moments:
+    """The same edit by a faster or slower, sooner or later editor, heard by a worse detector.
+
+    So that the head goes by what it has seen of an editor, not by those that it has met.
+    """
+    pace = rng.uniform(0.75, 1.35)
+    at = (np.arange(int(len(shown) * pace)) / pace).astype(int).clip(max=len(shown) - 1)
+    if speech is not None:
+        speech = np.pad(speech[: len(shown)], ((0, max(0, len(shown) - len(speech))), (0, 0)))
+        speech = np.roll(speech[at], int(rng.integers(-2, 3)), 0)
+        if rng.random() < 0.5:
+            speech = noisy(speech, rng, rng.uniform(0.5, 2.5), rng.uniform(0, 0.08))
+    return Moments.of(shown[at], speech if rng.random() < 0.85 else None)
+
+
+def told(edit: Moments, at: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """`features` of an edit's moments: (N, F)."""
+    known = edit.known
+    return features(known.rows[seen + 1], known.together[seen + 1], edit.heard, at, seen)
+
+
+def drawn(
+    edit: Moments, rng: np.random.Generator, horizon: int, count: int = 192, cuts: int = 12
+) -> dict[str, np.ndarray]:
+    """Moments to train on, told `horizon` ticks before.
+
+    moments (M, F), is_cut (M,), stands_for (M,): how many of the edit's moments each is one of;
+    candidates (P, C, WITH) at some of its cuts, next_camera (P,), -1 where there are no more.
+    """
+    times, ticks = cut_times(edit.cameras), len(edit.cameras)
+    marks = np.zeros(ticks, bool)
+    marks[times] = True
+    near = maximum_filter1d(marks, 2 * NEARBY + 1)
+    at, weight = [], []
+    for part in (np.nonzero(near)[0], np.nonzero(~near)[0]):
+        if len(part):
+            at.append(rng.choice(part, count // 2))
+            weight.append(np.full(count // 2, len(part) / ticks, np.float32))
+    at, weight = np.resize(np.concatenate(at), count), np.resize(np.concatenate(weight), count)
+    chosen = rng.choice(times, min(cuts, len(times)), replace=False) if len(times) else times
+    shown = np.full((cuts, CAMERAS, WITH), 0, np.float32)
+    following = np.full(cuts, -1, np.int64)
+    if len(chosen):
+        before = chosen - 1  # told from the frame before the cut
+        rows, together = edit.known.rows[before + 1], edit.known.together[before + 1]
+        shown[: len(chosen)] = candidates(rows, together, edit.heard, chosen, None)
+        following[: len(chosen)] = edit.cameras[chosen]
+    return {
+        "moments": told(edit, at, np.maximum(at - horizon, -1)),
+        "is_cut": marks[at].astype(np.float32), "stands_for": weight,
+        "candidates": shown, "next_camera": following,
+    }  # fmt: skip
+
+
+def around(edit: Moments, horizon: int, offsets: tuple[int, ...]) -> np.ndarray:
+    """Features at each tick and `offsets` around it, all told `horizon` before it: (T, O, F)."""
+    now, ticks = np.arange(len(edit.cameras)), len(edit.cameras)
+    seen = np.maximum(now - horizon, -1)
+    return np.stack([told(edit, (now + o).clip(0, ticks - 1), seen) for o in offsets], 1)
