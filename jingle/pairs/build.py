@@ -11,7 +11,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.progress import progress
 from jingle.pairs.align import CHOICES
 from jingle.pairs.draw import draw_pair
-from jingle.pairs.songs import Source, find_songs, split_songs
+from jingle.pairs.sources import Source, find_songs, split_songs
 from jingle.sound import audio
 
 

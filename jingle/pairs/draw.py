@@ -3,7 +3,7 @@
 import numpy as np
 
 from jingle.pairs import align, match
-from jingle.pairs.songs import SILENT_DB, Source
+from jingle.pairs.sources import SILENT_DB, Source
 from jingle.sound import audio
 from jingle.sound.features import level
 
