@@ -29,12 +29,16 @@ def measure(sequence: str, batch: int, repeats: int) -> dict[str, float]:
     rest = torch.tensor(molecule.positions)[None]
     noise = torch.randn(batch, *rest.shape[1:], generator=torch.Generator().manual_seed(0))
     x = (rest + 0.003 * noise).float()
-    energy, reference = TorchEnergy(molecule).float(), OpenMMEnergy(molecule)
+    energy = TorchEnergy(molecule).float()
+    platforms = {name: OpenMMEnergy(molecule, name) for name in ("Reference", "CPU")}
     found = {
         "energy, torch": cost(lambda: energy(x), repeats),
         "energy + forces, torch": cost(lambda: energy.with_gradient(x), repeats),
-        "energy + forces, OpenMM": cost(lambda: reference.with_gradient(x), 1),
     }
+    for name, platform in platforms.items():
+        found[f"energy + forces, OpenMM {name}"] = cost(
+            lambda platform=platform: platform.with_gradient(x), 2
+        )
     for network, width in (("mlp", 64), ("transformer", 32)):
         flow = TransportFlow(molecule, network=network, width=width).float()
         z, _ = flow.coordinates.encode(x)
@@ -59,7 +63,7 @@ def main() -> None:
     print(f"{args.sequence}, batch {args.batch}, float32, one thread")
     for name, seconds in measure(args.sequence, args.batch, args.repeats).items():
         rate = args.batch / seconds
-        print(f"{name:26s}{1e3 * seconds:9.2f} ms{1e6 / rate:9.1f} us/frame{rate:10.0f} frames/s")
+        print(f"{name:34s}{1e3 * seconds:9.2f} ms{1e6 / rate:9.1f} us/frame{rate:10.0f} frames/s")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from experiments.shared.errors import InputError
+from molecular_flow.physics.energy import BOLTZMANN
+
 
 def acceptance(forward_work: Tensor, inverse_work: Tensor) -> Tensor:
     """Mean probability that a pair (x, y) swaps to (T^-1 y, T x): E min(1, exp(-w_f - w_i))."""
@@ -65,24 +68,50 @@ def bennett(forward_work: Tensor, inverse_work: Tensor, steps: int = 100) -> flo
     return 0.5 * (low + high)
 
 
-def multistate(energies: list[np.ndarray], betas: list[float], steps: int = 2000) -> np.ndarray:
+def multistate(energies: list[np.ndarray], betas: list[float], steps: int = 200) -> np.ndarray:
     """Free energies (T,) in kT of a ladder, first 0, from energies of each temperature's frames.
 
-    The multistate Bennett ratio (Shirts and Chodera 2008) by its fixed-point iteration.
+    The multistate Bennett ratio (Shirts and Chodera 2008) as the minimum of its convex objective:
+    the fixed-point iteration while it is far, Newton's once that lowers the imbalance more.
+
+    Raises:
+        InputError: it does not converge, for temperatures without overlap.
     """
     pooled = torch.tensor(np.concatenate([np.ravel(e) for e in energies])).double()
     pooled = pooled - pooled.mean()  # a constant, put back below
     counts = torch.tensor([np.size(e) for e in energies]).double()
     beta = torch.tensor(betas).double()
     reduced = beta[:, None] * pooled  # (T, frames)
+
+    def shares(free: Tensor) -> Tensor:
+        """The probability (T, frames) that each frame is of each temperature."""
+        return torch.softmax(counts.log()[:, None] + free[:, None] - reduced, 0)
+
     free = torch.zeros(len(betas)).double()
+    imbalance, shared = math.inf, math.inf
     for _ in range(steps):
-        mixture = torch.logsumexp(counts.log()[:, None] + free[:, None] - reduced, 0)
-        new = -torch.logsumexp(-reduced - mixture, 1)
-        new = new - new[0]
-        if (new - free).abs().max() < 1e-9:
+        share = shares(free)
+        off = share.sum(1) - counts
+        imbalance = (off.abs() / counts).max().item()
+        if not math.isfinite(imbalance):
             break
-        free = new
+        curvature = torch.diag(share.sum(1)) - share @ share.T
+        if imbalance < 1e-10:  # the least of the curvature is what holds the ladder together
+            shared = torch.linalg.eigvalsh(curvature)[1].item() if len(counts) > 1 else math.inf
+            break
+        newton = free.clone()
+        newton[1:] -= torch.linalg.lstsq(curvature[1:, 1:], off[1:]).solution
+        fixed = free - (share.sum(1) / counts).log()
+        tried = [guess - guess[0] for guess in (newton, fixed)]
+        miss = [((shares(f).sum(1) - counts).abs() / counts).max().nan_to_num(1e9) for f in tried]
+        free = tried[0] if miss[0] < miss[1] else tried[1]
+    if not imbalance < 1e-6 or shared < 1e-6:
+        kelvin = ", ".join(f"{1 / (BOLTZMANN * b):.0f}" for b in betas)
+        raise InputError(
+            f"expected temperatures whose energies overlap, got {kelvin} K, whose free energies do "
+            f"not converge (off by {imbalance:.1g} of the frames): put temperatures "
+            "between, or check their labels"
+        )
     mean = float(np.concatenate([np.ravel(e) for e in energies]).astype(float).mean())
     return (free + (beta - beta[0]) * mean).numpy()
 

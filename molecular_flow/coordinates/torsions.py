@@ -16,12 +16,27 @@ class Plane:
     psi_residue: int
 
 
-def names(coordinates: InternalCoordinates, molecule: Molecule) -> list[str]:
-    """A name for each torsion: its four atoms, residues counted from 1."""
+def quads(coordinates: InternalCoordinates, molecule: Molecule) -> list[str]:
+    """Each torsion's four atoms, residues counted from 1."""
     return [
         "-".join(f"{molecule.atoms[a].name}{molecule.atoms[a].residue + 1}" for a in quad)
         for quad in coordinates.dihedral_atoms[coordinates.free].tolist()
     ]
+
+
+def names(coordinates: InternalCoordinates, molecule: Molecule) -> list[str]:
+    """A name for each torsion: phi, psi or omega and its residue, else its four atoms.
+
+    Omega is that of the peptide bond in front of its residue (IUPAC 1970 counts it to the one
+    before; most programs do as here).
+    """
+    known = {}
+    for r in range(1, 2 + max(atom.residue for atom in molecule.atoms)):
+        known[f"C{r - 1}-N{r}-CA{r}-C{r}"] = f"phi {r}"
+        known[f"N{r}-CA{r}-C{r}-N{r + 1}"] = f"psi {r}"
+        known[f"CA{r - 1}-C{r - 1}-N{r}-CA{r}"] = f"omega {r}"
+    known |= {"-".join(reversed(quad.split("-"))): name for quad, name in known.items()}
+    return [known.get(quad, quad) for quad in quads(coordinates, molecule)]
 
 
 def ramachandran(coordinates: InternalCoordinates, molecule: Molecule) -> Plane | None:
@@ -30,7 +45,7 @@ def ramachandran(coordinates: InternalCoordinates, molecule: Molecule) -> Plane 
     A zwitterionic dipeptide has only the latter: psi of its first residue, phi of its second. None
     where the molecule is no peptide.
     """
-    found = names(coordinates, molecule)
+    found = quads(coordinates, molecule)
     places = {name: place for place, name in enumerate(found)}
     places |= {"-".join(reversed(name.split("-"))): place for name, place in places.items()}
     count = 1 + max(atom.residue for atom in molecule.atoms)

@@ -212,16 +212,20 @@ def _tanh_coefficients(text: str) -> tuple[float, float, float]:
 
 
 class OpenMMEnergy:
-    """The reference: one frame after the other through OpenMM's Reference platform."""
+    """The reference: one frame after the other through one of OpenMM's platforms.
 
-    def __init__(self, molecule: Molecule):
+    `platform`: Reference (double precision), or CPU (single, on one thread here).
+    """
+
+    def __init__(self, molecule: Molecule, platform: str = "Reference"):
         openmm, _, self._unit = openmm_modules()
-        platform = openmm.Platform.getPlatformByName("Reference")
+        chosen = openmm.Platform.getPlatformByName(platform)
+        options = {"Threads": "1"} if platform == "CPU" else {}
         system = load_system(molecule)
         for group, force in enumerate(system.getForces()):
             force.setForceGroup(group)
         self.groups = {force.getName(): n for n, force in enumerate(system.getForces())}
-        self._context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+        self._context = openmm.Context(system, openmm.VerletIntegrator(0.001), chosen, options)
 
     def with_gradient(self, positions: Tensor, force: str | None = None) -> tuple[Tensor, Tensor]:
         """Energies (B,) kJ/mol and gradients (B, N, 3) kJ/mol/nm, of one `force` or of all."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from experiments.shared.errors import InputError
-from molecular_flow.physics import formats
+from molecular_flow.physics import formats, sanity
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
 
@@ -35,6 +35,7 @@ class Trajectory:
     spacing_ps: float | None = None
     atom_names: tuple[str, ...] | None = None
     fingerprint: str | None = None
+    weighted: bool = False  # frames that a map moved: of no weight where they clash
     notes: list[str] = field(default_factory=list)  # what was done to the file's frames
 
     def row(self, temperature: float) -> int:
@@ -133,6 +134,7 @@ def _read_npz(path: Path) -> Trajectory:
         spacing_ps=float(values["spacing_ps"]) if "spacing_ps" in values else None,
         atom_names=tuple(values["atom_names"].tolist()) if "atom_names" in values else None,
         fingerprint=text("fingerprint"),
+        weighted="log_weights" in values,
     )
 
 
@@ -188,6 +190,9 @@ def check(trajectory: Trajectory, molecule: Molecule, path: Path) -> None:
             f"{path}: bonds are {ratio:.2f} times their length in {molecule.label}: {hint}, and "
             "check the order of the atoms"
         )
+    sanity.check_whole(positions, molecule, path)
+    sanity.check_hands(positions, molecule, path)
+    trajectory.notes += sanity.check_copies(positions, path)
     energies = frame_energies(molecule, positions)
     thermal = BOLTZMANN * trajectory.temperatures * atoms * 3
     lowest = float(TorchEnergy(molecule).double()(torch.tensor(molecule.positions)[None]))
@@ -201,6 +206,8 @@ def check(trajectory: Trajectory, molecule: Molecule, path: Path) -> None:
                 f"{molecule.label}, expected about {limit / 4:.3g}: another order of atoms, "
                 "another force field, or another unit"
             )
+    if not trajectory.weighted:
+        sanity.check_energies(energies, trajectory.temperatures, atoms, path)
     trajectory.energies = energies
 
 

@@ -7,6 +7,7 @@ import torch
 from experiments.shared.errors import InputError
 from molecular_flow.coordinates.internal import restore
 from molecular_flow.data import MolecularData
+from molecular_flow.physics import sanity
 from molecular_flow.physics.energy import TorchEnergy
 from molecular_flow.physics.trajectory import read
 
@@ -145,3 +146,52 @@ def test_a_temperature_that_is_not_there(tiny_ladder, tmp_path):
         MolecularData(root=str(tiny_ladder), target=670.0).setup()
     with pytest.raises(InputError, match=r"data\.temperatures"):
         MolecularData(cache=str(tmp_path), target=500.0).prepare_data()
+
+
+def exchanged_hydrogens(x, molecule):
+    first, second = molecule.find(0, "HB1"), molecule.find(0, "HB2")
+    x[0, 3, 4, [first, second]] = x[0, 3, 4, [second, first]]
+
+
+def moved(x, molecule, shift, place=(1, 2, 3)):
+    x[place][molecule.find(1, "CB")] += shift
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda x, m: moved(x, m, 3.0), r"1 of 192 frames .*\[1, 2, 3\].*periodic box"),
+        (lambda x, m: np.negative(x[0, 5, 6], out=x[0, 5, 6]), r"\[0, 5, 6\].*1 are mirror images"),
+        (exchanged_hydrogens, r"\[0, 3, 4\]: CB of residue 1.*exchanged"),
+        (lambda x, m: x[1, 7].__setitem__(slice(8), x[1, 7, 8]), "4 different frames among 12"),
+        (
+            lambda x, m: x[0, 7].__setitem__(3, x[0, 1, 3]),
+            "ladder 1 and in temperature 0, ladder 7",
+        ),
+        (lambda x, m: x.__setitem__(slice(None), x[::-1].copy()), "two rows are exchanged"),
+    ],
+)
+def test_frames_that_nothing_can_be_learned_from(tmp_path, tiny_ladder, dipeptide, spoil, message):
+    x = positions(tiny_ladder).copy()
+    spoil(x, dipeptide)
+    with pytest.raises(InputError, match=message):
+        read(rewritten(tiny_ladder, tmp_path / "x.npz", positions_nm=x), dipeptide)
+
+
+def test_clashes_and_reversed_ladders_are_named(dipeptide):
+    rng = np.random.default_rng(0)
+    temperatures = np.array([300.0, 450.0, 670.0])
+    energies = rng.normal(0, 20, (3, 8, 12)) + np.array([0.0, 40.0, 90.0])[:, None, None]
+    sanity.check_energies(energies, temperatures, 23, "x")
+    with pytest.raises(InputError, match="labels are reversed"):
+        sanity.check_energies(energies[::-1], temperatures, 23, "x")
+    energies[2, 4, 7] += 1000
+    with pytest.raises(InputError, match=r"1 of 288 frames clash.*\[2, 4, 7\]"):
+        sanity.check_energies(energies, temperatures, 23, "x")
+
+
+def test_a_few_copies_are_counted(tmp_path, tiny_ladder, dipeptide):
+    x = positions(tiny_ladder).copy()
+    x[0, 2, 5] = x[0, 2, 4]
+    found = read(rewritten(tiny_ladder, tmp_path / "x.npz", positions_nm=x), dipeptide)
+    assert "1 of 192 frames are copies" in found.notes[0]

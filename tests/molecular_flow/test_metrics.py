@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.shared.errors import InputError
 from molecular_flow.metrics import (
     TransportMetrics,
     acceptance,
@@ -68,6 +69,19 @@ def test_multistate_on_a_ladder_of_oscillators():
     found = multistate(energies, betas)
     expected = [5 * math.log(b / betas[0]) - 100 * (b - betas[0]) for b in betas]
     assert np.allclose(found, expected, atol=0.03)
+
+
+def test_multistate_across_a_gap_converges():
+    """Two temperatures that hardly overlap: the fixed point alone takes many thousands of steps."""
+    generator = np.random.default_rng(2)
+    betas = [0.4, 0.16]
+    energies = [generator.normal(size=(20_000, 60)) ** 2 @ np.full(60, 0.5 / b) for b in betas]
+    found = multistate(energies, betas)
+    gap = betas[1] - betas[0]
+    works = torch.tensor(gap * energies[0]), torch.tensor(-gap * energies[1])
+    assert found[1] == pytest.approx(bennett(*works), abs=1e-4)
+    with pytest.raises(InputError, match="overlap"):
+        multistate([np.zeros(50), np.full(50, 1e6)], betas)
 
 
 def test_overlap_and_divergence():

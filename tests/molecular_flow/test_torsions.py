@@ -33,4 +33,10 @@ def test_the_plane_is_phi_and_psi(sequence, residues, capped_alanine):
     ):
         points = x[[molecule.find(*atom) for atom in atoms]]
         assert angles[place].item() == pytest.approx(dihedral(points).item(), abs=1e-9)
-    assert len(torsions.names(coordinates, molecule)) == len(angles)
+    names = torsions.names(coordinates, molecule)
+    assert len(set(names)) == len(names) == len(angles)
+    assert names[plane.phi] == f"phi {phi + 1}"
+    assert names[plane.psi] == f"psi {psi + 1}"
+    for name in names:  # every omega is a peptide bond, and at the minimum trans
+        if name.startswith("omega"):
+            assert abs(angles[names.index(name)].cos().item() + 1) < 0.1
