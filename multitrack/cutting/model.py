@@ -1,5 +1,7 @@
 """The trained model as a switcher: cuts where its cut head is sure enough, from its own cuts on.
 
+Where it never is, though the floor has passed, the rule cuts half a second later than it would.
+
 `T` ticks of 0.1 s, `C` cameras. The rule is the head's prior: among what it is told of a moment is
 when the rule would cut, with the constants of this editor.
 """
@@ -9,15 +11,17 @@ import torch
 
 from experiments.shared.errors import InputError
 from multitrack.answer.decode import APART, AROUND, LIKELY
-from multitrack.cutting.switch import Cast, Constants, finished
+from multitrack.cutting.switch import BRIEF, Cast, Constants, finished
 from multitrack.edit.pace import CAMERAS, SPEAKERS, Pace
 from multitrack.edit.shots import programme, shots
 from multitrack.edit.timeline import Timeline, sample
-from multitrack.examples.moments import Listening, candidates, features, listening, numbered
+from multitrack.examples.moments import Listening, features, listening, numbered
 from multitrack.networks.hazard import CutHead
 
 CHUNK = 64  # ticks that are told at once, as if no cut came
 REACH = max(AROUND)
+LATE = 5  # ticks after the rule would have cut: then it does, if the head never was sure
+CERTAIN = 1e5  # ticks: whatever is shown meanwhile, the cast says who is on which camera
 
 
 def habits(timeline: Timeline, speech: np.ndarray | None) -> Pace:
@@ -45,18 +49,19 @@ def switch(
     """
     ticks = len(cast.usable)
     heard = listening(speech, ticks)
-    pace, own = _started(like, cast), np.full(SPEAKERS, -1)
-    own[: len(cast.of)] = cast.of[:SPEAKERS]
+    pace = _started(like, cast)
     shown, tick = np.full(ticks, -1), 0
     current = cast.camera(int(heard.holder[max(0, int(np.argmax(heard.holder >= 0)))]), 0)
     began = 0
     while tick < ticks:
-        end = min(ticks, tick + CHUNK)
+        end = min(ticks, tick + (CHUNK if tick else 1))  # at first a camera has to show
         for t in range(tick, end):
             shown[t] = current
-        cut = _next_cut(
-            head, pace, heard, tick, end, began + max(APART, constants.shortest), current
-        )
+        earliest = began + max(APART, constants.shortest)
+        cut = _next_cut(head, pace, heard, tick, end, earliest, current)
+        sooner = end if cut is None else cut
+        late = _overdue(heard, cast, constants, tick, sooner, earliest, current)
+        cut = cut if late is None else late
         stop = end if cut is None else cut
         for t in range(tick, stop):
             if not cast.usable[t, current]:
@@ -65,7 +70,7 @@ def switch(
             pace.push(t, min(current, CAMERAS - 1), int(heard.holder[t]), int(heard.since[t]))
         tick = stop
         if cut is not None and cut < ticks:
-            following = _next_camera(head, pace, heard, cut, own, cast, current)
+            following = _next_camera(heard, cast, cut, current)
             began, current = cut, following
     return finished(shown, heard.holder, cast, constants)
 
@@ -81,7 +86,7 @@ def _started(like: Pace | None, cast: Cast) -> Pace:
                 pace.of_camera[wide] = int(np.median(list(like.of_camera.values())))
     for speaker, camera in enumerate(cast.of[:SPEAKERS]):
         if 0 <= camera < CAMERAS:
-            pace.together[speaker, camera] = 1
+            pace.together[speaker, camera] = CERTAIN
     return pace
 
 
@@ -105,20 +110,25 @@ def _next_cut(
     return None
 
 
-def _next_camera(
-    head: CutHead,
-    pace: Pace,
-    heard: Listening,
-    tick: int,
-    own: np.ndarray,
-    cast: Cast,
+def _overdue(
+    heard: Listening, cast: Cast, constants: Constants, begin: int, end: int, earliest: int,
     current: int,
-) -> int:
-    """The likeliest other camera with a picture; the current one if there is none."""
-    told = candidates(
-        pace.row[None], pace.together[None], heard, np.array([tick]), own if own.any() else None
-    )
-    order = head.cameras(torch.from_numpy(told))[0].numpy().argsort()[::-1]
-    cameras = cast.usable.shape[1]
-    fitting = [c for c in order if c < cameras and c != current and cast.usable[tick, c]]
-    return int(fitting[0]) if fitting else current
+) -> int | None:  # fmt: skip
+    """The first tick of [begin, end) at which the rule's cut is LATE ticks overdue."""
+    for tick in range(max(begin, earliest), end):
+        due = heard.since[tick] >= constants.lag + LATE and heard.until[tick] > BRIEF
+        began = earliest - max(APART, constants.shortest)
+        passed = tick - heard.since[tick] > began or tick - began >= constants.wide_length
+        if due and passed and cast.camera(int(heard.holder[tick]), tick) not in (-1, current):
+            return tick
+    return None
+
+
+def _next_camera(heard: Listening, cast: Cast, tick: int, current: int) -> int:
+    """The camera of who has the floor by then; where that one shows already, a wide one."""
+    soon = min(tick + BRIEF, len(heard.holder) - 1)
+    theirs = cast.camera(int(heard.holder[soon]), tick)
+    if theirs not in (-1, current):
+        return theirs
+    wide = cast.wide_at(tick)
+    return current if wide is None else wide
