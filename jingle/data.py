@@ -242,10 +242,7 @@ class JinglePairs(L.LightningDataModule):
         return statistics.channel_loudness(self.codec, *self.statistics)
 
     def reference(self, count: int) -> list[Tensor]:
-        """Training blends (128, T), the first crop of at most `count`: what music of this kind is.
-
-        Evenly over the training pairs, so that their number does not change which kind it is.
-        """
+        """Training blends (128, T), the first crops of `count` pairs, evenly over all."""
         every = self._triples["train"]
         chosen = every[:: max(1, len(every) // count)][:count]
         return [statistics.read(self._store, t[0].keys["blend"])[:, : self.frames] for t in chosen]

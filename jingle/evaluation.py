@@ -59,6 +59,8 @@ class Evaluation(nn.Module):
         made = module.compose(batch["input"], batch["target"])
         masks = made.masks
         raw = torch.stack([module.raw(output.float()) for output in made.outputs])
+        if module.hparams.prior:
+            raw = torch.cat([raw, module.settle(raw[-1:], batch["hpss_mix"])])
         if data.additive:
             raw = raw * hearing.headroom(data.codec, raw[-1])
         stages = [module.standard(z) for z in raw]

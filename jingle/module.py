@@ -38,7 +38,7 @@ class CreativeAgent(pl.LightningModule):
     """Trains agent and writer against the blend, and perhaps an adversary beside them.
 
     Args:
-        loss_weights: a weight for each of `losses.TERMS`. With `gan` at 0 there is no adversary.
+        loss_weights: a weight for each of `losses.TERMS`; with `gan` at 0 there is no adversary.
         agent: "compositional" (ours: independent soft masks, each source taken apart), "gate" (one
             field, complementary masks) or "attention" (published: two masks).
         compositional: arguments of `Decomposition`, the compositional agent.
@@ -51,12 +51,12 @@ class CreativeAgent(pl.LightningModule):
             (cross-entropy, hears the piece alone; real is the target).
         mask_terms: "each" sample and channel is to move and balance; "batch", published: the means.
         standardise: whether the networks see standardised latents; published: raw ones.
+        prior: weight of librosa's HPSS mix in the piece, whose errors are others than the writer's.
         remix: share of batches of new songs, percussion of one with harmony of another, where the
             latents of parts add up; with the recomposition only.
         noise: level of the anti-cheating noise on the sources in training (std of the latents).
         agent_rate: the agent's learning rate, relative to the writer's.
-        temperature: of the gate, at first and after `anneal` epochs; geometric in between.
-            Evaluation always uses the last one, so that its numbers can be compared.
+        temperature: of the gate, first and after `anneal` epochs; evaluation uses the last alone.
         anneal: epochs from the first temperature to the last.
         clip: largest gradient norm of generator and adversary.
         decode_every: updates between those with decoded terms (`mel`, `spectral`).
@@ -65,8 +65,7 @@ class CreativeAgent(pl.LightningModule):
         heard_every: validations between those with metrics of sound; 0: only in tests.
         optimizer: partial of the generator's optimizer.
         adversary_optimizer: partial of the adversary's optimizer.
-        schedule: partial of the generator's schedule, counted in epochs: it does not depend on
-            `trainer.max_epochs`, so that a run can be resumed for longer.
+        schedule: partial of the generator's schedule, in epochs, whatever `trainer.max_epochs` is.
     """
 
     precisions = ("32-true", "bf16-mixed")  # 16-mixed scales what two optimizers share
@@ -84,6 +83,7 @@ class CreativeAgent(pl.LightningModule):
         adversary: Literal["conditional", "published"] = "conditional",
         mask_terms: Literal["each", "batch"] = "each",
         standardise: bool = True,
+        prior: Fraction = 0.5,
         remix: Fraction = 0.5,
         noise: NonNegativeFloat = 0.0,
         agent_rate: NonNegativeFloat = 4.0,
@@ -185,6 +185,10 @@ class CreativeAgent(pl.LightningModule):
         a, b = self.seen(input_latents), self.seen(target_latents)
         return self.generator(a, b, self.hparams.temperature[1])
 
+    def settle(self, output: Tensor, hpss_mix: Tensor) -> Tensor:
+        """The piece, raw latents: the writer's `output` with its share of the HPSS mix."""
+        return output + self.hparams.prior * (hpss_mix - output)
+
     def generate(self, input_latents: Tensor, target_latents: Tensor) -> dict[str, Tensor]:
         """A piece from raw latents (B, C, T): `output`, raw, and both masks; call in eval mode."""
         made = self.compose(input_latents, target_latents)
@@ -242,10 +246,7 @@ class CreativeAgent(pl.LightningModule):
             self.lr_schedulers().step()
 
     def decoded_terms(self, fake: Tensor, blend: Tensor) -> dict[str, Tensor]:
-        """`mel` and `spectral` of a decoded crop, where they weigh anything and it is their turn.
-
-        All ranks agree: the turn follows from the update's number.
-        """
+        """`mel` and `spectral` of a decoded crop, in their turn, on which all ranks agree."""
         wanted = [name for name in losses.DEAR if self.hparams.loss_weights[name]]
         if not wanted or self.global_step % self.hparams.decode_every:
             return {}

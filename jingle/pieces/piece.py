@@ -65,6 +65,8 @@ def make_piece(
         batch=batch,
         device=module.device,
     )
+    # an average of latents, window by window or at once: it is the same
+    song["output"] = module.settle(song["output"], coded[2])
     average = (coded[0] + coded[1]) / 2
     raw, plain, mixed_again = (
         decode(codec, z, length) for z in (song["output"], average, coded[2])

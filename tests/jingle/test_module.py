@@ -309,7 +309,7 @@ def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
     assert own >= {
         "blend_distance_lead_low",
         "rhythm_leak_lead",
-        "stage_1_gain",
+        "stage_2_gain",
         "stage_gain_least",
     }
     assert measured - own <= with_baseline
@@ -368,6 +368,13 @@ def test_statistics_travel_with_the_checkpoint_and_the_codec_does_not(tmp_path):
 def test_wrong_settings_say_what_is_possible(weights, options, message):
     with pytest.raises(InputError, match=message):
         agent(weights, **options)
+
+
+def test_the_prior_is_a_last_stage_and_can_be_left_out():
+    batch = next(iter(Pairs().val_dataloader()))
+    output, mix = batch["input"], batch["hpss_mix"]
+    torch.testing.assert_close(agent(prior=0.5).settle(output, mix), (output + mix) / 2)
+    assert torch.equal(agent(prior=0.0).settle(output, mix), output)
 
 
 @pytest.mark.slow
