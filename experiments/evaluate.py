@@ -43,7 +43,7 @@ def evaluate(run: Path, split: str, values: dict, name: str) -> Path:
     config = restore.own_config(run)
     restore.change(config, values)
     path = checkpoints.resolve(run)
-    module, datamodule = build(config)
+    module, datamodule = build(config, ("data", "model"))
     checkpoint = restore.fill(module, path)
     target.path.mkdir(parents=True, exist_ok=True)
 

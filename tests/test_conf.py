@@ -7,6 +7,7 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.running import schema, settings
 from experiments.running.build import build
 from experiments.shared.errors import InputError
 from tests.suite import CONF, command, configuration
@@ -33,6 +34,8 @@ def test_experiment_composes_and_its_targets_exist(choice: str, tmp_path: Path):
     for part in (config.model, config.data, config.trainer, config.callbacks, config.logger):
         for target in targets(part):
             assert callable(get_object(target)), target
+    settings.check(config)
+    schema.check(config)
     assert config.objective.mode in ("min", "max")
     assert config.objective.name.startswith("val/")
     assert config.watch, "an experiment names what its progress shows"

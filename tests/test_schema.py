@@ -58,6 +58,7 @@ def refused(*words: str, folder: Path) -> str:
         ("+exp=multitrack loss.crop=nan", "loss.crop=NaN: expected at least 0"),
         ("+exp=creative_agent model.gate.width=0", "model.gate.width=0: expected at least 1"),
         ("+exp=radiodiff_vae data.shares=[0.5]", "data.shares=[0.5]: expected more values"),
+        ("+exp=codec +targets.x=high", 'targets.x=high: expected ">= 0.9"'),
         ("+exp=multitrack objective.mode=best", "objective.mode=best: expected 'min' or 'max'"),
         ("+exp=multitrack trainer.precision=8", "trainer.precision"),
         ("+exp=multitrack +trainer.profilr=simple", "Trainer takes no such argument"),

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Iterable
 
 import lightning.pytorch as pl
 import torch
@@ -23,13 +24,17 @@ SILENCED = (
 )
 
 
-def build(config: DictConfig) -> tuple:
+def build(config: DictConfig, parts: Iterable[str] = schema.PARTS) -> tuple:
     """The module and the datamodule that a configuration asks for; both get plain values only.
+
+    Args:
+        config: the whole configuration.
+        parts: of it, what will be used, and is checked.
 
     Raises:
         InputError: something in the configuration is not what its constructor takes.
     """
-    schema.check(config)
+    schema.check(config, parts)
     if config.threads:
         torch.set_num_threads(config.threads)
     for name in ("lightning.pytorch", "lightning.fabric"):

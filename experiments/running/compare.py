@@ -20,7 +20,7 @@ TRAINER = (
 )  # fmt: skip
 MAY_CHANGE = {
     *(f"trainer.{name}" for name in TRAINER),
-    *("callbacks", "logger", "paths", "data.cache", "threads", "test"),
+    *("callbacks", "logger", "paths", "folder", "data.cache", "threads", "test"),
     *("name", "watch", "charts", "targets", "published_as"),
     *("resume", "init_from", "init_parts", "accept_changes"),
 }

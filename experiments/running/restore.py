@@ -29,6 +29,7 @@ def own_config(run: str | Path) -> DictConfig:
         config: Any = OmegaConf.load(place.config)
     except Exception as error:  # yaml and OmegaConf each have their own family of errors
         raise InputError(f"{place.config} cannot be read ({error})") from error
+    config.folder = str(place.path)  # which only Hydra could tell
     OmegaConf.set_struct(config, True)
     return config
 

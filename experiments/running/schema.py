@@ -7,7 +7,7 @@ checked alike, also a model outside this repository.
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, get_args
 
@@ -24,14 +24,14 @@ HYDRA = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 CONFIG = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
 
-def check(config: DictConfig) -> None:
-    """Stop unless every argument in `config` is one that its constructor takes.
+def check(config: DictConfig, parts: Iterable[str] = PARTS) -> None:
+    """Stop unless every argument in these parts of `config` is one that its constructor takes.
 
     Raises:
         InputError: says of each key what was expected and what was got.
     """
     found = []
-    for part in PARTS:
+    for part in parts:
         if config.get(part) is not None:
             plain = OmegaConf.to_container(config[part], resolve=True, throw_on_missing=True)
             found += objects(plain, part)
@@ -80,13 +80,22 @@ def unknown(target: Callable, given: dict, place: str) -> Iterator[str]:
 
 
 def parameters_of(target: Callable) -> Mapping[str, inspect.Parameter] | None:
-    """What `target` takes; None for what is built in and does not say (`datetime.timedelta`)."""
+    """What `target` takes; None for what is built in and does not say (`datetime.timedelta`).
+
+    Further arguments that it hands on (`**rest: Annotated[Any, ArgumentsOf(callee)]`) are those of
+    whom it hands them to.
+    """
     try:
-        return inspect.signature(target, eval_str=True).parameters
+        found = inspect.signature(target, eval_str=True).parameters
     except NameError:  # names that only a type checker knows
-        return inspect.signature(target).parameters
+        found = inspect.signature(target).parameters
     except ValueError:
         return None
+    rest = next((p for p in found.values() if p.kind is p.VAR_KEYWORD), None)
+    callee = inner(rest.annotation) if rest is not None else None
+    if rest is None or callee is None:
+        return found
+    return {**(parameters_of(callee) or {}), **{k: p for k, p in found.items() if p is not rest}}
 
 
 def misfits(target: Callable, given: dict, place: str) -> Iterator[str]:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from omegaconf import DictConfig, OmegaConf
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from experiments.reporting.targets import parse_target
 from experiments.running.schema import misfits, refuse
+from experiments.shared.errors import InputError
 from experiments.shared.kinds import (
     ArgumentsOf,
     Fraction,
@@ -24,7 +27,18 @@ Unbounded = Annotated[int, Field(ge=-1)]  # -1: no bound
 Part = NonNegativeInt | Fraction | None  # so many batches, or so much of all
 Text = Annotated[str, Field(min_length=1)]
 Devices = Annotated[str, Field(pattern=r"^(auto|-?\d+(,\d+)*)$")]
-Bound = Annotated[str, Field(pattern=r"^(>=|<=|>|<) *-?[0-9.]+(e-?[0-9]+)?$")]
+
+
+def stated(text: str) -> str:
+    try:
+        parse_target(text)
+    except InputError as error:
+        wanted = str(error).split("expected ")[-1]
+        raise PydanticCustomError("target", "{wanted}", {"wanted": wanted}) from error
+    return text
+
+
+Bound = Annotated[str, AfterValidator(stated)]
 
 
 @dataclass

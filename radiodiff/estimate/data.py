@@ -1,6 +1,7 @@
 """Plans, transmitters and samples beside the radio maps that are to be found from them."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import lightning as L
 import numpy as np
@@ -10,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import NonNegativeInt, PositiveInt
+from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveInt
 from experiments.shared.loaders import training_loader
 from radiodiff.data import RadioMaps, turn
 from radiodiff.estimate.fields import cached_look, known
@@ -122,7 +123,7 @@ class Estimation(L.LightningDataModule):
         most_samples: PositiveInt = 200,
         know_cars: bool = False,
         manifest: str | None = "published",
-        **maps,
+        **maps: Annotated[Any, ArgumentsOf(RadioMaps)],
     ):
         super().__init__()
         if most_samples < 1 or not 0 <= (samples or 0) <= most_samples:

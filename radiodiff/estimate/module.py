@@ -1,6 +1,7 @@
 """Estimates radio maps from a plan, a transmitter and, where there are some, samples."""
 
 import math
+from collections.abc import Callable
 from typing import Annotated
 
 import lightning.pytorch as pl
@@ -46,8 +47,8 @@ class RadioMapEstimator(pl.LightningModule):
         network: Annotated[dict, ArgumentsOf(Regressor)] | None = None,
         coverage_db: float = -120.0,
         counts: tuple[PositiveInt, ...] = (10, 50, 200),
-        optimizer=None,
-        schedule=None,
+        optimizer: Callable | None = None,
+        schedule: Callable | None = None,
     ):
         super().__init__()
         check_names(loss_weights, losses.TERMS)

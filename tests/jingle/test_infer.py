@@ -221,6 +221,7 @@ def checkpoint_of(tmp_path, **data) -> Path:
     torch.manual_seed(0)
     module = CreativeAgent(
         dict.fromkeys(losses.TERMS, 1.0),
+        agent="gate",
         gate={"width": 16},
         stages={"widths": [16, 16, 16], "depth": 1},
     )
