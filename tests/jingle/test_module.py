@@ -1,23 +1,16 @@
-"""Laws of the creative agent as a whole: gradients, resuming, noise, statistics, adversary."""
+"""Laws of the creative agent as a whole: gradients, losses, adversary, noise, remixing."""
 
 import functools
-import json
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
-from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
-from jingle import baselines, losses
-from jingle.module import CreativeAgent
+from jingle import losses
+from tests.jingle.training import WEIGHTS, Pairs, Reseed, agent, fit
 
-WEIGHTS = {"target": 0, "input": 0, "spectral": 0, "mel": 0}
-WEIGHTS |= {"gan": 0.1, "mask_reg": 0.1, "balance": 5, "parts": 0.5, "power": 0.05, "blend": 1}
-SMALL = {"gate": {"width": 16}, "stages": {"widths": [16, 16], "depth": 1, "patch": 2}}
-SMALL |= {"compositional": {"width": 16, "depth": 2}, "recomposition": {"widths": [16], "depth": 1}}
 GATE = {"agent": "gate"}
 PUBLISHED = {
     "agent": "attention",
@@ -26,106 +19,6 @@ PUBLISHED = {
     "mask_terms": "batch",
     "standardise": False,
 }
-
-
-class Humming:
-    """A codec whose sound follows its latents, differentiably."""
-
-    meaningful, identity, note = True, "humming", ""
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        loud = latents.mean(1, keepdim=True).repeat_interleave(320, -1)
-        return loud * torch.sin(torch.arange(loud.shape[-1]) * 0.1)
-
-
-def song(frames: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Six beating and six slowly changing components, each (6, frames)."""
-    period, phase = torch.randint(12, 60, (2,), generator=generator)
-    beat = ((torch.arange(frames) + phase) % period < period // 4).float()
-    notes = torch.randn(6, frames // 40 + 1, generator=generator)
-    rhythm = torch.randn(6, 1, generator=generator) * beat
-    return rhythm, notes.repeat_interleave(40, 1)[:, :frames]
-
-
-class Pairs(pl.LightningDataModule):
-    """Pairs of songs in raw latents, and their blends: the input's rhythm, the target's harmony."""
-
-    def __init__(self, frames: int = 80, batch_size: int = 2, size: int = 8):
-        super().__init__()
-        self.batch_size, self.size, self.codec = batch_size, size, Humming()
-        generator = torch.Generator().manual_seed(0)
-        mix, self.items = torch.randn(128, 12, generator=generator), []
-        for k in range(size + 4):
-            a, b = song(frames, generator), song(frames, generator)
-            item = {}
-            for side, song_ in (("input", a), ("target", b)):
-                item[f"{side}_percussive"] = 1 + 2 * mix[:, :6] @ song_[0]
-                item[f"{side}_harmonic"] = 1 + 2 * mix[:, 6:] @ song_[1]
-                item[side] = item[f"{side}_percussive"] + item[f"{side}_harmonic"]
-            item["blend"] = item["input_percussive"] + item["target_harmonic"]
-            item["hpss_mix"] = 0.9 * item["blend"] + 0.1 * item["target"]
-            extra = {"matched": torch.tensor(k % 2 == 0), "pair": torch.tensor(k // 2)}
-            self.items.append(item | extra)
-        self.statistics = (torch.full((128,), 2.0), torch.full((128,), 5.0))
-        self.additive = True
-
-    def channel_loudness(self) -> torch.Tensor:
-        return torch.full((128,), 0.01)
-
-    def channel_gains(self) -> torch.Tensor:
-        return torch.tensor([[0.5], [0.5], [0.0]]).expand(3, 128)
-
-    def reference(self, count: int) -> list[torch.Tensor]:
-        return [item["blend"] for item in self.items[: self.size]][:count]
-
-    def train_dataloader(self) -> DataLoader:
-        left_out = ("hpss_mix", "matched", "pair")
-        items = [
-            {name: value for name, value in item.items() if name not in left_out}
-            for item in self.items[: self.size]
-        ]
-        return DataLoader(items, batch_size=self.batch_size)
-
-    def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.items[self.size :], batch_size=self.batch_size)
-
-    def test_dataloader(self) -> DataLoader:
-        return self.val_dataloader()
-
-
-class Reseed(pl.Callback):
-    """As the suite does: every batch draws its noise from its own number."""
-
-    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
-        torch.manual_seed(1000 * trainer.current_epoch + batch_idx)
-
-
-def agent(weights: dict | None = None, **options) -> CreativeAgent:
-    torch.manual_seed(0)
-    partial = functools.partial
-    return CreativeAgent(
-        WEIGHTS | (weights or {}),
-        **(SMALL | {"heard": 0} | options),
-        optimizer=partial(torch.optim.AdamW, lr=1e-3),
-        adversary_optimizer=partial(torch.optim.AdamW, lr=1e-3, betas=(0.5, 0.999)),
-        schedule=partial(warmup_cosine, warmup=1, total=4),
-    )
-
-
-def fit(module: CreativeAgent, tmp_path, *, pairs: Pairs | None = None, **options) -> pl.Trainer:
-    resume = options.pop("ckpt_path", None)
-    defaults = {"max_epochs": 1, "limit_val_batches": 0, "callbacks": [Reseed()]}
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        **(defaults | options),
-    )
-    trainer.fit(module, datamodule=pairs or Pairs(), ckpt_path=resume)
-    return trainer
 
 
 class Gradients(pl.Callback):
@@ -201,38 +94,6 @@ def test_dear_terms_are_computed_where_they_weigh_and_say_so_where_not(tmp_path,
     assert "train/spectral" not in found
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
-    whole = agent()  # remixing draws anew in each batch
-    fit(whole, tmp_path, max_epochs=3)
-    first = agent()
-    fit(first, tmp_path, max_epochs=1).save_checkpoint(tmp_path / "one.ckpt")
-    second = agent()
-    trainer = fit(second, tmp_path, max_epochs=3, ckpt_path=tmp_path / "one.ckpt")
-    assert trainer.global_step == 12
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
-
-
-def test_a_resumed_run_listens_at_the_same_validations(tmp_path):
-    class Heard(pl.Callback):
-        def __init__(self):
-            self.seen = []
-
-        def on_validation_end(self, trainer, module) -> None:
-            if not trainer.sanity_checking:
-                self.seen.append((trainer.current_epoch, module.evaluation.decoded > 0))
-
-    whole, parts = Heard(), Heard()
-    options = {"limit_val_batches": 1, "limit_train_batches": 1}
-    fit(agent(heard=1, heard_every=2), tmp_path, max_epochs=4, callbacks=[whole], **options)
-    first = fit(agent(heard=1, heard_every=2), tmp_path, callbacks=[parts], **options)
-    first.save_checkpoint(tmp_path / "one.ckpt")
-    options |= {"callbacks": [parts], "ckpt_path": tmp_path / "one.ckpt"}
-    fit(agent(heard=1, heard_every=2), tmp_path, max_epochs=4, **options)
-    assert whole.seen == [(0, True), (1, False), (2, True), (3, False)]
-    assert parts.seen == whole.seen
-
-
 def test_the_temperature_falls_by_the_epoch_to_its_last_value(tmp_path):
     class Watch(pl.Callback):
         def __init__(self):
@@ -291,69 +152,6 @@ def test_generate_gives_raw_latents_and_complementary_masks():
     # untrained: the sum of the gated sources, in standardised latents
     wanted = (m * (batch["input"] - 2) / 5 + n * (batch["target"] - 2) / 5) * 5 + 2
     torch.testing.assert_close(made["output"], wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
-    module = agent(heard=3)
-    trainer = fit(module, tmp_path, limit_val_batches=None)
-    results = []
-    for _ in range(2):
-        (found,) = trainer.test(module, datamodule=Pairs(), verbose=False)
-        results.append(found)
-    assert results[0] == results[1]
-    assert set(module.baselines) == {*baselines.PIECES, *baselines.MASKS}
-    measured = {name.removeprefix("test/") for name in found}
-    assert {"rhythm_f1", "harmony", "mel_distance", "adversary_auc", "chance_corrected"} <= measured
-    with_baseline = set().union(*module.baselines.values())
-    own = {name for name in measured if "lead" in name or name.startswith("stage_")}
-    assert own >= {
-        "blend_distance_lead_low",
-        "rhythm_leak_lead",
-        "stage_2_gain",
-        "stage_gain_least",
-    }
-    assert measured - own <= with_baseline
-    lead = module.baselines["hpss_mix"]["blend_distance"] - found["test/blend_distance"]
-    assert found["test/blend_distance_lead"] == pytest.approx(lead, abs=1e-5)
-    assert {"set_distance", "set_distance_inf"} <= measured
-    assert module.baselines["plain_average"]["copying"] == pytest.approx(1)
-    assert module.baselines["blend_itself"]["mel_distance"] == 0
-    json.dumps(module.baselines)  # plain numbers
-    assert set(module.figures()) == {"masks", "latents", "spectrograms", "mask_means"}
-    sound, rate = module.audio()["output"]
-    assert sound.shape == (1, 80 * 320)
-    assert rate == 24_000
-
-
-def test_an_untrained_codec_is_not_listened_to(tmp_path, capsys):
-    module, pairs = agent(heard=3), Pairs()
-    pairs.codec.meaningful = False
-    trainer = fit(module, tmp_path, pairs=pairs)
-    (found,) = trainer.test(module, datamodule=pairs, verbose=False)
-    assert "test/rhythm_f1" not in found
-    assert "test/blend_distance" in found
-    assert capsys.readouterr().out.count("not measured: the codec is untrained") == 1
-
-
-def test_statistics_travel_with_the_checkpoint_and_the_codec_does_not(tmp_path):
-    module = agent()
-    trainer = fit(module, tmp_path)
-    file = tmp_path / "agent.ckpt"
-    trainer.save_checkpoint(file)
-    content = torch.load(file, weights_only=True)
-    assert not [name for name in content["state_dict"] if "codec" in name or "tables" in name]
-    content["class"] = checkpoints.class_name(CreativeAgent)
-    torch.save(content, file)
-    loaded = checkpoints.load(CreativeAgent, file)
-    assert not loaded.training
-    assert float(loaded.mean[0]) == 2.0
-    other = Pairs()
-    other.statistics = (torch.zeros(128), torch.ones(128))
-    trainer.test(loaded, datamodule=other, verbose=False)
-    assert float(loaded.mean[0]) == 2.0  # of its own training set, not of the one it is tested on
-    batch = next(iter(other.val_dataloader()))
-    made = [m.eval().generate(batch["input"], batch["target"]) for m in (module, loaded)]
-    assert torch.equal(made[0]["output"], made[1]["output"])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import soundfile
 from experiments.shared.errors import InputError
 from jingle.pairs.build import build, check_apart
 from jingle.sound import audio
-from tests.jingle.fakes import music
-from tests.jingle.test_data import module_for
+from tests.jingle.fakes import module_for, music
 
 OPTIONS = {"per_song": 2, "seconds": 0.5, "val_share": 0.25}
 

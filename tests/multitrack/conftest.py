@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from multitrack import corpus
 from multitrack.edit.timeline import Clip, Curve, Media, Rate, Timeline, Track, Transition
 
+pytest.register_assert_rewrite("tests.multitrack.documents")
+
 RATES = st.builds(
     Rate, st.sampled_from([Fraction(n) for n in (24, 25, 30, 50, 57, 59, 60)]), st.booleans()
 )

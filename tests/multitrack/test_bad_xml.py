@@ -8,7 +8,7 @@ import pytest
 from experiments.shared.errors import InputError
 from multitrack.edit.timeline import sample
 from multitrack.xmeml import files, safe
-from tests.multitrack.test_xmeml import FILE, clip, document, motion
+from tests.multitrack.documents import FILE, clip, document, motion
 
 LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE xmeml [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">
 <!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><xmeml>&c;</xmeml>"""

@@ -9,8 +9,7 @@ from multitrack.answer.compose import Composer
 from multitrack.answer.pieces import curve
 from multitrack.edit.timeline import sample
 from multitrack.xmeml import files
-from tests.multitrack.test_nothing_lost import check_references
-from tests.multitrack.test_xmeml import FILE, RATE, clip, document, motion
+from tests.multitrack.documents import FILE, RATE, check_references, clip, document, motion
 
 AGAIN = '<file id="f1"/>'
 OTHER = FILE.replace("a.mov", "b.mov").replace("f1", "f2")

@@ -22,8 +22,8 @@ from multitrack.edit.floor import floor, noisy
 from multitrack.module import Multitrack
 from multitrack.networks.hazard import CutHead
 from multitrack.xmeml import files
+from tests.multitrack.documents import check_references
 from tests.multitrack.test_module import SIZES, WEIGHTS
-from tests.multitrack.test_nothing_lost import check_references
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from multitrack.edit.drivers import listen
 from multitrack.edit.timeline import Timeline, sample
 from multitrack.module import Multitrack
 from multitrack.xmeml import files
+from tests.multitrack.documents import FILE, RATE, clip, document, motion
 from tests.multitrack.test_module import SIZES, WEIGHTS
-from tests.multitrack.test_xmeml import FILE, RATE, clip, document, motion
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import pytest
 from multitrack.edit.timeline import Rate, sample
 from multitrack.xmeml import files
 from multitrack.xmeml.media import file_name, is_still
-from tests.multitrack.test_nothing_lost import check_references, content
-from tests.multitrack.test_xmeml import FILE, clip, document, motion
+from tests.multitrack.documents import FILE, check_references, clip, content, document, motion
 
 SECOND = 254_016_000_000  # Premiere's ticks
 AGAIN = '<file id="f1"/>'

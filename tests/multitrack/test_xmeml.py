@@ -9,39 +9,7 @@ from hypothesis import given
 from multitrack.edit.timeline import sample
 from multitrack.xmeml import files
 from tests.multitrack.conftest import timelines
-
-CLIP = """<clipitem id="c{n}"><name>c{n}</name>{enabled}<rate><timebase>{base}</timebase>
-<ntsc>FALSE</ntsc></rate><start>{start}</start><end>{end}</end><in>{first}</in><out>{last}</out>
-{file}{filters}</clipitem>"""
-FILE = """<file id="f1"><name>a.mov</name><pathurl>file:///a.mov</pathurl><media><video>
-<samplecharacteristics><width>1920</width><height>1080</height></samplecharacteristics></video>
-</media></file>"""
-
-
-DEFAULTS = {"n": 1, "start": 0, "end": 100, "first": 0, "last": 100, "file": FILE, "filters": "",
-            "enabled": "", "base": 25}  # fmt: skip
-
-
-def clip(n: int = 1, start=0, end=100, first=0, last=100, **fields) -> str:
-    places = {"n": n, "start": start, "end": end, "first": first, "last": last}
-    return CLIP.format(**{**DEFAULTS, **places, **fields})
-
-
-RATE = "<timebase>25</timebase><ntsc>FALSE</ntsc>"
-
-
-def document(*tracks: str, rate: str = RATE, size: tuple = (1920, 1080)) -> bytes:
-    inner = "".join(f"<track>{track}</track>" for track in tracks)
-    return f"""<?xml version="1.0"?><!DOCTYPE xmeml><xmeml version="4"><sequence id="s">
-    <name>s</name><rate>{rate}</rate><media><video><format><samplecharacteristics>
-    <width>{size[0]}</width><height>{size[1]}</height></samplecharacteristics></format>{inner}
-    </video></media></sequence></xmeml>""".encode()
-
-
-def motion(name: str, *keys: tuple, value="7") -> str:
-    written = "".join(f"<keyframe><when>{w}</when><value>{v}</value></keyframe>" for w, v in keys)
-    return f"""<filter><effect><name>Basic Motion</name><effectid>basic</effectid><parameter>
-    <parameterid>{name}</parameterid><value>{value}</value>{written}</parameter></effect></filter>"""
+from tests.multitrack.documents import FILE, clip, document, motion
 
 
 @given(timelines())

@@ -6,7 +6,7 @@ import torch
 
 from radiodiff import corpus
 from radiodiff.data import RadioMaps
-from tests.radiodiff.test_module import module
+from tests.radiodiff.training import module
 
 
 class SameWeights(pl.Callback):

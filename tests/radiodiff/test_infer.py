@@ -13,7 +13,7 @@ from experiments.shared.errors import InputError
 from radiodiff import corpus, infer
 from radiodiff.module import RadioDiffVAE
 from radiodiff.png import image_size
-from tests.radiodiff.test_module import module
+from tests.radiodiff.training import module
 
 
 @pytest.fixture(scope="module")

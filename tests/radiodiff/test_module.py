@@ -1,27 +1,23 @@
 """The two phases, counted in generator updates, and what each step may touch."""
 
-import json
 from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
-from radiodiff import baselines, corpus
+from radiodiff import corpus
 from radiodiff.data import RadioMaps
-from radiodiff.module import RadioDiffVAE
 from radiodiff.network import Autoencoder
-from tests.suite import run
+from tests.radiodiff.training import WEIGHTS, fit, module, moved, snapshot
 
 # Checkpoints by steps under manual optimization are of after the step, as meant.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*pre-optimization state.*", "ignore:.*exists and is not empty.*"
 )
-WEIGHTS = {"l1": 1.0, "l2": 1.0, "perceptual": 0.0, "kl": 1e-3, "adversarial": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -29,80 +25,6 @@ def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("maps")
     corpus.make_corpus(folder, maps=6, transmitters=2, size=64)
     return folder
-
-
-def module(disc_start: int | None, weights: dict = WEIGHTS, **options) -> RadioDiffVAE:
-    torch.manual_seed(0)
-    optimizer = partial(torch.optim.AdamW, lr=1e-3)
-    sizes = {"network": {"width": 4, "blocks": 1}, "discriminator": {"width": 4}}
-    schedule = partial(warmup_cosine, warmup=2, total=8)
-    return RadioDiffVAE(
-        weights,
-        disc_start=disc_start,
-        optimizer=optimizer,
-        disc_optimizer=optimizer,
-        **{**sizes, "schedule": schedule, **options},
-    )
-
-
-class Watch(pl.Callback):
-    """Notes after each update what it logged, both parts' weights, the discriminator's calls."""
-
-    def __init__(self):
-        self.logged, self.weights, self.steps, self.judged = [], [], [], []
-
-    def on_train_start(self, trainer, pl_module):
-        self.weights.append(snapshot(pl_module))
-        self.calls = 0
-        pl_module.discriminator.register_forward_hook(self._count)
-
-    def _count(self, *_):
-        self.calls += 1
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        torch.manual_seed(trainer.global_step)
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        metrics = trainer.logged_metrics
-        self.logged.append({k: float(v) for k, v in metrics.items() if k.split("/")[0] != "val"})
-        self.weights.append(snapshot(pl_module))
-        self.steps.append(trainer.global_step)
-        self.judged.append(self.calls)
-
-
-def snapshot(found: RadioDiffVAE) -> dict[str, torch.Tensor]:
-    return {
-        name: torch.cat([p.detach().flatten().clone() for p in getattr(found, name).parameters()])
-        for name in ("autoencoder", "discriminator")
-    }
-
-
-def fit(root, folder, found, *, updates: int, resume: Path | None = None) -> Watch:
-    watch = Watch()
-    saved = ModelCheckpoint(
-        folder / "saved", "last", every_n_train_steps=1, enable_version_counter=False
-    )
-    data = RadioMaps(str(root), str(folder), size=64, batch_size=2, num_workers=0, crop=32)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_steps=updates,
-        callbacks=[watch, saved],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        log_every_n_steps=1,
-        default_root_dir=folder,
-    )
-    trainer.fit(found, datamodule=data, ckpt_path=resume, weights_only=True)
-    return watch
-
-
-def moved(watch: Watch, part: str) -> list[bool]:
-    return [
-        not torch.equal(a[part], b[part])
-        for a, b in zip(watch.weights, watch.weights[1:], strict=False)
-    ]
 
 
 def test_discriminator_starts_at_the_update_after_disc_start(root, tmp_path):
@@ -218,50 +140,6 @@ def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(root, tmp_path):
         fit(maps, tmp_path, module(9), updates=2, resume=tmp_path / "saved/last.ckpt")
 
 
-def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
-    found = module(0)
-    data = RadioMaps(
-        str(root),
-        str(tmp_path),
-        size=64,
-        batch_size=2,
-        num_workers=0,
-        shares=(0.34, 0.34),
-        eval_batch=3,
-    )
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
-    (metrics,) = trainer.test(found, datamodule=data, verbose=False)
-    assert metrics["test/psnr_low"] <= metrics["test/psnr"] <= metrics["test/psnr_high"]
-    named = {name.removeprefix("test/") for name in metrics}
-    assert {"bits_per_pixel", "active", "latent_std_2", "psnr_noise_0.1"} <= named
-    assert {"constant", "down_up", "patch_pca"} < set(found.baselines)
-    assert {"jpeg", "jpeg2000", "webp", "avif"} < set(found.baselines)
-    assert {"file_psnr", "file_bits_per_pixel"} <= named
-    assert all(set(values) <= named for values in found.baselines.values())
-    pca, worse = found.baselines["patch_pca"], found.baselines["constant"]
-    assert pca["psnr"] > worse["psnr"]
-    assert set(found.figures()) == {"reconstruction", "latents", "rates"}
-    assert [int(e["city"]) for e in found.examples] == sorted(
-        {int(e["city"]) for e in found.examples}
-    )
-
-
-def test_checkpoints_hold_the_latents_as_measured(tmp_path):
-    """Not an average over steps, as of the weights."""
-    run(tmp_path, "+exp=smoke/radiodiff_vae", "test=false")
-    metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]
-    state = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    for name in ("mean", "std"):
-        for channel, value in enumerate(state[f"measured.{name}"].tolist()):
-            assert value == pytest.approx(metrics[f"val/latent_{name}_{channel}"], rel=1e-4)
-
-
 @pytest.mark.parametrize("wanted", [7, None])
 def test_the_phases_and_the_schedule_follow_the_run_s_length(root, tmp_path, wanted):
     found = module(wanted, schedule=partial(warmup_cosine, warmup=1, total=None, floor=0.0))
@@ -291,18 +169,3 @@ def test_half_precision_with_a_scaler_is_refused(root, tmp_path):
             found.setup("fit")
     finally:
         type(trainer).precision = before
-
-
-def test_constant_baselines_are_computed_once(root, tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(baselines, "down_up", lambda maps, _: calls.append(1) or maps)
-    found = module(9)
-    data = RadioMaps(str(root), str(tmp_path), size=64, batch_size=2, crop=32, num_workers=0)
-    trainer = pl.Trainer(
-        accelerator="cpu", max_epochs=3, limit_train_batches=1, logger=False,
-        num_sanity_val_steps=0, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=tmp_path,
-    )  # fmt: skip
-    trainer.fit(found, datamodule=data)
-    assert len(calls) == len(data.val_dataloader())
-    assert found.baselines["down_up"]["psnr"] > 90
