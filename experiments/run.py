@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.running.again import file_name, rewritten
 from experiments.running.explain import explain, usage
-from experiments.running.launch import run_job
+from experiments.running.launch import keep_reason, run_job
 from experiments.running.settings import check
 from experiments.running.words import CONF, mend
 from experiments.shared.errors import InputError
@@ -33,7 +33,7 @@ def main(config: DictConfig) -> float | None:
     folder = Path(job.runtime.output_dir)
     if job.mode == RunMode.MULTIRUN:
         places = [o for o in job.overrides.hydra if "hydra.searchpath=" in o]
-        return run_job(folder, [*job.overrides.task, *places])
+        return run_job(folder, named(config, folder), [*job.overrides.task, *places])
     try:
         return run(config, folder)
     except Exception as error:
@@ -43,13 +43,21 @@ def main(config: DictConfig) -> float | None:
 
 def run(config: DictConfig, folder: Path) -> float | None:
     """Check what was asked, then train in `folder`."""
-    check(config, HydraConfig.get().runtime.choices)
+    try:
+        check(config, HydraConfig.get().runtime.choices)
+    except InputError as error:
+        keep_reason(folder, named(config, folder), str(error))
+        raise
     from experiments.callbacks.interrupt import leave_on_signals
 
     leave_on_signals()
     from experiments.running.job import attend
 
     return attend(config, folder)
+
+
+def named(config: DictConfig, folder: Path) -> str:
+    return folder.name if OmegaConf.is_missing(config, "name") else config.name
 
 
 def entry() -> None:

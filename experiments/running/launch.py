@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.running.again import own_words, quoted
 from experiments.shared.errors import InputError
@@ -37,8 +37,8 @@ RANK_VARIABLES = (
 )
 
 
-def run_job(folder: Path, overrides: list[str]) -> float:
-    """Run one job of a sweep in `folder` and return its objective; NaN where it gave none.
+def run_job(folder: Path, name: str, overrides: list[str]) -> float:
+    """Run one job of a sweep of the experiment `name` in `folder`; its objective, NaN without one.
 
     A job that is completed already (a sweep run again in its old folder) is not run again; one of
     which the sweep now asks something else, more epochs say, goes on.
@@ -61,10 +61,19 @@ def run_job(folder: Path, overrides: list[str]) -> float:
         if status in (128 + signum, -signum):  # by its own leave, or before it could take it
             raise SystemExit(128 + signum)
     if status:
-        if not place.read():  # not even begun: for the report
-            place.write({"status": "failed", "error": f"the job ended with exit status {status}"})
+        if not place.overrides.is_file():  # not even begun: for the report
+            place.asked.mkdir(exist_ok=True)
+            place.overrides.write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        keep_reason(folder, name, f"the job ended with exit status {status}")
         print(f"{folder}: the job failed with exit status {status}; the sweep goes on", flush=True)
     return objective(place.read())
+
+
+def keep_reason(folder: Path, name: str, reason: str) -> None:
+    """Why a sweep's job failed before it could begin, for the sweep's report; others keep it."""
+    place = Folder(folder)
+    if place.job.is_file() and not place.read():
+        place.write({"name": name, "status": "failed", "error": reason})
 
 
 def asked_before(place: Folder, overrides: list[str]) -> bool:
