@@ -45,8 +45,9 @@ class Speed(pl.Callback):
         self.mark = now
         if not self.interval.passed(trainer):
             return
-        self.steps.append(self.step)
-        self.waits.append(self.wait)
+        if self.step:  # unknown of the first step after a resume within an epoch
+            self.steps.append(self.step)
+            self.waits.append(self.wait)
         self.step = self.wait = 0.0
         if self.interval.due(trainer):
             self._weigh(pl_module)
