@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from radiodiff.city import draw_city, place_cars, place_transmitters
-from radiodiff.propagation import in_sight, radio_map
+from radiodiff.cities.city import draw_city, place_cars, place_transmitters
+from radiodiff.cities.propagation import in_sight, radio_map
 
 FOLDERS = ("gain/DPM", "png/buildings_complete", "png/antennas")
 CAR_FOLDERS = ("gain/carsDPM", "png/cars")

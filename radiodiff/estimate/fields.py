@@ -14,8 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from experiments.shared.errors import InputError
-from radiodiff.png import read_gray
-from radiodiff.propagation import (
+from radiodiff.cities.propagation import (
     EXPONENT,
     SPAN_DB,
     gray,
@@ -23,6 +22,7 @@ from radiodiff.propagation import (
     walls_between,
     way_round,
 )
+from radiodiff.png import read_gray
 
 CHANNELS = (
     *("plan", "cars", "free_space", "sight", "walls", "way_round", "down", "right"),

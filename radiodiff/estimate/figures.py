@@ -6,8 +6,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from experiments.shared.plots import new_figure
+from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, TOP_DB
 from radiodiff.estimate.fields import PLAN, SAMPLED
-from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB
 
 
 def show(figure: Figure, axis, decibels: np.ndarray, plan: np.ndarray, label: str, **style) -> None:

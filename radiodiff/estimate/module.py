@@ -12,6 +12,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
+from radiodiff.cities.propagation import FLOOR_DB
 from radiodiff.estimate import baselines, figures, losses, metrics
 from radiodiff.estimate.fields import with_samples
 from radiodiff.estimate.network import Regressor
@@ -19,7 +20,6 @@ from radiodiff.estimate.residual import corrected
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
 from radiodiff.metrics import SPAN_DB
-from radiodiff.propagation import FLOOR_DB
 
 
 class RadioMapEstimator(pl.LightningModule):

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from experiments.shared.errors import InputError
 from experiments.shared.plots import COLOURS, new_figure
+from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
 from radiodiff.corpus import make_folder
 from radiodiff.estimate.fields import SAMPLE, SAMPLED, known, look
 from radiodiff.estimate.figures import show
@@ -22,7 +23,6 @@ from radiodiff.estimate.plans import (
     read_transmitters,
 )
 from radiodiff.estimate.residual import corrected
-from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
 
 HEARD = 24  # samples, the loudest, that a transmitter is located by
 

@@ -9,13 +9,13 @@ from pykrige.ok import OrdinaryKriging
 
 from experiments.shared.errors import InputError
 from radiodiff import corpus
-from radiodiff.city import draw_city, place_transmitters
+from radiodiff.cities.city import draw_city, place_transmitters
+from radiodiff.cities.propagation import in_sight, radio_map
 from radiodiff.estimate import baselines, fields, losses, metrics
 from radiodiff.estimate.data import SPLIT, Estimation
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.network import Regressor
 from radiodiff.estimate.residual import corrected
-from radiodiff.propagation import in_sight, radio_map
 
 SIZE = 64
 SIZES = {"widths": (8, 16), "groups": 4}

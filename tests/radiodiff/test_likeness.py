@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from radiodiff import corpus
-from radiodiff.likeness import REAL, REAL_RESIDUAL_DB, statistics
+from radiodiff.cities.likeness import REAL, REAL_RESIDUAL_DB, statistics
 from radiodiff.png import read_gray
 
 CITIES = 80

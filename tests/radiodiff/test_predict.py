@@ -12,11 +12,11 @@ from PIL import Image
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from radiodiff import infer
-from radiodiff.city import draw_city, place_transmitters
+from radiodiff.cities.city import draw_city, place_transmitters
+from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, radio_map
 from radiodiff.estimate import losses, predict
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.plans import read_plan, read_transmitters
-from radiodiff.propagation import FLOOR_DB, SPAN_DB, radio_map
 
 SIZE = 96
 

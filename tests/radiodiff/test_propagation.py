@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from radiodiff import propagation
-from radiodiff.city import BUILT, draw_city, main_ground, place_cars, place_transmitters
+from radiodiff.cities import propagation
+from radiodiff.cities.city import BUILT, draw_city, main_ground, place_cars, place_transmitters
 
 SIZE = 96
 
