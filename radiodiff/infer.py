@@ -10,6 +10,7 @@ from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress, say
 from radiodiff import codec
 from radiodiff.corpus import make_folder, save
 from radiodiff.estimate.module import RadioMapEstimator
@@ -49,14 +50,14 @@ def each(source: Path, out: Path, suffixes: tuple[str, str], work: Callable) -> 
     single = source.is_file() and out.suffix == suffixes[1]
     make_folder(out.parent if single else out)
     failed = 0
-    for file in files:
+    for file in progress(files, "files", "file") if len(files) > 1 else files:
         try:
-            print(work(file, out if single else out / f"{file.stem}{suffixes[1]}"), flush=True)
+            say(work(file, out if single else out / f"{file.stem}{suffixes[1]}"))
         except InputError as error:
             if source.is_file():
                 raise
             failed += 1
-            print(f"failed: {error}", flush=True)
+            say(f"failed: {error}")
     if failed:
         done = len(files) - failed
         raise InputError(f"{failed} of {len(files)} files failed, see above; {done} are in {out}")
