@@ -10,6 +10,7 @@ from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress
 from molecular_flow import exchange, output
 from molecular_flow.metrics import effective_samples
 from molecular_flow.module import MolecularFlow
@@ -70,7 +71,7 @@ def transport(module: MolecularFlow, x: Tensor, inverse: bool, chunk: int = 1024
     """
     start, end = module.betas[::-1] if inverse else module.betas
     found = []
-    for block in x.split(chunk):
+    for block in progress(x.split(chunk), "moving frames", "block"):
         moved, log_det = module.flow.transport(block, *module.pair, inverse=inverse)
         before, after = module.energy(block), module.energy(moved)
         found.append((moved, after, start * before - end * after + log_det))

@@ -15,6 +15,7 @@ import torch
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress, say
 from multitrack import figures
 from multitrack.answer.compose import Composer
 from multitrack.answer.decode import stitch
@@ -232,16 +233,16 @@ def main() -> None:
     if not sources:
         raise InputError(f"{options.source}: expected XML files, got none")
     failed = 0
-    for source in sources:
+    for source in progress(sources, "edits", "file"):
         target = options.target / source.name
         if target.exists() and not options.again:
-            print(f"{target}: already there (--again makes it anew)")
+            say(f"{target}: already there (--again makes it anew)")
             continue
         try:
             run(network, source, target, options)
         except InputError as error:
             failed += 1
-            print(f"skipped: {error}")
+            say(f"skipped: {error}")
     if failed:
         raise InputError(f"{options.source}: {failed} of {len(sources)} files failed, see above")
 

@@ -21,15 +21,16 @@ class Progress:
         total: how many there are.
         what: what is being done.
         unit: what is counted.
+        done: how many were done before.
     """
 
-    def __init__(self, total: int, what: str, unit: str = "item"):
+    def __init__(self, total: int, what: str, unit: str = "item", done: int = 0):
         self.total, self.what, self.unit = total, what, unit
-        self.done, self.start = 0, time.monotonic()
+        self.done, self.before, self.start = done, done, time.monotonic()
         self.said = self.start
         self.bar = None
         if sys.stderr.isatty():
-            self.bar = tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True)
+            self.bar = tqdm(total=total, desc=what, unit=unit, initial=done, dynamic_ncols=True)
 
     def update(self, count: int = 1) -> None:
         self.done += count
@@ -42,8 +43,9 @@ class Progress:
         self.said = time.monotonic()
         spent = self.said - self.start
         line = f"{self.what}: {self.done} of {self.total} {self.unit}s, {_clock(spent)} spent"
-        if 0 < self.done < self.total:
-            line += f", {_clock(spent / self.done * (self.total - self.done))} left"
+        if self.before < self.done < self.total:
+            left = spent / (self.done - self.before) * (self.total - self.done)
+            line += f", {_clock(left)} left"
         print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> "Progress":
@@ -65,6 +67,11 @@ def progress(
         for item in items:
             yield item
             bar.update()
+
+
+def say(line: str) -> None:
+    """Print `line` to stdout, above a bar where there is one."""
+    tqdm.write(line, file=sys.stdout)
 
 
 def _clock(seconds: float) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from experiments.shared.errors import InputError
+from experiments.shared.progress import progress, say
 from radiodiff.autoencoder import codec
 from radiodiff.autoencoder.evaluation import Measured, gray
 from radiodiff.autoencoder.network import Autoencoder, draw
@@ -44,14 +45,14 @@ def each(source: Path, out: Path, suffixes: tuple[str, str], work: Callable) -> 
     single = source.is_file() and out.suffix == suffixes[1]
     make_folder(out.parent if single else out)
     failed = 0
-    for file in files:
+    for file in progress(files, "files", "file") if len(files) > 1 else files:
         try:
-            print(work(file, out if single else out / f"{file.stem}{suffixes[1]}"), flush=True)
+            say(work(file, out if single else out / f"{file.stem}{suffixes[1]}"))
         except InputError as error:
             if source.is_file():
                 raise
             failed += 1
-            print(f"failed: {error}", flush=True)
+            say(f"failed: {error}")
     if failed:
         done = len(files) - failed
         raise InputError(f"{failed} of {len(files)} files failed, see above; {done} are in {out}")

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from PIL import Image
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError
 from experiments.shared.plots import COLOURS, new_figure
+from experiments.shared.progress import progress, say
 from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
 from radiodiff.corpus import make_folder
 from radiodiff.estimate.fields import SAMPLE, SAMPLED, known, look
@@ -91,7 +91,7 @@ def predict(
         InputError: bad input; for a folder, when all is done, that some plans failed.
     """
     files, failed = plans_in(source), 0
-    for file in tqdm(files, desc="plans", unit="plan", disable=None if len(files) > 1 else True):
+    for file in progress(files, "plans", "plan") if len(files) > 1 else files:
         try:
             plan = read_plan(file, scale, invert)
             at = antennas / f"{file.stem}.json" if antennas and antennas.is_dir() else antennas
@@ -108,12 +108,12 @@ def predict(
                 write(out, name, decibels, plan, [place])
             if len(maps) > 1:
                 network(out, file.stem, np.stack(maps), plan, places, radio)
-            tqdm.write(f"{file}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} in {out}")
+            say(f"{file}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} in {out}")
         except InputError as error:
             if source.is_file():
                 raise
             failed += 1
-            tqdm.write(f"failed: {error}")
+            say(f"failed: {error}")
     if failed:
         raise InputError(f"{failed} of {len(files)} plans failed, see above; the rest is in {out}")
 
