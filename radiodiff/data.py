@@ -177,7 +177,7 @@ class RadioMaps(L.LightningDataModule):
             "size": size,
             "cars": cars,
             "seed": corpus_seed,
-            "version": 2,
+            "version": 3,
         }
         self.corpus_workers = corpus_workers
         self.splits: Splits | None = None

@@ -14,12 +14,15 @@ from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
 from radiodiff.cities.propagation import FLOOR_DB
 from radiodiff.estimate import baselines, figures, losses, metrics
-from radiodiff.estimate.fields import with_samples
+from radiodiff.estimate.fields import unregistered, with_samples
 from radiodiff.estimate.network import Regressor
 from radiodiff.estimate.residual import corrected
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
 from radiodiff.metrics import SPAN_DB
+
+UNREGISTERED = "unregistered"  # ours, not told how plans lie against maps
+OURS = ("model", UNREGISTERED)
 
 
 class RadioMapEstimator(pl.LightningModule):
@@ -116,7 +119,7 @@ class RadioMapEstimator(pl.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """The test compares with everything; the validation with nothing that never changes."""
-        names = ["model", *baselines.PLAIN, "propagation", "nearest_map"]
+        names = ["model", UNREGISTERED, *baselines.PLAIN, "propagation", "nearest_map"]
         for count in self.hparams.counts:
             names += [f"{name}_{count}" for name in ("model", *baselines.COMPLETIONS)]
         self.tables = nn.ModuleDict({name: metrics.Pooled() for name in names}).to(self.device)
@@ -140,6 +143,8 @@ class RadioMapEstimator(pl.LightningModule):
             self.add(name, plain(known), batch)
         self.add("propagation", baselines.propagation(known, batch["transmitter"]), batch)
         self.add("nearest_map", self.nearest_map(known), batch)
+        hidden = unregistered(known)
+        self.add(UNREGISTERED, corrected(self(hidden).float(), hidden), batch)
         for count in self.hparams.counts:
             _, made = self.estimated(batch, torch.full_like(batch["count"], count))
             self.add(f"model_{count}", made, batch)
@@ -161,7 +166,8 @@ class RadioMapEstimator(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         found = {name: self.found(name) for name in self.tables}
         plain = [name for name in found if name.rpartition("_")[2] not in self.counted]
-        logged = self.beside("", found, "model", [n for n in plain if n != "model"])
+        logged = self.beside("", found, "model", [n for n in plain if n not in OURS])
+        logged |= {f"{UNREGISTERED}/{k}": v for k, v in found[UNREGISTERED][0].items()}
         for count in self.counted:
             prefix, names = f"completion_{count}/", baselines.COMPLETIONS
             theirs = {name: found[f"{name}_{count}"] for name in ("model", *names)}
