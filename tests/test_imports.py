@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "radiodiff.png",
     },
     "radiodiff.estimate": {
+        "radiodiff.autoencoder",
         "radiodiff.cities",
         "radiodiff.corpus",
         "radiodiff.data",
