@@ -64,13 +64,13 @@ def overlays(run: Run, published: Published | None) -> dict[str, Curve]:
     return {tag: curve for tag, curve in found.items() if tag and curve is not None}
 
 
-def pictures(run: Run, name: str, figures: Sequence[Figure | None]) -> list[Block]:
+def pictures(run: Run, name: str, figures: Sequence[Figure | None]) -> list[Picture]:
     """Save what was drawn as figures/report_<name>.png (then _2, ...) and show it."""
     return save(run.folder, name, [figure for figure in figures if figure is not None])
 
 
-def save(folder: Path, name: str, figures: list[Figure]) -> list[Block]:
-    blocks: list[Block] = []
+def save(folder: Path, name: str, figures: list[Figure]) -> list[Picture]:
+    blocks = []
     for count, figure in enumerate(figures, start=1):
         suffix = "" if count == 1 else f"_{count}"
         path = Folder(folder).figures / f"report_{name}{suffix}.png"

@@ -49,6 +49,13 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "< 0.1 %"
 
 
+def clock(seconds: float) -> str:
+    """Seconds as `3:07` or `1:03:07`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as `42 s`, `5 min 12 s` or `3 h 07 min`."""
     if seconds is None:
