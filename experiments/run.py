@@ -15,7 +15,7 @@ from experiments.running.again import file_name, rewritten
 from experiments.running.explain import explain, usage
 from experiments.running.launch import follow, keep_reason
 from experiments.running.settings import check
-from experiments.running.words import CONF, mend
+from experiments.running.words import CONF, mend, typed
 from experiments.shared.errors import InputError
 
 # A job's folder is named by its overrides, which may hold paths.
@@ -76,6 +76,7 @@ def named(config: DictConfig, folder: Path) -> str:
 
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    typed.extend(word for word in sys.argv[1:] if not word.startswith("hydra.run.dir="))
     try:
         words, notes = mend(sys.argv[1:])
         for note in notes:

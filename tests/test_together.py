@@ -30,9 +30,9 @@ class Quick(Job):
         self.began, self.at = time.monotonic(), place.number
         return subprocess.Popen([sys.executable, "-c", ENDS, *self.words])
 
-    def end(self, status: int) -> None:
+    def end(self, status: int) -> str:
         self.ended = time.monotonic()
-        super().end(status)
+        return super().end(status)
 
 
 def quick(folder: Path, *jobs: tuple[float, int]) -> list[Quick]:
@@ -104,7 +104,7 @@ def test_in_a_log_each_job_leaves_a_line(tmp_path: Path, capsys):
     with Live(2) as live:
         live.begun(job)
         live.show()
-        live.ended(job, 0)
+        live.ended(job, 0, "completed")
     assert (
         capsys.readouterr().out
         == "0: completed, objective 0.25, 0:00; 1 of 2 done, about 0:00 left\n"

@@ -96,8 +96,8 @@ class Job:
                 stderr=subprocess.STDOUT if log else None,
             )
 
-    def end(self, status: int) -> None:
-        """Keep how it ended."""
+    def end(self, status: int) -> str:
+        """Keep how it ended; says it in a word."""
         self.place.job.write_text(str(status))
         if status and not was_stopped(status):
             if not self.place.overrides.is_file():  # not even begun: for the report
@@ -109,6 +109,8 @@ class Job:
                 told = [line for line in lines if line.startswith("error: ")]
                 reason = told[-1].removeprefix("error: ") if told else reason
             keep_reason(self.folder, self.name, reason)
+        how = str(self.place.read().get("status") or "failed")
+        return "failed" if how == "completed" and status else how
 
 
 def was_stopped(status: int) -> bool:

@@ -46,11 +46,8 @@ class Live:
         self.running.append(job)
         self.widest = max(self.widest, len(self.running))
 
-    def ended(self, job: Job, status: int) -> None:
+    def ended(self, job: Job, status: int, how: str) -> None:
         self.running.remove(job)
-        how = str(job.place.read().get("status") or "failed")
-        if status and not was_stopped(status) and how == "completed":
-            how = "failed"
         seconds = time.monotonic() - job.begun
         self.done.append((job, how, seconds))
         if status and not was_stopped(status):

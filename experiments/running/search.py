@@ -36,13 +36,14 @@ STUDY = "search"
 class Plan:
     """What is asked: `hpo` of the configuration, with the experiment's objective where it is null.
 
-    `objectives`: tag -> min or max.
+    `objectives`: tag -> min or max; `fixed`: words of every trial.
     """
 
     trials: int
     objectives: dict[str, str]
     prune: bool
     digits: int
+    fixed: list[str]
     space: dict[str, optuna.distributions.BaseDistribution]
     own: dict[str, Any]  # the configuration's values, which are tried first
 
@@ -67,7 +68,8 @@ def plan_of(config: DictConfig, typed: list[str]) -> Plan:
     if not space:
         raise InputError("hpo.space: nothing is left to search")
     objectives = dict(asked.objectives or {config.objective.name: config.objective.mode})
-    return Plan(asked.trials, objectives, asked.prune, asked.digits, space, own)
+    fixed = [word for word in asked.fixed if key_of(word) not in set(map(key_of, typed))]
+    return Plan(asked.trials, objectives, asked.prune, asked.digits, fixed, space, own)
 
 
 class Search:
@@ -114,7 +116,8 @@ class Search:
         told = "_".join(f"{key.split('.')[-1]}-{value}" for key, value in trial.params.items())
         folder = self.folder / file_name(f"{trial.number:03d}_{told}")
         hydra = HydraConfig.get().overrides
-        job = job_of(self.config, folder, self.config.name, [*hydra.task, *words], hydra.hydra)
+        words = [*hydra.task, *self.plan.fixed, *words]
+        job = job_of(self.config, folder, self.config.name, words, hydra.hydra)
         trial.set_user_attr("folder", folder.name)
         self.trials[job], self.reported[job], self.locks[job] = trial, 0, lock
         return job
@@ -133,20 +136,21 @@ class Search:
                 return True
         return False
 
-    def ended(self, job: Job, status: int) -> None:
+    def ended(self, job: Job, status: int) -> str:
         """A trial that failed or diverged is a failed trial; one that was stopped stays open."""
-        job.end(status)
+        how = job.end(status)
         trial, summary = self.trials.pop(job), job.place.read()
-        how = str(summary.get("status") or "failed")
         values = reached(summary, self.plan.objectives)
         if job in self.pruned and how != "completed":
             self.study.tell(trial, state=TrialState.PRUNED)
+            how = "pruned"
         elif how == "completed" and values is not None and not status:
             self.study.tell(trial, values)
         elif not was_stopped(status):
             trial.set_user_attr("why", str(summary.get("error") or how))
             self.study.tell(trial, state=TrialState.FAIL)
         self.locks.pop(job).release()
+        return how
 
 
 def reached(summary: Any, objectives: dict[str, str]) -> list[float] | None:

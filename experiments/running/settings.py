@@ -87,6 +87,7 @@ class Hpo:
     objectives: dict[str, Literal["min", "max"]] | None
     prune: bool
     digits: PositiveInt
+    fixed: list[str]
     space: dict[str, dict]
 
 

@@ -25,7 +25,8 @@ class Work(Protocol):
     def look(self, job: Job) -> bool:
         """Whether a job that is at work is to be stopped."""
 
-    def ended(self, job: Job, status: int) -> None: ...
+    def ended(self, job: Job, status: int) -> str:
+        """Keep how the job ended; says it in a word."""
 
 
 class Listed:
@@ -46,8 +47,8 @@ class Listed:
     def look(self, job: Job) -> bool:
         return False
 
-    def ended(self, job: Job, status: int) -> None:
-        job.end(status)
+    def ended(self, job: Job, status: int) -> str:
+        return job.end(status)
 
 
 class Stopped(SystemExit):
@@ -95,8 +96,7 @@ def work_off(work: Work, places: list[Place], fail_fast: bool, alone: bool) -> N
                         continue
                     del running[job]
                     free.append(place)
-                    work.ended(job, status)
-                    live.ended(job, status)
+                    live.ended(job, status, work.ended(job, status))
                     if status and fail_fast and not caught and not ending:
                         ending = True
                         for other, _ in running.values():

@@ -10,6 +10,9 @@ CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 ADDED = ("exp", "sweep", "debug", "hpo")  # groups without a default: Hydra wants a plus before them
 
 
+typed: list[str] = []  # the words of this process' command line, as they were typed
+
+
 def mend(words: list[str]) -> tuple[list[str], list[str]]:
     """The words for Hydra, and a line for each that was not taken as it stood."""
     notes: list[str] = []

@@ -46,6 +46,7 @@ class Summary(TypedDict, total=False):
     started: str  # ISO 8601 with the offset from UTC; of the first session
     ended: str
     duration_s: float  # of all sessions together
+    phases: dict[str, float]  # seconds of the last session, by phase
     steps: int
     epochs: int
     seed: int
