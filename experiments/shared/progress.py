@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from experiments.shared.numbers import clock
+
 Item = TypeVar("Item")
 INTERVAL_S = 30.0  # between two lines in a log
 
@@ -42,10 +44,10 @@ class Progress:
     def _say(self) -> None:
         self.said = time.monotonic()
         spent = self.said - self.start
-        line = f"{self.what}: {self.done} of {self.total} {self.unit}s, {_clock(spent)} spent"
+        line = f"{self.what}: {self.done} of {self.total} {self.unit}s, {clock(spent)} spent"
         if self.before < self.done < self.total:
             left = spent / (self.done - self.before) * (self.total - self.done)
-            line += f", {_clock(left)} left"
+            line += f", {clock(left)} left"
         print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> "Progress":
@@ -72,8 +74,3 @@ def progress(
 def say(line: str) -> None:
     """Print `line` to stdout, above a bar where there is one."""
     tqdm.write(line, file=sys.stdout)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
