@@ -19,6 +19,15 @@ def add_estimation(commands) -> None:
     parser.add_argument("--checkpoint", required=True, help="run folder or .ckpt of radio_map")
     parser.add_argument("--scale", help="of GeoJSON: metres a unit, or degrees")
     parser.add_argument("--invert", action="store_true", help="buildings are black in the PNG")
+    parser.add_argument(
+        "--registration",
+        nargs=2,
+        type=float,
+        default=(0.0, 0.0),
+        metavar=("DOWN", "RIGHT"),
+        help="pixels by which such plans lie below and right of the maps, as a run's summary.json "
+        "has it of its data (plan_lies_by); 0 0: unknown",
+    )
     pair = {"nargs": 2, "type": int, "metavar": ("ROW", "COLUMN")}
     found = commands.add_parser(
         "predict", parents=[parser], help="plans and transmitters to radio maps"

@@ -5,8 +5,6 @@ prediction, Lei et al. 2018), so that on those the shares hold by construction; 
 unseen cities is what is tested. Axes: K maps, B batch, H W map. Maps are gray in [0, 1].
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -47,28 +45,21 @@ class Calibration(Metric):
         exponents = torch.arange(1, BINS + 1) / BINS * (COARSEST - FINEST) + FINEST
         return 10**exponents
 
+    def compute(self) -> tuple[Tensor, float]:
+        """(BINS,): share of pixels whose ratio is at most `ends`; mean spread (gray) of them."""
+        pixels = self.counts.sum()
+        return (self.counts.cumsum(0) / pixels).cpu(), float(self.width / pixels)
+
     def widths(self) -> tuple[float, ...]:
         """Standard deviations on either side that cover `SHARES` of the pixels."""
-        below = self.counts.cumsum(0) / self.counts.sum()
-        at = torch.searchsorted(below.cpu(), torch.tensor(SHARES, dtype=torch.float64))
+        at = torch.searchsorted(self.compute()[0], torch.tensor(SHARES, dtype=torch.float64))
         return tuple(self.ends[at.clamp_max(BINS - 1)].tolist())
-
-    def compute(self) -> Tensor:
-        """(BINS,): share of pixels whose ratio is at most `ends`."""
-        return self.counts.cumsum(0) / self.counts.sum()
-
-    def mean_spread(self) -> float:
-        """Gray, over the free pixels."""
-        return float(self.width / self.counts.sum())
 
     def coverage(self, widths: tuple[float, ...]) -> tuple[float, ...]:
         """Share of pixels within so many standard deviations, for each of `widths`."""
-        found = self.compute().cpu()
-        places = [
-            round((math.log10(max(w, 10**FINEST)) - FINEST) / (COARSEST - FINEST) * BINS) - 1
-            for w in widths
-        ]
-        return tuple(float(found[min(max(place, 0), BINS - 1)]) for place in places)
+        below = self.compute()[0]
+        at = torch.searchsorted(self.ends, torch.tensor(widths) * 0.9999)
+        return tuple(below[at.clamp_max(BINS - 1)].tolist())
 
 
 class Widths(nn.Module):

@@ -1,9 +1,9 @@
-"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1]."""
+"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1] or of the flow's velocities."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-TERMS = ("l1", "l2", "edges", "matching")
+TERMS = {"regressor": ("l1", "l2", "edges"), "flow": ("matching",)}  # of each estimator
 
 
 def l1(made: Tensor, maps: Tensor) -> Tensor:

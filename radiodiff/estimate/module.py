@@ -1,6 +1,5 @@
 """Estimates radio maps from a plan, a transmitter and, where there are some, samples."""
 
-import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -13,7 +12,7 @@ from experiments.shared.kinds import ArgumentsOf, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
 from radiodiff.cities.propagation import FLOOR_DB
-from radiodiff.estimate import baselines, figures, losses, metrics
+from radiodiff.estimate import baselines, comparison, figures, losses, metrics
 from radiodiff.estimate.fields import unregistered, with_samples
 from radiodiff.estimate.flow import LatentFlow
 from radiodiff.estimate.network import Regressor
@@ -36,7 +35,7 @@ class RadioMapEstimator(pl.LightningModule):
     comes from another run (`init_from=RUN init_parts=[network]`), stays as it is.
 
     Args:
-        loss_weights: a weight for each of `losses.TERMS`.
+        loss_weights: a weight for each of the estimator's `losses.TERMS`.
         estimator: what is trained, and what an estimate is made by.
         network: sizes, arguments of `Regressor`.
         flow: sizes, arguments of `LatentFlow`; for estimator flow.
@@ -66,7 +65,7 @@ class RadioMapEstimator(pl.LightningModule):
         schedule: Callable | None = None,
     ):
         super().__init__()
-        check_names(loss_weights, losses.TERMS)
+        check_names(loss_weights, losses.TERMS[estimator])
         if not FLOOR_DB < coverage_db < FLOOR_DB + SPAN_DB:
             raise InputError(
                 f"model.coverage_db={coverage_db}: expected between {FLOOR_DB} and "
@@ -138,7 +137,7 @@ class RadioMapEstimator(pl.LightningModule):
         known = with_samples(batch["known"], maps, batch["places"], batch["count"])
         if self.flow is None:
             made = self(known)
-            terms = {name: getattr(losses, name)(made, maps) for name in ("l1", "l2", "edges")}
+            terms = {name: getattr(losses, name)(made, maps) for name in losses.TERMS["regressor"]}
         else:
             with torch.no_grad():
                 made = self(known).float()
@@ -215,6 +214,12 @@ class RadioMapEstimator(pl.LightningModule):
         found = self.regressed(known)
         return found if self.flow is None else self.flow(known, found)
 
+    def intervals(self, known: Tensor) -> dict[str, Tensor]:
+        """`low_50` to `high_90`: ends of the flow's intervals, gray maps (B, 1, H, W)."""
+        noise = torch.Generator().manual_seed(0)
+        maps = self.flow.draws(known, self.regressed(known), self.hparams.maps, noise)
+        return self.uncertainty.intervals(maps)
+
     def drawn(self, known: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Measure several maps of each place; returns one of them, and their spread, to show."""
         found = self.regressed(known)
@@ -230,17 +235,17 @@ class RadioMapEstimator(pl.LightningModule):
         self.tables[name].update(found, batch["city"])
 
     def on_validation_epoch_end(self) -> None:
-        logged = self.found("model")[0]
+        logged = comparison.found(self.tables["model"])[0]
         if self.uncertainty is not None:
             if not self.trainer.sanity_checking:
                 self.uncertainty.calibrate()
             logged |= self.uncertainty.found()[0]
-        self.log_dict({f"val/{k}": v for k, v in logged.items()})
+        self.record("val", logged)
 
     def on_test_epoch_end(self) -> None:
-        found = {name: self.found(name) for name in self.tables}
+        found = {name: comparison.found(table) for name, table in self.tables.items()}
         plain = [name for name in found if name.rpartition("_")[2] not in self.counted]
-        logged = self.beside("", found, "model", [n for n in plain if n not in OURS])
+        logged = comparison.beside(self.baselines, "", found, [n for n in plain if n not in OURS])
         for name in OURS[1:]:
             if name in found:
                 logged |= {f"{name}/{k}": v for k, v in found[name][0].items()}
@@ -251,41 +256,20 @@ class RadioMapEstimator(pl.LightningModule):
         for count in self.counted:
             prefix, names = f"completion_{count}/", baselines.COMPLETIONS
             theirs = {name: found[f"{name}_{count}"] for name in ("model", *names)}
-            logged |= self.beside(prefix, theirs, "model", list(names))
-        self.log_dict({f"test/{name}": value for name, value in logged.items()})
+            logged |= comparison.beside(self.baselines, prefix, theirs, list(names))
+        self.record("test", logged)
 
     @property
     def counted(self) -> list[str]:
         return [str(count) for count in self.hparams.counts]
 
-    def found(self, name: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """A table's metrics, and their bootstrap; what no map has (a NaN) is left out."""
-        values, draws = self.tables[name].compute()
-        values = {k: v.to(self.device, torch.float32) for k, v in values.items() if v.isfinite()}
-        return values, draws
-
-    def beside(self, prefix: str, found: dict, ours: str, others: list[str]) -> dict[str, Tensor]:
-        """Our metrics with their intervals, and the lower ends of our leads over the others."""
-        values, draws = found[ours]
-        logged = {f"{prefix}{name}": value for name, value in values.items()}
-        for name in values:
-            low, high = metrics.interval(draws[name])
-            if math.isfinite(low):
-                logged |= {f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
-        for other in others:
-            theirs, spread = found[other]
-            kept = self.baselines.setdefault(other, {})
-            kept |= {f"{prefix}{k}": float(v) for k, v in theirs.items() if k in values}
-            for name in ("nmse", "ssim", "coverage_f1", "edge_rmse", "sharpness"):
-                low, high = metrics.interval(metrics.lead(name, draws[name], spread[name]))
-                if math.isfinite(low):
-                    logged[f"{prefix}{name}_lead_{other}_low"] = low
-                if math.isfinite(high) and other == "regressor":
-                    logged[f"{prefix}{name}_lead_{other}_high"] = high
-        return logged
+    def record(self, split: str, found: dict[str, Tensor]) -> None:
+        self.log_dict({f"{split}/{k}": v.to(self.device, torch.float32) for k, v in found.items()})
 
     def figures(self) -> dict:
         drawn = {"maps": figures.maps(self.examples)} if self.examples else {}
+        if self.examples and "drawn" in self.examples[0]:
+            drawn["draws"] = figures.draws(self.examples)
         if self.baselines:
             numbers = {k: float(v) for k, v in self.trainer.callback_metrics.items()}
             drawn["completion"] = figures.completion(

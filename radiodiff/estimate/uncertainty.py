@@ -30,6 +30,14 @@ class Uncertainty(nn.Module):
         one = torch.full_like(true, 1 / SPAN_DB)  # 1 dB everywhere
         self.tables["constant"].update(regressed, one, true, buildings)
 
+    def intervals(self, maps: Tensor) -> dict[str, Tensor]:
+        """`low_50`, `high_50`, ... of maps (K, B, 1, H, W), gray."""
+        centre, reach, found = maps.mean(0), spread(maps), {}
+        for share, width in zip(SHARES, self.widths["ours"].values.tolist(), strict=True):
+            for name, sign in (("low", -1), ("high", 1)):
+                found[f"{name}_{round(100 * share)}"] = centre + sign * width * reach
+        return found
+
     def calibrate(self) -> None:
         for name, table in self.tables.items():
             self.widths[name].take(table.widths())
@@ -42,11 +50,11 @@ class Uncertainty(nn.Module):
         logged = []
         for name, table in self.tables.items():
             widths = tuple(self.widths[name].values.tolist())
-            values = {}
+            values, (_, mean) = {}, table.compute()
             for share, width, covered in zip(SHARES, widths, table.coverage(widths), strict=True):
                 level = round(100 * share)
                 values[f"interval_{level}_coverage"] = covered
-                values[f"interval_{level}_db"] = 2 * SPAN_DB * width * table.mean_spread()
+                values[f"interval_{level}_db"] = 2 * SPAN_DB * width * mean
             logged.append(values)
         for share, covered in zip(SHARES, self.tables["ours"].coverage(GAUSSIAN), strict=True):
             logged[0][f"spread_coverage_{round(100 * share)}"] = covered

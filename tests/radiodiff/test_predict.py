@@ -33,7 +33,7 @@ def folder(tmp_path_factory, place) -> Path:
     """A checkpoint of an untrained estimator, and a plan."""
     root = tmp_path_factory.mktemp("run")
     sizes = {"widths": (8, 16), "groups": 4}
-    module = RadioMapEstimator({name: 1.0 for name in losses.TERMS}, network=sizes)
+    module = RadioMapEstimator({name: 1.0 for name in losses.TERMS["regressor"]}, network=sizes)
     saved = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(saved | {"class": checkpoints.class_name(RadioMapEstimator)}, root / "last.ckpt")
     Image.fromarray(place[0]).save(root / "plan.png")
