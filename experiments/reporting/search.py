@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from experiments.reporting.document import Block, Cell, Document, Facts, Heading, Table, Text
 from experiments.reporting.events import Run
@@ -136,11 +137,12 @@ def plot(folder: Path, name: str, title: str, draw: Callable[[], Any]) -> list[B
         return [Heading(title), Text(f"Not drawn: {error}", "note")]
     figure: Figure = pyplot.gcf()
     try:
-        axes = figure.axes
-        width = max(7.0, 3.0 * len([a for a in axes if a.get_subplotspec() is not None]))
-        figure.set_size_inches(min(width, 14), 4.2)
-        figure.set_layout_engine("tight")
-        return [Heading(title), *save(folder, f"search_{name}", [figure])]
+        panels = [axes for axes in figure.axes if axes.get_subplotspec() is not None]
+        figure.set_size_inches(min(max(7.5, 3.6 * len(panels)), 15), 4.2)
+        for axes in panels:
+            if name.startswith("slice") and axes.get_xscale() == "log":
+                axes.xaxis.set_minor_formatter(NullFormatter())  # they would cover each other
+        return [Heading(title), *save(folder, f"search_{name}", [figure], bbox_inches="tight")]
     finally:
         pyplot.close(figure)
 
