@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def trial_table(folder: Path, study: Any, trials: list, objectives: dict[str, st
         values = trial.values or [None] * len(objectives)
         seen = list(trial.intermediate_values.values())
         note = f"last seen {number(seen[-1])}" if state == "pruned" and seen else ""
-        why = str(trial.user_attrs.get("why", ""))[:80]
+        why = shorten(str(trial.user_attrs.get("why", "")), 90, placeholder=" …")
         spent = trial.duration.total_seconds() if trial.duration else None
         rows.append(
             [
