@@ -10,7 +10,7 @@ from pathlib import Path
 
 WORDS = {
     "run": "train, or go on with a run: ensemble run +exp=NAME [KEY=VALUE ...]",
-    "report": "report on a run or a sweep again: ensemble report RUN_OR_SWEEP",
+    "report": "report again, compare or index runs: ensemble report FOLDER ...",
     "evaluate": "test a finished run on other data: ensemble evaluate RUN [KEY=VALUE ...]",
     "bench": "speed and memory of a training step: ensemble bench +exp=NAME",
     "slurm": "where the batch script lies: sbatch $(ensemble slurm) +exp=NAME",

@@ -44,17 +44,24 @@ def page(document: Document) -> str:
 
 
 def sections(blocks: Sequence[Block], budget: list[int]) -> str:
-    """The blocks; each heading of level 2 with what stands under it can be folded away."""
-    parts, within = [], False
+    """The blocks; what stands under a heading of level 2 can be folded away.
+
+    What stands under a lower one is folded if it is not to be open.
+    """
+    parts, within = list[str](), list[int]()
     for block in blocks:
-        if isinstance(block, Heading) and block.level == 2:
-            end, state = "</details>\n" * within, " open" * block.open
+        if isinstance(block, Heading):
+            while within and within[-1] >= block.level:
+                within.pop()
+                parts.append("</details>")
+        if isinstance(block, Heading) and (block.level == 2 or not block.open):
+            state = " open" * block.open
             title = f"<summary>{html_block(block, budget)}</summary>"
-            parts.append(f'{end}<details class="section"{state}>{title}')
-            within = True
+            parts.append(f'<details class="section"{state}>{title}')
+            within.append(block.level)
         else:
             parts.append(html_block(block, budget))
-    return "\n".join([*parts, "</details>" * within])
+    return "\n".join([*parts, *["</details>"] * len(within)])
 
 
 def html_block(block: Block, audio_budget: list[int]) -> str:

@@ -92,13 +92,14 @@ def pictures(run: Run, name: str, figures: Sequence[Figure | None]) -> list[Pict
     return save(run.folder, name, [figure for figure in figures if figure is not None])
 
 
-def save(folder: Path, name: str, figures: list[Figure]) -> list[Picture]:
+def save(folder: Path, name: str, figures: list[Figure], **options) -> list[Picture]:
+    """Each as a file `report_<name>.png`, with `options` of matplotlib's savefig."""
     blocks = []
     for count, figure in enumerate(figures, start=1):
         suffix = "" if count == 1 else f"_{count}"
         path = Folder(folder).figures / f"report_{name}{suffix}.png"
         path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=DPI)
+        figure.savefig(path, dpi=DPI, **options)
         blocks.append(Picture(path))
     return blocks
 

@@ -4,9 +4,11 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from experiments.reporting.document import Block, Cell, Document, Facts, Heading, Table, Text
 from experiments.reporting.events import Run
@@ -76,7 +78,7 @@ def trial_table(folder: Path, study: Any, trials: list, objectives: dict[str, st
         values = trial.values or [None] * len(objectives)
         seen = list(trial.intermediate_values.values())
         note = f"last seen {number(seen[-1])}" if state == "pruned" and seen else ""
-        why = str(trial.user_attrs.get("why", ""))[:80]
+        why = shorten(str(trial.user_attrs.get("why", "")), 90, placeholder=" …")
         spent = trial.duration.total_seconds() if trial.duration else None
         rows.append(
             [
@@ -136,11 +138,12 @@ def plot(folder: Path, name: str, title: str, draw: Callable[[], Any]) -> list[B
         return [Heading(title), Text(f"Not drawn: {error}", "note")]
     figure: Figure = pyplot.gcf()
     try:
-        axes = figure.axes
-        width = max(7.0, 3.0 * len([a for a in axes if a.get_subplotspec() is not None]))
-        figure.set_size_inches(min(width, 14), 4.2)
-        figure.set_layout_engine("tight")
-        return [Heading(title), *save(folder, f"search_{name}", [figure])]
+        panels = [axes for axes in figure.axes if axes.get_subplotspec() is not None]
+        figure.set_size_inches(min(max(7.5, 3.6 * len(panels)), 15), 4.2)
+        for axes in panels:
+            if name.startswith("slice") and axes.get_xscale() == "log":
+                axes.xaxis.set_minor_formatter(NullFormatter())  # they would cover each other
+        return [Heading(title), *save(folder, f"search_{name}", [figure], bbox_inches="tight")]
     finally:
         pyplot.close(figure)
 

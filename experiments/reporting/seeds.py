@@ -9,7 +9,7 @@ from scipy import stats
 from experiments.reporting.document import Block, Cell, Heading, Table, Text
 from experiments.reporting.events import Run
 from experiments.reporting.facts import objective_of
-from experiments.shared.numbers import number
+from experiments.shared.numbers import beside, number
 
 SEED = "seed"
 
@@ -139,4 +139,5 @@ def spread(values: dict[str, float]) -> str:
     found = list(values.values())
     if len(found) < 2:
         return number(found[0]) if found else "–"
-    return f"{number(np.mean(found))} ± {number(np.std(found, ddof=1), 2)}"
+    mean, deviation = float(np.mean(found)), float(np.std(found, ddof=1))
+    return f"{beside(mean, deviation)} ± {number(deviation, 2)}"

@@ -54,7 +54,7 @@ details { margin: 8px 0; }
 summary { cursor: pointer; color: var(--link); }
 details.section { margin: 0; border-top: 1px solid var(--line); }
 details.section > summary { color: var(--soft); padding: 14px 0 6px; }
-details.section > summary h2 { display: inline; margin: 0; padding: 0; border: 0;
+details.section > summary :is(h2, h3) { display: inline; margin: 0; padding: 0; border: 0;
   color: var(--ink); }
 .curves svg { width: 100%; height: auto; touch-action: none; }
 .curves svg text { fill: var(--soft); font-size: 12px; }

@@ -7,7 +7,7 @@ from experiments.reporting.differences import differences
 from experiments.reporting.document import Block, Document, Heading, Picture, Text
 from experiments.reporting.effects import importances
 from experiments.reporting.events import Run
-from experiments.reporting.explore import explorer
+from experiments.reporting.explore import constant_zero, explorer
 from experiments.reporting.facts import objective_of, term_names, whole_metrics
 from experiments.reporting.results import (
     common_overrides,
@@ -97,9 +97,13 @@ def curves(
     names = sorted({f"val/{name}" for run in runs for name in whole_metrics(run)})
     first = str(objective.get("name"))
     logged = [first, *(tag for tag in names if tag != first)]
-    tags = [tag for tag in logged if any(tag in run.curves for run in runs)]
-    if not tags:
+    known = [tag for tag in logged if any(tag in run.curves for run in runs)]
+    if not known:
         return [*blocks, Text("No run has logged a metric yet.", "note")]
+    tags = [t for t in known if not all(constant_zero(run.curves.get(t)) for run in runs)]
+    if len(tags) < len(known):
+        zero = ", ".join(tag for tag in known if tag not in tags)
+        blocks.append(Text(f"Not drawn, 0 throughout: {zero}.", "quiet"))
     for begin in range(0, min(len(tags), MOST_PANELS), PANELS):
         some = tags[begin : begin + PANELS]
         if begin:
@@ -107,7 +111,7 @@ def curves(
         blocks += drawn(folder, f"{prefix}metrics", begin, overlay_figure(runs, labels, some))
     if len(tags) > MOST_PANELS:
         blocks.append(
-            Text(f"{len(tags) - MOST_PANELS} more metrics are in TensorBoard alone.", "note")
+            Text(f"Metrics that are not drawn, but below: {len(tags) - MOST_PANELS}.", "note")
         )
     terms = list(dict.fromkeys(name for run in runs for name in term_names(run)))
     figure = overlay_figure(runs, labels, [f"train/{name}" for name in terms])

@@ -84,7 +84,7 @@ class Sweep:
 @dataclass
 class Hpo:
     trials: PositiveInt
-    objectives: dict[str, Literal["min", "max"]] | None
+    objectives: dict[Annotated[str, Field(pattern="^val/.")], Literal["min", "max"]] | None
     prune: bool
     digits: PositiveInt
     fixed: list[str]
