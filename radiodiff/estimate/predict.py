@@ -34,15 +34,34 @@ def estimate(
     samples: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Path gain (H, W) in dB of a transmitter at (row, column); samples are places and dB."""
+    return estimate_all(module, [inputs_of(plan, place, samples)])[0]
+
+
+def inputs_of(
+    plan: np.ndarray,
+    place: tuple[int, int],
+    samples: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Channels (K, H, W) of what is known, samples included."""
     inputs = known(plan, look(plan, *place), *place)
     if samples is not None:
         rows, columns = samples[0].T
         inputs[SAMPLE, rows, columns] = ((samples[1] - FLOOR_DB) / SPAN_DB).clip(0, 1)
         inputs[SAMPLED, rows, columns] = 1
-    with torch.inference_mode():
-        given = torch.from_numpy(inputs)[None]
-        made = corrected(module(given).float(), given)[0, 0]
-    return FLOOR_DB + SPAN_DB * made.clamp(0, 1).numpy()
+    return inputs
+
+
+def estimate_all(module: RadioMapEstimator, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Path gain (H, W) in dB of each of `inputs` (K, H, W); those of one size are one batch."""
+    found: list[np.ndarray] = [np.empty(0)] * len(inputs)
+    for shape in {one.shape for one in inputs}:
+        places = [i for i, one in enumerate(inputs) if one.shape == shape]
+        with torch.inference_mode():
+            given = torch.from_numpy(np.stack([inputs[i] for i in places])).to(module.device)
+            made = corrected(module(given).float(), given)[:, 0]
+        for i, one in zip(places, made.clamp(0, 1).cpu().numpy(), strict=True):
+            found[i] = FLOOR_DB + SPAN_DB * one
+    return found
 
 
 def locate(plan: np.ndarray, places: np.ndarray, levels: np.ndarray) -> tuple[int, int]:

@@ -1,0 +1,49 @@
+"""A service that waits, dies or fails, as it is told: what a server must live through."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from experiments.shared.service import Answer, Made, Request, Upload
+
+
+class OddRequest(Request):
+    text: Annotated[Path, Upload((".txt",), 0.5, "some text")]
+    seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    then: Literal["answer", "die", "fail"] = "answer"
+
+
+class OddService:
+    title = "Text, given back"
+    about = "For tests."
+    request = OddRequest
+    batch = 4
+
+    def open(self, run, module, data) -> None:
+        pass
+
+    def examples(self, folder: Path) -> dict:
+        (folder / "hello.txt").write_text("hello")
+        return {"hello": {"text": "hello.txt"}}
+
+    def read(self, request: OddRequest) -> tuple:
+        return request, request.text.read_text()
+
+    def compute(self, items: list) -> list:
+        for request, _ in items:
+            time.sleep(request.seconds)
+            if request.then == "die":
+                os.kill(os.getpid(), 9)
+            if request.then == "fail":
+                raise RuntimeError("as it was told")
+        return [text.upper() for _, text in items]
+
+    def write(self, item: tuple, outcome: str, out: Path) -> Answer:
+        (out / "made.txt").write_text(outcome)
+        return Answer([Made(out / "made.txt", "the text")], {"process": os.getpid()})
+
+    def networks(self) -> dict:
+        return {"nothing": "it has no network"}
