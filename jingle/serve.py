@@ -42,8 +42,8 @@ class PieceService:
 
     title = "A new piece of two songs"
     about = (
-        "The rhythm of one song with the harmony of another. Listen to both, to what plain "
-        "separation and mixing makes of them, and to the run's piece."
+        "The rhythm of one song with the harmony of another. Listen to both and to the run's "
+        "piece; piece.html, to keep, also plays what plain separation and mixing make of them."
     )
     request = PieceRequest
     batch = 1

@@ -2,7 +2,8 @@
 
 Sends the run's own examples to a server of its own, from 1, 4 and 16 clients at once, with requests
 computed one by one and together. `bare` is the same work in a process without a server, as the
-command line does it: read, compute, write. All answers of one example are compared with each other.
+command line does it: read, compute, write. Equal requests must get equal answers; computed together
+they may differ in their last digits.
 """
 
 import argparse
@@ -124,8 +125,12 @@ def main() -> None:
         alone = bare(service, values, folder, max(5, given.requests // 10))[2:]
     usual = statistics.median(alone)
     print(f"{name}, first example, {len(body) / 1000:.0f} kB; bare: {1e3 * usual:.0f} ms")
-    print("| batch | clients | answers/s | median, ms | p95, ms | server's own, ms |")
-    print("| ----- | ------- | --------- | ---------- | ------- | ---------------- |")
+    print(
+        "| batch | clients | answers/s | median, ms | p95, ms | server's own, ms | different answers |"
+    )
+    print(
+        "| ----- | ------- | --------- | ---------- | ------- | ---------------- | ----------------- |"
+    )
     for batch in sorted({1, min(8, service.batch)}):
         words = ["--batch", batch, "--workers", given.workers, "--threads", given.threads]
         with server(given.run, [*map(str, words), "--timeout", "600", "--devices", "cpu"]) as port:
@@ -145,12 +150,13 @@ def row(
         found = list(pool.map(lambda _: ask(port, name, body, kind), range(requests)))
         whole = time.perf_counter() - began
     times = sorted(seconds for seconds, _ in found)
-    if len({answer for _, answer in found}) != 1:
-        raise InputError(f"{name}: equal requests got different answers")
+    answers = len({answer for _, answer in found})
+    if answers != 1 and batch == 1:
+        raise InputError(f"{name}: equal requests got {answers} different answers")
     own = f"{1e3 * (statistics.median(times) - usual):.0f}" if clients == 1 else ""
     print(
         f"| {batch} | {clients} | {requests / whole:.2f} | {1e3 * statistics.median(times):.0f} | "
-        f"{1e3 * times[int(0.95 * (len(times) - 1))]:.0f} | {own} |",
+        f"{1e3 * times[int(0.95 * (len(times) - 1))]:.0f} | {own} | {answers} |",
         flush=True,
     )
 

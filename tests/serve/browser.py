@@ -63,18 +63,20 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browser(width: int = 1000, height: int = 900) -> Iterator[Browser]:
-    """A window of that size; ended afterwards."""
+def browser(width: int = 1000, height: int = 900, phone: bool = False) -> Iterator[Browser]:
+    """A window of that size, or that of a phone; ended afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                        "--disable-dev-shm-usage", f"--window-size={width},{height}",
-                        "--autoplay-policy=no-user-gesture-required"],
-               "binary": shutil.which("chromium")}  # fmt: skip
+    words = "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-dev-shm-usage"
+    words += f" --autoplay-policy=no-user-gesture-required --window-size={width},{height}"
+    options: dict[str, Any] = {"args": words.split(), "binary": shutil.which("chromium")}
+    if phone:
+        screen = {"width": 390, "height": 800, "pixelRatio": 2.0, "touch": True, "mobile": True}
+        options["mobileEmulation"] = {"deviceMetrics": screen}
     always = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
     wanted = {"capabilities": {"alwaysMatch": always}}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as driver:

@@ -65,7 +65,8 @@ def test_a_dropped_file_and_a_click_on_it(window, server, client, tmp_path: Path
     window.wait("document.querySelector('.map img')?.naturalWidth === 256")
     window.click(".map")
     window.wait("document.querySelector('.map i')")
-    assert window.script("return document.getElementById('field-row').value") == "128"
+    row = int(window.script("return document.getElementById('field-row').value"))
+    assert abs(row - 128) <= 1
     window.click("#go")
     said = window.wait("document.getElementById('status').innerText.match(/Done|building/)?.[0]")
     assert said in ("Done", "building")  # the middle of this plan may be built on, and is told
@@ -85,11 +86,15 @@ def test_what_is_wrong_is_said_in_the_words_of_the_command_line(window, server, 
 
 
 def test_every_field_has_a_name_and_nothing_is_wider_than_a_phone(server):
-    with browser.browser(390, 800) as phone:
+    with browser.browser(phone=True) as phone:
         for name in NAMES:
             opened(phone, server, name)
-            wide = "document.documentElement.scrollWidth - window.innerWidth"
-            assert phone.script(f"return {wide}") <= 0
+            wider = (
+                "return [...document.querySelectorAll('body *')].filter(one => "
+                "one.getBoundingClientRect().right > 391).map(one => one.outerHTML.slice(0, 99))"
+            )
+            assert phone.script("return window.innerWidth") == 390
+            assert phone.script(wider) == []
             assert phone.script(
                 "return [...document.querySelectorAll('#form input, #form select')].every("
                 "one => one.labels.length === 1 && document.getElementById("

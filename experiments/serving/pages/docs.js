@@ -21,7 +21,7 @@ function route(path, method, said) {
     const rows = Object.entries(form.properties).map(([name, field]) => element("tr", {},
       element("th", { scope: "row" }, name + (needed.has(name) ? " (required)" : "")),
       element("td", {}, kind(field)), element("td", {}, field.description || field.title || "")));
-    parts.push(element("div", { class: "scroll" }, element("table", {}, element("caption", {}, "multipart/form-data"), ...rows)));
+    parts.push(element("div", { class: "scroll" }, element("table", { class: "words" }, element("caption", {}, "multipart/form-data"), ...rows)));
     const words = Object.entries(form.properties).filter(([name]) => needed.has(name))
       .map(([name, field]) => ` -F ${name}=${field.format === "binary" ? "@FILE" : "VALUE"}`).join("");
     parts.push(element("pre", {}, `curl ${location.origin}${path}${words} -H 'Accept: application/zip' -o answer.zip`));
