@@ -125,12 +125,8 @@ def main() -> None:
         alone = bare(service, values, folder, max(5, given.requests // 10))[2:]
     usual = statistics.median(alone)
     print(f"{name}, first example, {len(body) / 1000:.0f} kB; bare: {1e3 * usual:.0f} ms")
-    print(
-        "| batch | clients | answers/s | median, ms | p95, ms | server's own, ms | different answers |"
-    )
-    print(
-        "| ----- | ------- | --------- | ---------- | ------- | ---------------- | ----------------- |"
-    )
+    print("| batch | clients | answers/s | median, ms | p95, ms | server's own, ms | answers |")
+    print("| ----- | ------- | --------- | ---------- | ------- | ---------------- | ------- |")
     for batch in sorted({1, min(8, service.batch)}):
         words = ["--batch", batch, "--workers", given.workers, "--threads", given.threads]
         with server(given.run, [*map(str, words), "--timeout", "600", "--devices", "cpu"]) as port:

@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 
-from experiments.shared.service import Answer, Made, Request, Upload
+from experiments.shared.service import Answer, Made, Network, Request, Upload
 
 
 class OddRequest(Request):
@@ -23,7 +24,7 @@ class OddService:
     batch = 4
 
     def open(self, run, module, data) -> None:
-        pass
+        self.module, self.data = module, data
 
     def examples(self, folder: Path) -> dict:
         (folder / "hello.txt").write_text("hello")
@@ -46,4 +47,14 @@ class OddService:
         return Answer([Made(out / "made.txt", "the text")], {"process": os.getpid()})
 
     def networks(self) -> dict:
-        return {"nothing": "it has no network"}
+        noisy = next(iter(self.data.test_dataloader()))["noisy"]
+        denoiser = Network(self.module, {"noisy": noisy}, {"noisy": {0: "waves"}}, 1e-4)
+        wrong = Network(Drifting(), {"noisy": noisy}, {}, 1e-4)
+        return {"denoiser": denoiser, "drifting": wrong, "rest": "it is no network"}
+
+
+class Drifting(torch.nn.Module):
+    """Says something else in every call, and so is never what was exported."""
+
+    def forward(self, x):
+        return x + torch.rand(())
