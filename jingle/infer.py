@@ -114,8 +114,28 @@ def main() -> None:
     device = device_of(given.device)
     requests = find_requests(given.input, given.target, given.data, given.output, given.takes)
     module = checkpoints.load(CreativeAgent, given.checkpoint).to(device)
+    codec, options, about = prepare(given, device)
+    print("\n".join([codec.note, *about["warnings"]]), flush=True)
+    failures = 0
+    for request in requests[: given.limit]:
+        try:
+            make(request, module, codec, given, options, about)
+        except InputError as error:
+            if len(requests) == 1:
+                raise
+            failures += 1
+            print(f"skipped {request.output.name}: {error}")
+    if failures:
+        raise InputError(f"{failures} of {len(requests[: given.limit])} pieces failed, see above")
+
+
+def prepare(given: argparse.Namespace, device: torch.device) -> tuple[Codec, dict, dict]:
+    """The codec, `make_piece`'s options, and what a report says of the run: as was asked.
+
+    Raises:
+        InputError: no such codec, or an overlap as long as the window.
+    """
     codec, known, warnings = codec_of(given.checkpoint, given.codec, device)
-    print("\n".join([codec.note, *warnings]), flush=True)
     window = max(1, round((given.window or known.get("seconds", 16.0)) * RATE))
     overlap = round(window / 8 if given.overlap is None else given.overlap * RATE)
     if not 0 <= overlap < window:
@@ -129,19 +149,9 @@ def main() -> None:
         "overlap_s": overlap / RATE,
         "warnings": warnings,
     }
-    failures = 0
     options = {"window": window, "overlap": overlap, "batch": given.batch}
     options |= {"count": given.takes, "seed": given.seed}
-    for request in requests[: given.limit]:
-        try:
-            make(request, module, codec, given, options, about)
-        except InputError as error:
-            if len(requests) == 1:
-                raise
-            failures += 1
-            print(f"skipped {request.output.name}: {error}")
-    if failures:
-        raise InputError(f"{failures} of {len(requests[: given.limit])} pieces failed, see above")
+    return codec, options, about
 
 
 def make(
@@ -151,8 +161,8 @@ def make(
     given: argparse.Namespace,
     options: dict,
     about: dict,
-) -> None:
-    """Read two songs, make a piece of them, write it, say how it went."""
+) -> tuple[dict, dict[str, Tensor]]:
+    """Read two songs, make a piece of them, write it, say how it went; the report, the masks."""
     notes: list[str] = []
     files = (request.input, request.target)
     (a, rate), (b, b_rate) = (audio.load(f, 0.0, given.seconds, notes) for f in files)
@@ -186,6 +196,7 @@ def make(
     report |= about | found | {"notes": notes, "rate_hz": out_rate}
     write_piece(request, waves, pieces, out_rate, masks, report)
     print(summary(request.output, report), flush=True)
+    return report, masks
 
 
 def mono_of(song: np.ndarray, rate: int, file: Path, notes: list[str]) -> np.ndarray:

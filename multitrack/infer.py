@@ -143,19 +143,25 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
     return made, values, first, last
 
 
-def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace) -> None:
-    """One file."""
-    started = time.perf_counter()
+def make(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace):
+    """Write `target` and its picture: the timeline, samples in all, new ones [first, last)."""
     timeline, before, first, last = predict(network, source, options)
     with writing(target):
         files.write(timeline, target)
     after = sample(timeline, rule=options.rule).values
     save_picture(picture(timeline, before, after, first, last), target.with_suffix(".png"))
+    return timeline, len(after), first, last
+
+
+def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace) -> None:
+    """One file."""
+    started = time.perf_counter()
+    timeline, length, first, last = make(network, source, target, options)
     for note in summary(timeline.notes):
         print(f"note: {source.name}: {note}")
     tenth = 1 / SAMPLES_PER_SECOND
     print(
-        f"{target}: {len(after) * tenth:.1f} s, new: {first * tenth:.1f} to {last * tenth:.1f} s"
+        f"{target}: {length * tenth:.1f} s, new: {first * tenth:.1f} to {last * tenth:.1f} s"
         f" ({time.perf_counter() - started:.1f} s of work)"
     )
 

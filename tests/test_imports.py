@@ -65,6 +65,8 @@ MAY_IMPORT = {
         "experiments.reporting",
         "experiments.report",
     },
+    "experiments.serving": {"experiments.shared", "experiments.running"},
+    "experiments.exporting": {"experiments.shared"},
     "experiments.measuring": {"experiments.shared", "experiments.running"},
     "molecular_flow.coordinates": {"molecular_flow.physics"},
     "molecular_flow.flow": {"molecular_flow.coordinates", "molecular_flow.physics"},

@@ -95,6 +95,7 @@ class Hpo:
 class Settings:
     name: Text
     published_as: str | None
+    serve: dict | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: PositiveInt | None
     objective: Annotated[dict, ArgumentsOf(Objective)]

@@ -38,20 +38,41 @@ def estimate(
 
     Of a flow also `low_50_db`, `high_50_db`, `low_90_db`, `high_90_db`, the ends of intervals.
     """
+    return estimate_all(module, [inputs_of(plan, place, samples, shift)])[0]
+
+
+def inputs_of(
+    plan: np.ndarray,
+    place: tuple[int, int],
+    samples: tuple[np.ndarray, np.ndarray] | None = None,
+    shift: tuple[float, float] = UNKNOWN,
+) -> np.ndarray:
+    """Channels (K, H, W) of what is known, samples included."""
     inputs = known(plan, look(plan, *place), *place, shift=shift)
     if samples is not None:
         rows, columns = samples[0].T
         inputs[SAMPLE, rows, columns] = ((samples[1] - FLOOR_DB) / SPAN_DB).clip(0, 1)
         inputs[SAMPLED, rows, columns] = 1
-    with torch.inference_mode():
-        given = torch.from_numpy(inputs)[None]
-        found = {"path_gain": module.estimate(given)}
-        if module.flow is not None:
-            found |= module.intervals(given)
-    return {
-        f"{name}_db": FLOOR_DB + SPAN_DB * gray[0, 0].clamp(0, 1).numpy()
-        for name, gray in found.items()
-    }
+    return inputs
+
+
+def estimate_all(
+    module: RadioMapEstimator, inputs: list[np.ndarray]
+) -> list[dict[str, np.ndarray]]:
+    """`estimate` of each of `inputs` (K, H, W); those of one size are one batch."""
+    found: list[dict[str, np.ndarray]] = [{} for _ in inputs]
+    for shape in {one.shape for one in inputs}:
+        places = [i for i, one in enumerate(inputs) if one.shape == shape]
+        with torch.inference_mode():
+            given = torch.from_numpy(np.stack([inputs[i] for i in places])).to(module.device)
+            made = {"path_gain": module.estimate(given)}
+            if module.flow is not None:
+                made |= module.intervals(given)
+        for name, gray in made.items():
+            decibels = FLOOR_DB + SPAN_DB * gray[:, 0].float().clamp(0, 1).cpu().numpy()
+            for i, one in zip(places, decibels, strict=True):
+                found[i][f"{name}_db"] = one
+    return found
 
 
 def locate(plan: np.ndarray, places: np.ndarray, levels: np.ndarray) -> tuple[int, int]:
