@@ -68,7 +68,8 @@ def opened(path: Path, network: Network) -> Runner:
     """The file at `path`, ready to be run on the network's inputs."""
     inputs = tuple(network.inputs.values())
     if path.suffix == ".pt2":
-        module = torch.export.load(path).module()
+        with quiet():
+            module = torch.export.load(path).module()
         return lambda: as_tuple(module(*inputs))
     import onnxruntime
 

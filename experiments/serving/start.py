@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,9 @@ def serve(given: argparse.Namespace) -> None:
         largest=int(given.max_mb * 1e6),
         loopback=given.host == "127.0.0.1",
     )
-    server.app.router.lifespan_context = announced(
-        server, f"http://{given.host}:{given.port}", list(runs)
-    )
-    signal.signal(signal.SIGTERM, interrupt)
+    server.app.router.lifespan_context = announced(server, given.host, given.port, list(runs))
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, ending(os.getpid()))
     try:
         server.run(
             host=given.host,
@@ -118,9 +117,14 @@ def find_device() -> str:
     return _Connector(accelerator="auto").accelerator
 
 
-def interrupt(*_: Any) -> None:
-    """SIGTERM ends the server as Ctrl-C does."""
-    raise KeyboardInterrupt
+def ending(process: int) -> Callable[..., None]:
+    """What a signal does to the process that started all; uvicorn's has an end of its own."""
+
+    def end(*_: Any) -> None:
+        if os.getpid() == process:
+            raise KeyboardInterrupt
+
+    return end
 
 
 def share_of_cores(processes: int) -> int:
@@ -135,12 +139,12 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def announced(server: litserve.LitServer, address: str, names: list[str]) -> Any:
+def announced(server: litserve.LitServer, host: str, port: int, names: list[str]) -> Any:
     """LitServe's life span, within which the address is printed once all workers are ready."""
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(tell(server, address, names))
+        task = asyncio.create_task(tell(server, host, port, names))
         watch = asyncio.create_task(end_with(os.getppid()))
         async with server.lifespan(app):
             yield
@@ -150,9 +154,20 @@ def announced(server: litserve.LitServer, address: str, names: list[str]) -> Any
     return life
 
 
-async def tell(server: litserve.LitServer, address: str, names: list[str]) -> None:
+async def tell(server: litserve.LitServer, host: str, port: int, names: list[str]) -> None:
+    """Print the address as soon as it answers and all workers are ready."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     while not all(v == WorkerSetupStatus.READY for v in server.workers_setup_status.values()):
         await asyncio.sleep(0.1)
+    while True:
+        try:
+            _, stream = await asyncio.open_connection(near, port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            stream.close()
+            break
+    address = f"http://{f'[{near}]' if ':' in near else near}:{port}"
     pages = ", ".join(f"{address}/{name}/" for name in names)
     print(f"ready: {pages} (API: {address}/docs; Ctrl-C ends it)", flush=True)
 
