@@ -112,7 +112,7 @@ def main() -> None:
 
     import experiments
     from experiments.running.restore import service_of
-    from experiments.serving.runs import names_of
+    from experiments.serving.about import names_of
 
     torch.set_num_threads(given.threads)
     service, (name,) = service_of(given.run), names_of([given.run])

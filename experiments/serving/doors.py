@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from experiments.serving import schema
+from experiments.serving.about import about
 from experiments.serving.dispatch import Dispatch
 from experiments.serving.intake import Refused, take
 from experiments.serving.jobs import ANSWER, Job, kind_of
-from experiments.serving.runs import about
 from experiments.serving.worker import EXAMPLES
 from experiments.shared.service import Service
 

@@ -20,10 +20,10 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware.gzip import GZipMiddleware
 
 from experiments.running.restore import service_of
+from experiments.serving.about import names_of
 from experiments.serving.dispatch import Dispatch, Limits
 from experiments.serving.doors import Served, install
 from experiments.serving.guard import Guard
-from experiments.serving.runs import names_of
 from experiments.serving.worker import FAILED, Worker
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
