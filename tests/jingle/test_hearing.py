@@ -74,6 +74,8 @@ def test_a_residue_that_is_raised_is_no_drums(found):
     )
     parts = {"input_percussive": residue, "input": song, "target": other}
     assert hearing.drumless(parts).tolist() == [1]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert hearing.drumless(parts).tolist() == [1]
 
 
 def test_onsets_that_both_have_are_no_leak():
