@@ -20,6 +20,8 @@ from experiments.running.search import Plan, Search, open_study, plan_of
 from experiments.running.space import Range, rounded
 from experiments.running.together import work_off
 from experiments.shared.errors import InputError
+from experiments.shared.folder import SEARCH
+from tests.report_runs import make_run
 from tests.suite import CONF, SHIPPED, configuration
 
 # What a trial does, without a training: (x - 1) ** 2 at the end, twice that before; above 5 it
@@ -140,6 +142,15 @@ def test_the_report_has_trials_and_plots(tmp_path: Path):
     assert "loss is nan" in text
     for name in ("history", "slice", "parallel"):
         assert f"report_search_{name}.png" in text, name
+
+
+def test_a_search_whose_database_is_damaged_is_reported_from_its_runs(tmp_path: Path):
+    make_run(tmp_path / "000_x-1")
+    (tmp_path / SEARCH).write_text("no database")
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert f"{SEARCH} cannot be read" in text
+    assert "## Results" in text
 
 
 @given(

@@ -89,12 +89,3 @@ def test_submitit_runs_the_jobs_of_a_sweep(tmp_path: Path):
     summaries = [json.loads(path.read_text()) for path in tmp_path.glob("*/summary.json")]
     assert [s["status"] for s in summaries] == ["completed", "completed"]
     assert (tmp_path / "report.md").is_file()
-
-
-@pytest.mark.slow
-def test_an_experiment_from_outside_is_swept_too(tmp_path: Path):
-    done = command("-m", "+exp=smoke/waves", "loss.slope=0,1", f"hydra.sweep.dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    summaries = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/summary.json"))]
-    assert [s["loss_weights"]["slope"] for s in summaries] == [0, 1]
-    assert "loss.slope" in (tmp_path / "report.md").read_text()

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from experiments.running.again import rewritten
 from experiments.running.launch import Job
 from experiments.running.live import Live
 from experiments.running.places import Place, devices_of, places
 from experiments.running.together import Listed, Stopped, work_off
+from experiments.running.words import mend
+from experiments.shared.errors import InputError
 from experiments.shared.folder import Folder
-from tests.suite import EXAMPLE, command
+from tests.suite import EXAMPLE, command, run
 
 # What a job does, without a training: it leaves with the status that its word says.
 ENDS = "import sys, time; time.sleep(float(sys.argv[1])); sys.exit(int(sys.argv[2]))"
@@ -122,6 +125,43 @@ def test_the_table_tells_how_far_each_job_is(tmp_path: Path):
     table = live.table()
     cells = [next(iter(column.cells)) for column in table.columns]
     assert cells == ["0", "running", "3/9", "0.75", "0.5", "1:10"]
+
+
+def test_a_run_tells_how_far_it_is_and_where_its_time_went(tmp_path: Path):
+    words = ("+exp=smoke/waves", "trainer.max_epochs=2")
+    run(tmp_path, *words)
+    place = Folder(tmp_path)
+    pulse, summary = place.read_pulse(), place.read()
+    assert [step for step, _ in pulse["history"]] == [2, 4]
+    assert pulse["history"][-1][1] == pytest.approx(summary["objective"]["last"])
+    assert list(summary["phases"]) == ["preparation", "training", "validation", "test"]
+    assert sum(summary["phases"].values()) <= summary["duration_s"] + 0.1
+    run(tmp_path, *words, "trainer.max_epochs=3")
+    assert [step for step, _ in place.read_pulse()["history"]] == [2, 4, 6], "a resumed run goes on"
+
+
+def test_a_folder_of_configurations_is_found_by_every_job(tmp_path: Path, monkeypatch):
+    monkeypatch.delenv("SUITE_CONF")
+    words, notes = mend(["-m", "--config-dir", str(tmp_path), "+exp=a", "seed=1,2"])
+    place = f"hydra.searchpath=['file://{tmp_path}','pkg://experiments']"
+    assert words == ["-m", "+exp=a", "seed=1,2", place]
+    assert "understood as" in notes[0]
+    assert mend([f"--config-dir={tmp_path}", "+exp=a"])[0] == ["+exp=a", place]
+    with pytest.raises(InputError, match="no such folder"):
+        mend(["--config-dir", str(tmp_path / "none"), "+exp=a"])
+
+
+def test_of_several_experiments_each_gets_what_is_its_own():
+    """Before there is one experiment there is no model whose values could be set."""
+    words = rewritten(["-m", "+exp=demo/codec,multitrack", "model.dropout=0.1", "seed=1,2"])
+    assert words[:4] == [
+        "-m",
+        "+exp=demo/codec,multitrack",
+        "model.dropout=choice(0.1)",
+        "seed=1,2",
+    ]
+    assert words[4].startswith("hydra.sweep.dir=${paths.outputs}/codec-multitrack/sweep-")
+    assert words[5] == "hydra.job.config.override_dirname.exclude_keys=[model.dropout]"
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The curves of one run, as matplotlib figures."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -19,6 +20,7 @@ from experiments.shared.plots import new_figure
 BLUE, ORANGE, GREEN, RED, GREY = "#1f77b4", "#e07b00", "#2a9d4a", "#c8323c", "#7a828c"
 BASELINES = ["#8c564b", "#9467bd", "#b07d00", "#17899b", "#c2569b", "#5d6b2f", "#4c5b70"]
 POINTS, PANELS = 1500, 12
+WIDTH = 44  # letters of a title beside another panel's
 
 
 def draw(axes: Axes, curve: Curve, colour: str, label: str = "", marker: str = "") -> None:
@@ -53,8 +55,18 @@ def step_label(step: float, _=None) -> str:
     return EngFormatter(sep="")(step) if step == round(step) else ""
 
 
+def entitle(axes: Axes, title: str) -> None:
+    """A title on as many lines as its panel's width asks for; a long tag breaks at / or _."""
+    lines = [""]
+    for piece in re.findall(r"[^/_ ]*[/_ ]|[^/_ ]+", title):
+        if lines[-1] and len(lines[-1] + piece.rstrip()) > WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    axes.set_title("\n".join(line.rstrip() for line in lines), loc="left", fontsize=9.5)
+
+
 def finish(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=9.5)
+    entitle(axes, title)
     axes.set_xlabel("step", fontsize=8)
     if axes.get_yscale() == "linear":
         axes.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)

@@ -15,6 +15,7 @@ from experiments.reporting.events import Run
 from experiments.reporting.explore import explorer
 from experiments.reporting.results import common_overrides
 from experiments.reporting.run import save
+from experiments.reporting.sweep import sweep_document
 from experiments.shared.folder import SEARCH
 from experiments.shared.numbers import duration, number
 
@@ -23,12 +24,15 @@ KIND = {"complete": "", "running": "quiet", "pruned": "quiet", "fail": "bad"}
 
 
 def search_document(folder: Path, runs: list[Run]) -> Document:
-    """Report on the study in `folder`, whose trials are `runs`; needs Optuna."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = f"sqlite:///{folder.absolute() / SEARCH}"
-    study = optuna.load_study(study_name=None, storage=url)
+    """Report on the study in `folder`, whose trials are `runs`; as a sweep if it cannot be read."""
+    try:
+        study = read_study(folder)
+    except Exception as error:  # not installed, damaged, of another version: each its own family
+        document = sweep_document(folder, runs)
+        why = str(error).splitlines()[0]
+        told = Text(f"{SEARCH} cannot be read ({why}): the runs alone are shown.", "warning")
+        document.blocks.insert(0, told)
+        return document
     objectives: dict[str, str] = study.user_attrs.get("objectives") or {}
     trials = [t for t in study.trials if t.state.name != "WAITING"]
     document = Document(f"search: {len(trials)} trials in {folder.resolve().name}")
@@ -38,6 +42,13 @@ def search_document(folder: Path, runs: list[Run]) -> Document:
     document.add(*plots(folder, study, objectives))
     document.add(*best_curves(runs, study, objectives))
     return document
+
+
+def read_study(folder: Path) -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder.absolute() / SEARCH}")
 
 
 def headline(study: Any, trials: list, objectives: dict[str, str]) -> list[Block]:

@@ -17,6 +17,7 @@ from experiments.reporting.plots import (
     RED,
     draw,
     draw_target,
+    entitle,
     finish,
     legend_below,
     panels,
@@ -81,7 +82,7 @@ def setting_figure(
         if tag in targets:
             draw_target(axes, targets[tag])
         title = f"{tag} (target {targets[tag].text})" if tag in targets else tag
-        axes.set_title(title, loc="left", fontsize=9.5)
+        entitle(axes, title)
         axes.set_xlabel(key, fontsize=8)
         if wide:
             axes.set_xscale("log")

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from experiments.shared.errors import InputError
-from experiments.shared.folder import Folder
+from experiments.shared.folder import SEARCH, Folder
 
 LONGEST = 120
 WORD = re.compile(r"(?P<sign>[~+]*)(?P<key>[\w@/.]+)=(?P<value>.*)", re.DOTALL)
@@ -59,7 +59,8 @@ def own_words(place: Folder) -> list[str]:
     from omegaconf import OmegaConf  # not needed to refuse a typing error
 
     if not place.overrides.is_file():
-        what = "is a sweep's folder" if (place.path / "multirun.yaml").is_file() else "holds no run"
+        of_many = any((place.path / mark).is_file() for mark in ("multirun.yaml", SEARCH))
+        what = "is a sweep's folder" if of_many else "holds no run"
         raise InputError(
             f"resume={place.path}: it {what}; expected a run's folder, with .hydra/ in it "
             "(a sweep goes on by its own command with hydra.sweep.dir=FOLDER)"
