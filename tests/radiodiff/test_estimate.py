@@ -130,6 +130,7 @@ def test_registration_is_how_plans_lie_and_turns_with_them(root, tmp_path):
         np.testing.assert_allclose(
             registration(turn(plan, which), turn(gain, which)), turned(found, which), atol=1e-6
         )
+    assert not registration(plan, np.full_like(gain, 90)).any()
     measured = data(root, tmp_path)
     np.testing.assert_allclose(measured.shift, OFFSET, atol=0.25)
     told = [
