@@ -4,11 +4,13 @@
 is that of a cut there, given the edit up to the tick from which it is told.
 """
 
+import torch
 from torch import Tensor, nn
 
-from multitrack.examples.moments import WIDTH, WITH
+from multitrack.examples.moments import DRIVEN, FORETOLD, WIDTH, WITH
 
-RARE = -4.0  # logit of a cut at a moment of which nothing is known: one in five seconds
+RARE, NEARLY = 0.003, 0.97  # least and most of what the editor's habits foretell
+REACH = 1.0  # log odds by which that is changed at most where somebody has the floor
 
 
 class CutHead(nn.Module):
@@ -20,12 +22,15 @@ class CutHead(nn.Module):
             nn.Linear(WIDTH, hidden), nn.GELU(), nn.Dropout(dropout),
             nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 1),
         )  # fmt: skip
-        nn.init.constant_(self.moment[-1].bias, RARE)
+        nn.init.zeros_(self.moment[-1].weight)
+        nn.init.zeros_(self.moment[-1].bias)
         self.camera = nn.Sequential(nn.Linear(WITH, 16), nn.GELU(), nn.Linear(16, 1))
 
     def forward(self, moments: Tensor) -> Tensor:
-        """Logits of a cut (...) at moments (..., F)."""
-        return self.moment(moments)[..., 0]
+        """Logits of a cut (...) at moments (..., F): untrained, what the habits foretell."""
+        foretold = moments[..., FORETOLD].clamp(RARE, NEARLY).logit()
+        change, driven = self.moment(moments)[..., 0], moments[..., DRIVEN] > 0.5
+        return foretold + torch.where(driven, REACH * torch.tanh(change / REACH), change)
 
     def cameras(self, candidates: Tensor) -> Tensor:
         """Logits (..., C) of each camera as the next, from `candidates` (..., C, WITH).
