@@ -21,7 +21,6 @@ FARTHEST = 40  # ticks after a shot's end of which may be told while it runs
 LONG = 600
 NEAR = np.arange(-4, 5, dtype=np.float32)  # ticks around a moment that is due, each told apart
 RULE_LAG, RULE_SHORTEST = 5, 15  # of the switcher: what is taken of an editor not yet seen
-WITH = 7  # columns of `candidates`
 
 
 @dataclass
@@ -181,31 +180,6 @@ DRIVEN = 0  # the column that says whether somebody has the floor
 FORETOLD = OWN + list(habits.NEAR).index(0)  # the column of P(cut) by the editor's habits
 
 
-def candidates(
-    rows: np.ndarray, together: np.ndarray, heard: Listening, at: np.ndarray, own: np.ndarray | None
-) -> np.ndarray:
-    """What speaks for each camera as the next: (N, C, WITH).
-
-    own: (M,) the camera of each speaker where a cast says so; else what has been seen together.
-    """
-    then = at.clip(0, len(heard.holder) - 1)
-    holder = heard.holder[then]
-    share = mapped(together)
-    if own is not None:
-        share = np.broadcast_to(np.eye(CAMERAS, dtype=np.float32)[own.clip(0)], share.shape)
-    rowed, shown = np.arange(len(at)), rows[:, 0].astype(int)
-    theirs = share[rowed, holder.clip(0, SPEAKERS - 1)] * (holder >= 0)[:, None]
-    ticks = together.sum(1)
-    total = ticks.sum(-1, keepdims=True).clip(1)
-    favourite = (share >= share.max(-1, keepdims=True)) & (share > 0)
-    here = np.arange(CAMERAS) == shown[:, None]
-    seen = ticks > 0
-    return np.stack(
-        [theirs, theirs >= theirs.max(-1, keepdims=True).clip(1e-6), here, ticks / total, seen,
-         seen & ~favourite.any(1), ~seen], -1,
-    ).astype(np.float32)  # fmt: skip
-
-
 NEARBY = 8  # ticks from a cut, within which half of the moments to train on are drawn
 VARIANTS = 6  # of an edit: as it is, and sped up, shifted and heard through noise
 
@@ -233,12 +207,11 @@ def told(edit: Moments, at: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def drawn(
-    edit: Moments, rng: np.random.Generator, horizon: int, count: int = 192, cuts: int = 12
+    edit: Moments, rng: np.random.Generator, horizon: int, count: int = 192
 ) -> dict[str, np.ndarray]:
     """Moments to train on, told `horizon` ticks before.
 
-    moments (M, F), is_cut (M,), stands_for (M,): how many of the edit's moments each is one of;
-    candidates (P, C, WITH) at some of its cuts, next_camera (P,), -1 where there are no more.
+    moments (M, F), is_cut (M,), stands_for (M,): how many of the edit's moments each is one of.
     """
     times, ticks = cut_times(edit.cameras), len(edit.cameras)
     marks = np.zeros(ticks, bool)
@@ -250,18 +223,9 @@ def drawn(
             at.append(rng.choice(part, count // 2))
             weight.append(np.full(count // 2, len(part) / ticks, np.float32))
     at, weight = np.resize(np.concatenate(at), count), np.resize(np.concatenate(weight), count)
-    chosen = rng.choice(times, min(cuts, len(times)), replace=False) if len(times) else times
-    shown = np.full((cuts, CAMERAS, WITH), 0, np.float32)
-    following = np.full(cuts, -1, np.int64)
-    if len(chosen):
-        before = chosen - 1  # told from the frame before the cut
-        rows, together = edit.known.rows[before + 1], edit.known.together[before + 1]
-        shown[: len(chosen)] = candidates(rows, together, edit.heard, chosen, None)
-        following[: len(chosen)] = edit.cameras[chosen]
     return {
         "moments": told(edit, at, np.maximum(at - horizon, -1)),
         "is_cut": marks[at].astype(np.float32), "stands_for": weight,
-        "candidates": shown, "next_camera": following,
     }  # fmt: skip
 
 
