@@ -10,6 +10,7 @@ import torch
 from experiments.shared.errors import InputError
 from multitrack import live
 from multitrack.cutting.ear import Ear
+from multitrack.cutting.latency import exported
 from multitrack.cutting.settings import Settings
 from multitrack.edit.floor import floor, noisy
 from multitrack.examples.moments import FORETOLD
@@ -113,3 +114,18 @@ def test_an_untrained_head_foretells_what_the_habits_do():
         HEADS["model"](moments).sigmoid().detach(), moments[..., FORETOLD].clamp(0.003, 0.97),
         rtol=1e-4,
     )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_head_says_the_same_in_onnx_runtime(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    head = CutHead().eval()
+    torch.nn.init.normal_(head.moment[-1].weight)
+    moments = torch.rand(9, head.moment[0].in_features)
+    true = head(moments).detach()
+    whole, small = (exported(head, tmp_path / f"{n}.onnx", int8=n > 0) for n in range(2))
+    np.testing.assert_allclose(whole(moments), true, atol=1e-4)
+    np.testing.assert_allclose(small(moments), true, atol=0.5)
+    assert small(moments[:3]).shape == (3,)
