@@ -10,8 +10,10 @@ from pathlib import Path
 
 WORDS = {
     "run": "train, or go on with a run: ensemble run +exp=NAME [KEY=VALUE ...]",
-    "report": "report on a run or a sweep again: ensemble report RUN_OR_SWEEP",
+    "report": "report again, compare or index runs: ensemble report FOLDER ...",
     "evaluate": "test a finished run on other data: ensemble evaluate RUN [KEY=VALUE ...]",
+    "serve": "finished runs as an API and a page: ensemble serve RUN [RUN ...]",
+    "export": "a run's networks as ONNX or torch.export files: ensemble export RUN OUT",
     "bench": "speed and memory of a training step: ensemble bench +exp=NAME",
     "slurm": "where the batch script lies: sbatch $(ensemble slurm) +exp=NAME",
 }

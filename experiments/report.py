@@ -1,4 +1,4 @@
-"""python -m experiments.report RUN_OR_SWEEP: report.md, report.html and figures/ in that folder."""
+"""python -m experiments.report FOLDER: report.md, report.html and figures/ in that folder."""
 
 import argparse
 import os
@@ -6,36 +6,46 @@ from pathlib import Path
 
 from experiments.reporting.document import Document
 from experiments.reporting.events import check_folder, find_runs, is_run, read_run
+from experiments.reporting.index import index_document, is_index
 from experiments.reporting.markdown import markdown
 from experiments.reporting.page import page
 from experiments.reporting.run import run_document
+from experiments.reporting.search import search_document
 from experiments.reporting.sweep import sweep_document
 from experiments.shared.errors import InputError, cli
+from experiments.shared.folder import SEARCH
 
 
 def write_report(folder: Path) -> Path:
-    """Report on the run, or on the runs, in `folder`; the path of its report.html.
+    """Report on the run, the sweep, or all there is, in `folder`; the path of its report.html.
 
     Raises:
         InputError: no run is there, or the folder cannot be written.
     """
-    folder = check_folder(Path(folder))
+    folder = Path(folder)
+    if folder.is_dir() and not is_run(folder) and is_index(folder):
+        return write_document(index_document(folder), folder)
+    folder = check_folder(folder)
     return write(folder, [folder] if is_run(folder) else find_runs(folder))
 
 
-def compare(folders: list[Path], output: Path) -> Path:
-    """Report on runs that lie anywhere, as if they were one sweep, into `output`."""
+def compare(folders: list[Path], output: Path | None = None) -> Path:
+    """Compare runs that lie anywhere, in `output`, else in `comparison` beside them all."""
     runs = [run for f in map(check_folder, folders) for run in ([f] if is_run(f) else find_runs(f))]
-    return write(Path(output), runs)
+    if output is None:
+        output = Path(os.path.commonpath([run.absolute().parent for run in runs])) / "comparison"
+    return write(Path(output), runs, together=True)
 
 
-def write(folder: Path, runs: list[Path]) -> Path:
+def write(folder: Path, runs: list[Path], together: bool = False) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if runs == [folder]:
             document = run_document(read_run(folder))
+        elif (folder / SEARCH).is_file():
+            document = search_document(folder, [read_run(run) for run in runs])
         else:
-            document = sweep_document(folder, [read_run(run) for run in runs])
+            document = sweep_document(folder, [read_run(run) for run in runs], together)
         return write_document(document, folder)
     except OSError as error:
         raise InputError(
@@ -55,15 +65,14 @@ def write_document(document: Document, folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.report",
-        description="Report on a run or a sweep from its folder; on several, compare them.",
+        description="Report on a run, a sweep or a search from its folder; compare several; "
+        "index a folder of many (outputs/NAME, outputs).",
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="run or sweep folders")
-    parser.add_argument("--output", type=Path, help="where a comparison goes; needed for several")
+    parser.add_argument("folders", nargs="+", type=Path, help="of runs, sweeps, or many of them")
+    parser.add_argument("--output", type=Path, help="where a comparison goes")
     arguments = parser.parse_args()
-    if arguments.output is not None:
+    if arguments.output is not None or len(arguments.folders) > 1:
         print(compare(arguments.folders, arguments.output))
-    elif len(arguments.folders) > 1:
-        raise InputError("several folders: expected --output FOLDER for their comparison")
     else:
         print(write_report(arguments.folders[0]))
 

@@ -10,11 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.running import sweep
 from experiments.running.again import file_name, rewritten
 from experiments.running.explain import explain, usage
-from experiments.running.launch import keep_reason, run_job
+from experiments.running.launch import follow, keep_reason
 from experiments.running.settings import check
-from experiments.running.words import CONF, mend
+from experiments.running.words import CONF, mend, typed
 from experiments.shared.errors import InputError
 
 # A job's folder is named by its overrides, which may hold paths.
@@ -32,13 +33,25 @@ def main(config: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if job.mode == RunMode.MULTIRUN:
-        places = [o for o in job.overrides.hydra if "hydra.searchpath=" in o]
-        return run_job(folder, named(config, folder), [*job.overrides.task, *places])
+        return sweep.take(config, folder, named(config, folder))
     try:
+        if "hpo" in config:
+            searched(config, folder)
+            return None
         return run(config, folder)
     except Exception as error:
         failed.append(error)
         return None
+
+
+def searched(config: DictConfig, folder: Path) -> None:
+    """Check what was asked, then search in `folder`."""
+    check(config, HydraConfig.get().runtime.choices)
+    try:
+        from experiments.running.search import search
+    except ModuleNotFoundError as error:
+        raise InputError(f"+hpo needs {error.name}: pip install optuna") from error
+    search(config, folder)
 
 
 def run(config: DictConfig, folder: Path) -> float | None:
@@ -51,6 +64,7 @@ def run(config: DictConfig, folder: Path) -> float | None:
     from experiments.callbacks.interrupt import leave_on_signals
 
     leave_on_signals()
+    follow()
     from experiments.running.job import attend
 
     return attend(config, folder)
@@ -62,10 +76,11 @@ def named(config: DictConfig, folder: Path) -> str:
 
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
-    words, notes = mend(sys.argv[1:])
-    for note in notes:
-        print(note, file=sys.stderr)
+    typed.extend(word for word in sys.argv[1:] if not word.startswith("hydra.run.dir="))
     try:
+        words, notes = mend(sys.argv[1:])
+        for note in notes:
+            print(note, file=sys.stderr)
         sys.argv[1:] = words = rewritten(words)  # in place: the ranks of a run repeat it
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

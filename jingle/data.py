@@ -6,12 +6,11 @@ import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveFloat, PositiveInt
-from experiments.shared.sampling import EpochSampler
+from experiments.shared.loaders import training_loader
 from jingle.pairs import latents, statistics
 from jingle.pairs.cache import LatentStore, key_of
 from jingle.pairs.describe import describe
@@ -29,7 +28,8 @@ class JinglePairs(L.LightningDataModule):
     Batches are dictionaries of (B, 128, T) float32 raw latents with T = 75 `seconds`: `input`,
     `target`, `blend`; with `parts` also both parts of both songs, `input_percussive`,
     `input_harmonic`, `target_percussive`, `target_harmonic`: true stems where they are known,
-    else separated. In validation and test these are always there, and `hpss_mix`, the blend of
+    else separated; and what separation finds in any case, `input_hpss`, percussive, and
+    `target_hpss`, harmonic. In validation and test all are there, and `hpss_mix`, the blend of
     separated parts, whether stems are known or not; `matched` (B,) bool and `pair` (B,) int64:
     each pair comes once with its own target and once with a fixed other one.
 
@@ -41,7 +41,8 @@ class JinglePairs(L.LightningDataModule):
         batch_size: samples a device.
         partners: how many other targets each training input may be given, chosen once by `seed`.
         shuffle_targets: train on these partners; otherwise on each pair's own target.
-        parts: whether training batches hold the parts of both songs (four more encodings a pair).
+        parts: whether training batches hold the parts of both songs (four more encodings a pair,
+            six where there are stems).
         seed: of partners, crops and order.
         num_workers: processes that load batches.
         pairs: size of the embedded corpus' training split.
@@ -241,37 +242,23 @@ class JinglePairs(L.LightningDataModule):
         """What each channel (128,) of standardised latents adds to the loudness of the sound."""
         return statistics.channel_loudness(self.codec, *self.statistics)
 
+    def rest(self) -> Tensor:
+        """Raw latents (128,) of silence."""
+        return statistics.rest(self.codec)
+
     def reference(self, count: int) -> list[Tensor]:
         """Training blends (128, T), the first crops of `count` pairs, evenly over all."""
         every = self._triples["train"]
         chosen = every[:: max(1, len(every) // count)][:count]
         return [statistics.read(self._store, t[0].keys["blend"])[:, : self.frames] for t in chosen]
 
-    def train_dataloader(self) -> StatefulDataLoader:
-        dataset = TrainTriples(self._store, self._triples["train"], self.frames, self.seed)
-        ranks, rank = (1, 0)
-        if self.trainer is not None:
-            ranks, rank = self.trainer.world_size, self.trainer.global_rank
-        if len(dataset) < self.batch_size * ranks:
-            raise InputError(
-                f"data.batch_size={self.batch_size} on {ranks} devices: expected at most the "
-                f"{len(dataset)} training pairs together; lower it or add pairs"
-            )
-        sampler = EpochSampler(
-            len(dataset),
-            shuffle=True,
+    def train_dataloader(self) -> DataLoader:
+        return training_loader(
+            TrainTriples(self._store, self._triples["train"], self.frames, self.seed),
+            self.batch_size,
             seed=self.seed,
-            num_replicas=ranks,
-            rank=rank,
-            drop_last=True,
-        )
-        return StatefulDataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
+            trainer=self.trainer,
             num_workers=self.num_workers,
-            drop_last=True,
-            pin_memory=torch.cuda.is_available(),
         )
 
     def val_dataloader(self) -> DataLoader:

@@ -15,7 +15,14 @@ from jingle.pieces import listening
 from jingle.sound import sets
 
 REFERENCE = 96  # training blends that set distances are measured from
-PARTS = ("input_percussive", "input_harmonic", "target_percussive", "target_harmonic")
+PARTS = (
+    "input",
+    "target",
+    "input_percussive",
+    "input_harmonic",
+    "target_percussive",
+    "target_harmonic",
+)
 
 
 class Evaluation(nn.Module):
@@ -56,13 +63,11 @@ class Evaluation(nn.Module):
             batch: of an evaluation loader.
             heard: how many pairs of the epoch to decode on this device; None: all.
         """
-        made = module.compose(batch["input"], batch["target"])
+        made = module.compose(batch)
         masks = made.masks
         raw = torch.stack([module.raw(output.float()) for output in made.outputs])
-        if module.hparams.prior:
-            raw = torch.cat([raw, module.settle(raw[-1:], batch["hpss_mix"])])
         if data.additive:
-            raw = raw * hearing.headroom(data.codec, raw[-1])
+            raw = module.rest + hearing.headroom(data.codec, raw[-1]) * (raw - module.rest)
         stages = [module.standard(z) for z in raw]
         pieces = baselines.pieces(batch, stages, masks, self.gains, module.standard)
         a, b, blend = pieces["input_alone"], pieces["target_alone"], pieces["blend_itself"]

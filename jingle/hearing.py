@@ -52,8 +52,8 @@ def compare(
 
     Args:
         pieces: audio (B, 1, S) by name.
-        parts: audio (B, 1, S): `input_percussive`, `input_harmonic`, `target_percussive`,
-            `target_harmonic`, true stems where they are known.
+        parts: audio (B, 1, S): `input`, `target`, and `input_percussive`, `input_harmonic`,
+            `target_percussive`, `target_harmonic`, true stems where they are known.
         blends: audio (B, 1, S).
     """
     kept, other = (
@@ -63,6 +63,7 @@ def compare(
         [features.analyse(wave) for wave in parts[f"{side}_harmonic"]]
         for side in ("target", "input")
     )
+    silent = drumless(parts)
     found, seen = {}, {}
     for name, waves in pieces.items():
         each = [
@@ -70,9 +71,22 @@ def compare(
             for wave, *truth in zip(waves, kept, other, used, left, strict=True)
         ]
         found[name] = {key: torch.tensor([one[key] for one in each]) for key in each[0]}
+        found[name]["drumless"] = silent
         found[name]["mel_distance"] = spectral.mel_distance(waves, blends)
         seen[name] = np.concatenate([sets.windows(features.mono(wave)) for wave in waves])
     return found, seen
+
+
+def drumless(parts: dict[str, Tensor]) -> Tensor:
+    """1 where the input (B,) has no drums to keep, see `blend.raised`, else 0.
+
+    Args:
+        parts: as in `compare`.
+    """
+    names = ("input_percussive", "input", "target")
+    rows = zip(*(map(features.mono, parts[name]) for name in names), strict=True)
+    raised = [blend.raised(x, blend.loudness(a), blend.loudness(b)) for x, a, b in rows]
+    return torch.tensor([float(db >= blend.DRUMLESS_DB) for db in raised])
 
 
 def of_piece(

@@ -13,7 +13,7 @@ from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from jingle.codec.model import Codec, load_codec
 from jingle.module import CreativeAgent
-from jingle.pairs import align
+from jingle.pairs import align, blend
 from jingle.pieces import space
 from jingle.pieces.page import page
 from jingle.pieces.piece import RATE, make_piece, picture
@@ -51,7 +51,7 @@ def codec_of(run: Path, choice: str | None, device: torch.device) -> tuple[Codec
 
 def check_numbers(given: argparse.Namespace) -> None:
     """Raises InputError at a number that makes no piece."""
-    for name in ("window", "overlap", "seconds", "limit", "batch"):
+    for name in ("window", "overlap", "seconds", "limit", "batch", "takes"):
         value = getattr(given, name)
         if value is None or 0 < value < math.inf or (name == "overlap" and value == 0):
             continue
@@ -99,6 +99,10 @@ def main() -> None:
         help="of the output: the input's, with the songs' own sound above 12 kHz, or the codec's "
         "24 kHz (input)",
     )
+    parser.add_argument(
+        "--takes", type=int, default=1, help="so many pieces of a pair, in other balances (1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the takes after the first (0)")
     parser.add_argument("--window", type=float, help="seconds at once (those of training)")
     parser.add_argument("--overlap", type=float, help="seconds of cross-fade (an eighth of that)")
     parser.add_argument("--seconds", type=float, help="use only so much of each song")
@@ -108,10 +112,30 @@ def main() -> None:
     given = parser.parse_args()
     check_numbers(given)
     device = device_of(given.device)
-    requests = find_requests(given.input, given.target, given.data, given.output)
+    requests = find_requests(given.input, given.target, given.data, given.output, given.takes)
     module = checkpoints.load(CreativeAgent, given.checkpoint).to(device)
+    codec, options, about = prepare(given, device)
+    print("\n".join([codec.note, *about["warnings"]]), flush=True)
+    failures = 0
+    for request in requests[: given.limit]:
+        try:
+            make(request, module, codec, given, options, about)
+        except InputError as error:
+            if len(requests) == 1:
+                raise
+            failures += 1
+            print(f"skipped {request.output.name}: {error}")
+    if failures:
+        raise InputError(f"{failures} of {len(requests[: given.limit])} pieces failed, see above")
+
+
+def prepare(given: argparse.Namespace, device: torch.device) -> tuple[Codec, dict, dict]:
+    """The codec, `make_piece`'s options, and what a report says of the run: as was asked.
+
+    Raises:
+        InputError: no such codec, or an overlap as long as the window.
+    """
     codec, known, warnings = codec_of(given.checkpoint, given.codec, device)
-    print("\n".join([codec.note, *warnings]), flush=True)
     window = max(1, round((given.window or known.get("seconds", 16.0)) * RATE))
     overlap = round(window / 8 if given.overlap is None else given.overlap * RATE)
     if not 0 <= overlap < window:
@@ -125,18 +149,9 @@ def main() -> None:
         "overlap_s": overlap / RATE,
         "warnings": warnings,
     }
-    failures = 0
     options = {"window": window, "overlap": overlap, "batch": given.batch}
-    for request in requests[: given.limit]:
-        try:
-            make(request, module, codec, given, options, about)
-        except InputError as error:
-            if len(requests) == 1:
-                raise
-            failures += 1
-            print(f"skipped {request.output.name}: {error}")
-    if failures:
-        raise InputError(f"{failures} of {len(requests[: given.limit])} pieces failed, see above")
+    options |= {"count": given.takes, "seed": given.seed}
+    return codec, options, about
 
 
 def make(
@@ -146,8 +161,8 @@ def make(
     given: argparse.Namespace,
     options: dict,
     about: dict,
-) -> None:
-    """Read two songs, make a piece of them, write it, say how it went."""
+) -> tuple[dict, dict[str, Tensor]]:
+    """Read two songs, make a piece of them, write it, say how it went; the report, the masks."""
     notes: list[str] = []
     files = (request.input, request.target)
     (a, rate), (b, b_rate) = (audio.load(f, 0.0, given.seconds, notes) for f in files)
@@ -159,21 +174,29 @@ def make(
         b = align.hear(b, warp, rate)
         songs[1] = mono_of(b, rate, request.target, [])
     waves, masks, found = make_piece(module, codec, *songs, **options)
-    output, out_rate = waves["output"], audio.RATE
+    pieces = {n: w for n, w in waves.items() if n == "output" or n.startswith("take_")}
+    out_rate = audio.RATE
     if given.stereo or (given.rate == "input" and rate > audio.RATE):
         out_rate = max(rate, audio.RATE) if given.rate == "input" else audio.RATE
         a, b = (space.resampled(x, rate, out_rate) for x in (a, b))
-        length = min(len(a), len(b), round(len(output) * out_rate / audio.RATE))
+        length = min(len(a), len(b), round(len(waves["output"]) * out_rate / audio.RATE))
         gains = space.gains_of(waves["input"], waves["target"])
-        output = space.finish(
-            output, a[:length], b[:length], out_rate, gains=gains, stereo=given.stereo
+        for name, piece in pieces.items():
+            finished = space.finish(
+                piece, a[:length], b[:length], out_rate, gains=gains, stereo=given.stereo
+            )
+            pieces[name] = audio.peak_safe(finished)
+    if (raised := found["drums_raised_db"]) >= blend.DRUMLESS_DB:
+        notes.append(
+            f"{request.input.name} has no drums to keep: what separation leaves of it is raised by "
+            f"{raised:.1f} dB; take another song as input"
         )
-        output = audio.peak_safe(output)
     for note in notes:
         print(f"note: {note}")
     report |= about | found | {"notes": notes, "rate_hz": out_rate}
-    write_piece(request, waves, (output, out_rate), masks, report)
+    write_piece(request, waves, pieces, out_rate, masks, report)
     print(summary(request.output, report), flush=True)
+    return report, masks
 
 
 def mono_of(song: np.ndarray, rate: int, file: Path, notes: list[str]) -> np.ndarray:
@@ -184,18 +207,22 @@ def mono_of(song: np.ndarray, rate: int, file: Path, notes: list[str]) -> np.nda
 def write_piece(
     request: Request,
     waves: dict[str, np.ndarray],
-    output: tuple[np.ndarray, int],
+    pieces: dict[str, np.ndarray],
+    rate: int,
     masks: dict[str, Tensor],
     report: dict,
 ) -> None:
-    """OUT.wav, OUT_input.wav, OUT_target.wav, OUT.png, OUT.html, OUT.json."""
-    audio.write(request.output, *output)
-    for name, file in zip(("input", "target"), request.written[1:3], strict=True):
-        audio.write(file, waves[name])
-    sounds = {TITLES[name]: (wave, audio.RATE) for name, wave in waves.items()}
-    sounds[TITLES["output"]] = output
+    """OUT.wav, OUT_input.wav, OUT_target.wav, OUT_take_2.wav, ..., OUT.png, OUT.html, OUT.json."""
+    for name, piece in pieces.items():
+        audio.write(request.output if name == "output" else request.beside(name), piece, rate)
+    for name in ("input", "target"):
+        audio.write(request.beside(name), waves[name])
+    sounds = {name: (wave, audio.RATE) for name, wave in waves.items()}
+    sounds |= {name: (piece, rate) for name, piece in pieces.items()}
+    sounds = {TITLES.get(name, name.replace("_", " ")): sound for name, sound in sounds.items()}
+    others = {n: values for n, values in report.get("takes", {}).items() if n != "output"}
     tables = {"ours": report["metrics"]} | {
-        name.replace("_", " "): values for name, values in report["baselines"].items()
+        name.replace("_", " "): values for name, values in (others | report["baselines"]).items()
     }
     title = f"The rhythm of {request.input.stem} with the harmony of {request.target.stem}"
     text = page(
@@ -224,10 +251,11 @@ def summary(output: Path, report: dict) -> str:
     """One line on a piece that was made, with the numbers of the HPSS mix in brackets."""
     ours, mix = report["metrics"], report["baselines"]["hpss_mix"]
     rhythm, harmony = (f"{ours[n]:.2f} ({mix[n]:.2f})" for n in ("rhythm_correlation", "harmony"))
-    return (
-        f"{output}: {report['seconds']:.1f} s, rhythm kept {rhythm}, harmony used {harmony}; "
-        f"brackets: the HPSS mix. Listen: {output.with_suffix('.html')}"
-    )
+    line = f"{output}: {report['seconds']:.1f} s, rhythm kept {rhythm}, harmony used {harmony}; "
+    if takes := report.get("takes"):
+        apart = [d for values in takes.values() for d in values["mel_distance_to"].values()]
+        line += f"{len(takes)} takes, {min(apart):.3f} apart at least (mel distance); "
+    return f"{line}brackets: the HPSS mix. Listen: {output.with_suffix('.html')}"
 
 
 if __name__ == "__main__":

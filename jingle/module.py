@@ -23,14 +23,13 @@ from experiments.shared.kinds import (
     Weights,
 )
 from experiments.shared.losses import check_names, weighted_sum
-from jingle import losses
+from jingle import losses, objective
 from jingle.adversary import Adversary
 from jingle.evaluation import Evaluation
 from jingle.networks.cascade import Cascade
 from jingle.networks.composition import Decomposition, Recomposition
 from jingle.networks.gate import Gate
 from jingle.networks.generator import Generator, Made, check
-from jingle.pieces import listening
 from jingle.remix import remix
 
 
@@ -51,9 +50,8 @@ class CreativeAgent(pl.LightningModule):
             (cross-entropy, hears the piece alone; real is the target).
         mask_terms: "each" sample and channel is to move and balance; "batch", published: the means.
         standardise: whether the networks see standardised latents; published: raw ones.
-        prior: weight of librosa's HPSS mix in the piece, whose errors are others than the writer's.
-        remix: share of batches of new songs, percussion of one with harmony of another, where the
-            latents of parts add up; with the recomposition only.
+        remix: share of batches of new pairs, any two songs of a batch, where the latents of parts
+            add up; with the recomposition only.
         noise: level of the anti-cheating noise on the sources in training (std of the latents).
         agent_rate: the agent's learning rate, relative to the writer's.
         temperature: of the gate, first and after `anneal` epochs; evaluation uses the last alone.
@@ -83,7 +81,6 @@ class CreativeAgent(pl.LightningModule):
         adversary: Literal["conditional", "published"] = "conditional",
         mask_terms: Literal["each", "batch"] = "each",
         standardise: bool = True,
-        prior: Fraction = 0.5,
         remix: Fraction = 0.5,
         noise: NonNegativeFloat = 0.0,
         agent_rate: NonNegativeFloat = 4.0,
@@ -117,6 +114,7 @@ class CreativeAgent(pl.LightningModule):
         self.adversary = Adversary(adversary) if loss_weights["gan"] else None
         self.register_buffer("mean", torch.zeros(128, 1))
         self.register_buffer("std", torch.ones(128, 1))
+        self.register_buffer("rest", torch.zeros(128, 1))
         self.register_buffer("measured", torch.tensor(False))  # whether mean and std are known
         self.evaluation = Evaluation()
         self.baselines: dict[str, dict[str, float]] = {}
@@ -129,6 +127,7 @@ class CreativeAgent(pl.LightningModule):
             mean, std = data.statistics
             self.mean.copy_(mean[:, None])
             self.std.copy_(std[:, None])
+            self.rest.copy_(data.rest()[:, None])
             if self.generator.levels:
                 self.generator.start(data.channel_loudness())
             self.measured.fill_(True)
@@ -168,30 +167,47 @@ class CreativeAgent(pl.LightningModule):
         return (latents - self.mean) / self.std
 
     def seen(self, latents: Tensor) -> Tensor:
-        """Raw latents as the networks see them."""
-        return self.standard(latents) if self.hparams.standardise else latents
+        """Raw latents as the networks see them.
+
+        Where parts are added up, 0 is silence: half of a level is a level half as high, and what no
+        mask passes is silent.
+        """
+        return (latents - self.zero) / self.std if self.hparams.standardise else latents
 
     def raw(self, seen: Tensor) -> Tensor:
         """The inverse of `seen`."""
-        return seen * self.std + self.mean if self.hparams.standardise else seen
+        return seen * self.std + self.zero if self.hparams.standardise else seen
+
+    @property
+    def zero(self) -> Tensor:
+        """What the networks see as 0, raw (C, 1)."""
+        return self.rest if self.generator.levels else self.mean
 
     def unstandard(self, latents: Tensor) -> Tensor:
         """The inverse of `standard`."""
         return latents * self.std + self.mean
 
     @torch.no_grad()
-    def compose(self, input_latents: Tensor, target_latents: Tensor) -> Made:
-        """What is made of raw latents (B, C, T), as the networks see it; call in eval mode."""
-        a, b = self.seen(input_latents), self.seen(target_latents)
-        return self.generator(a, b, self.hparams.temperature[1])
+    def compose(self, batch: dict[str, Tensor]) -> Made:
+        """What is made of raw latents (B, C, T), as the networks see it; call in eval mode.
 
-    def settle(self, output: Tensor, hpss_mix: Tensor) -> Tensor:
-        """The piece, raw latents: the writer's `output` with its share of the HPSS mix."""
-        return output + self.hparams.prior * (hpss_mix - output)
+        Args:
+            batch: `input`, `target`; for the compositional agent also `input_hpss`, `target_hpss`;
+                of a take other than the first `input_variation`, `target_variation`.
+        """
+        names = ("input", "target", "input_hpss", "target_hpss")
+        seen = {name: self.seen(batch[name]) for name in names if name in batch}
+        return self.generator(
+            seen["input"],
+            seen["target"],
+            objective.both(seen, "hpss"),
+            self.hparams.temperature[1],
+            variation=objective.both(batch, "variation"),
+        )
 
-    def generate(self, input_latents: Tensor, target_latents: Tensor) -> dict[str, Tensor]:
+    def generate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A piece from raw latents (B, C, T): `output`, raw, and both masks; call in eval mode."""
-        made = self.compose(input_latents, target_latents)
+        made = self.compose(batch)
         return {
             "output": self.raw(made.outputs[-1].float()),
             "input_mask": made.masks[0],
@@ -207,29 +223,19 @@ class CreativeAgent(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         optimizers = self.optimizers()
         ours = optimizers if self.adversary is None else optimizers[0]
+        batch = {name: self.seen(latents) for name, latents in batch.items()}
         if torch.rand(()) < self.remixes:
             batch = remix(batch)
-        a, b = self.seen(batch["input"]), self.seen(batch["target"])
-        if "blend" in batch:
-            blend = self.seen(batch["blend"])
-        else:  # of remixed songs
-            parts = batch["input_percussive"], batch["target_harmonic"]
-            gains = self.generator.gains(*map(self.seen, parts), a, b)
-            blend = self.seen(gains[0] * parts[0] + gains[1] * parts[1])
-        made = self.generator(a, b, self.annealed(), self.hparams.noise)
+        a, b = batch["input"], batch["target"]
+        blend = objective.blend_of(self.generator, batch)
+        found = objective.both(batch, "hpss")
+        made = self.generator(a, b, found, self.annealed(), self.hparams.noise)
         logged = {}
         if self.adversary is not None:
             logged = self.adversary.learn(self, optimizers[1], made.outputs[-1], a, b, blend)
 
         self.toggle_optimizer(ours)
-        details, terms = losses.of_masks(*made.masks, each=self.hparams.mask_terms == "each")
-        terms |= losses.of_piece(made.outputs, a, b, blend, early=self.generator.early)
-        terms |= self.decoded_terms(made.outputs[-1], blend)
-        if self.adversary is not None:
-            terms["gan"] = self.adversary.gan(made.outputs[-1], a, b)
-        if self.hparams.loss_weights["parts"] and made.parts and made.parts.keys() <= batch.keys():
-            truth = {name: self.seen(batch[name]) for name in made.parts}
-            terms["parts"] = losses.parts(made.parts, truth, self.generator.part_gains(truth, a, b))
+        details, terms = objective.terms_of(self, made, batch, blend)
         total, shares = weighted_sum(terms, self.hparams.loss_weights)
         ours.zero_grad()
         self.manual_backward(total)
@@ -244,15 +250,6 @@ class CreativeAgent(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         if self.schedule:
             self.lr_schedulers().step()
-
-    def decoded_terms(self, fake: Tensor, blend: Tensor) -> dict[str, Tensor]:
-        """`mel` and `spectral` of a decoded crop, in their turn, on which all ranks agree."""
-        wanted = [name for name in losses.DEAR if self.hparams.loss_weights[name]]
-        if not wanted or self.global_step % self.hparams.decode_every:
-            return {}
-        codec, seconds = self.trainer.datamodule.codec, self.hparams.decode_seconds
-        made, real = listening.crop(codec, self.raw(fake), self.raw(blend), seconds=seconds)
-        return {name: getattr(losses, name)(made, real) for name in wanted}
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation.begin(self.trainer.datamodule, self.device)

@@ -23,14 +23,15 @@ HOW = """expected folders with recorded music. On Debian or Ubuntu, for instance
 
 
 def albums_in(folders: list[Path]) -> dict[str, list[Path]]:
-    """Songs by album, which is the name of the folder given.
+    """Songs by album, which is the name of the folder given, after its parents' where two share it.
 
     Raises:
         InputError: no folder, or one that is not there or holds no audio.
     """
     if not folders:
         raise InputError(HOW)
-    found = {}
+    found: dict[str, list[Path]] = {}
+    folders = list({folder.resolve(): folder for folder in folders}.values())
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; {HOW}")
@@ -38,7 +39,9 @@ def albums_in(folders: list[Path]) -> dict[str, list[Path]]:
         for line in foreign:
             print(f"skipped {line}")
         if songs:
-            found[folder.resolve().name] = songs
+            names = folder.resolve().parts[1:]
+            known = ["_".join(names[-depth:]) for depth in range(1, len(names) + 1)]
+            found[next(name for name in known if name not in found)] = songs
         else:
             print(f"skipped {folder}: no audio in it")
     if not found:

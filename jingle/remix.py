@@ -1,4 +1,4 @@
-"""New songs from the parts of known ones: as many training pairs as there are combinations.
+"""New pairs from known songs: as many training pairs as there are pairs of songs.
 
 Axes: B batch, C latent channels, T frames (75 a second).
 """
@@ -6,29 +6,33 @@ Axes: B batch, C latent channels, T frames (75 a second).
 import torch
 from torch import Tensor
 
-RANGE = 6.0  # dB: each part is made louder or softer by up to so much
+RANGE = 6.0  # dB: each song is made louder or softer by up to so much
+NAMES = ("percussive", "harmonic")
 
 
 def remix(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Both sources of a batch made anew: each percussive part with the harmonic part of another.
+    """Any two songs of a batch as input and target, each at a level of its own.
 
-    Latents must add up as sounds do (`JinglePairs.additive`). Every part gets a level of its own.
-    The blend is not made: what it would be follows from the parts (`Recomposition.levels`).
+    Songs stay whole, so that what separation finds in them stays true. Latents must add up as
+    sounds do (`JinglePairs.additive`): of an input's separated percussive part and a target's
+    harmonic one the others follow. The blend is not made: what it would be follows from the parts
+    (`Recomposition.levels`).
 
     Args:
-        batch: raw latents (B, C, T), with the parts of both songs.
+        batch: latents (B, C, T), 0 for silence, with the parts of both songs.
     """
-    made = {}
-    for side in ("input", "target"):
-        percussive, harmonic = batch[f"{side}_percussive"], batch[f"{side}_harmonic"]
-        size = len(harmonic)
-        # from either song: what is harmony of a target may be that of an input
-        other = batch["target_harmonic" if side == "input" else "input_harmonic"]
-        pool = torch.cat([harmonic, other])
-        harmonic = pool[torch.randperm(2 * size, device=pool.device)[:size]]
-        parts = {}
-        for name, part in (("percussive", percussive), ("harmonic", harmonic)):
-            level = RANGE * (2 * torch.rand(size, 1, 1, device=part.device) - 1)
-            parts[f"{side}_{name}"] = 10 ** (level / 20) * part
-        made |= parts | {side: sum(parts.values())}
+    a, b = batch["input"], batch["target"]
+    songs = {"": torch.cat([a, b])}
+    songs["hpss"] = torch.cat([batch["input_hpss"], b - batch["target_hpss"]])
+    for name in NAMES:
+        songs[name] = torch.cat([batch[f"input_{name}"], batch[f"target_{name}"]])
+    size = len(a)
+    order = torch.randperm(2 * size, device=a.device)
+    level = RANGE * (2 * torch.rand(2 * size, 1, 1, device=a.device) - 1)
+    songs = {name: (10 ** (level / 20) * song)[order] for name, song in songs.items()}
+    made = {"input": songs[""][:size], "target": songs[""][size:]}
+    made["input_hpss"] = songs["hpss"][:size]
+    made["target_hpss"] = made["target"] - songs["hpss"][size:]
+    for name in NAMES:
+        made[f"input_{name}"], made[f"target_{name}"] = songs[name][:size], songs[name][size:]
     return made

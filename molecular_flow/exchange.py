@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from experiments.shared.progress import Progress
 from molecular_flow.coordinates.internal import dihedral
 from molecular_flow.metrics import bennett
 from molecular_flow.physics.dynamics import SWAP_EVERY, Ladders
@@ -55,7 +55,7 @@ def run(
     state.turns, state.evaluations, state.works = turns, 0, []
     axes, orders = torsions(molecule)
     walkers, angles = [], []
-    with tqdm(total=budget, desc=f"exchange {label}", unit="eval", mininterval=2) as bar:
+    with Progress(budget, f"exchange {label}".strip(), "evaluation") as bar:
         while state.evaluations < budget:
             before = state.evaluations
             state.advance(SWAP_EVERY)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress
 from molecular_flow import exchange, output
 from molecular_flow.metrics import effective_samples
 from molecular_flow.module import MolecularFlow
@@ -70,11 +71,26 @@ def transport(module: MolecularFlow, x: Tensor, inverse: bool, chunk: int = 1024
     """
     start, end = module.betas[::-1] if inverse else module.betas
     found = []
-    for block in x.split(chunk):
+    for block in progress(x.to(module.device).split(chunk), "moving frames", "block"):
         moved, log_det = module.flow.transport(block, *module.pair, inverse=inverse)
         before, after = module.energy(block), module.energy(moved)
         found.append((moved, after, start * before - end * after + log_det))
-    return tuple(torch.cat(part) for part in zip(*found, strict=True))
+    return tuple(torch.cat(part).cpu() for part in zip(*found, strict=True))
+
+
+def worth(energies: Tensor, weights: Tensor) -> dict[str, float | int]:
+    """What moved frames are worth, of their energies (M,) in kJ/mol and log-weights (M,).
+
+    `effective`: effective samples as a share of the frames; `moved`, `weighted`: mean energy.
+    """
+    finite = weights.isfinite()
+    reduced = torch.softmax(weights.double().nan_to_num(-torch.inf), 0) * energies.double()
+    return {
+        "lost": int((~finite).sum()),
+        "effective": effective_samples(-weights).item(),
+        "moved": energies[finite].mean().item(),
+        "weighted": reduced[finite].sum().item(),
+    }
 
 
 def transport_file(args: argparse.Namespace) -> None:
@@ -95,13 +111,11 @@ def transport_file(args: argparse.Namespace) -> None:
         weights.numpy().reshape(positions.shape[:2]),
         (start, end),
     )
-    finite = weights.isfinite()
-    share = effective_samples(-weights).item()
-    reduced = torch.softmax(weights.double().nan_to_num(-torch.inf), 0) * energies.double()
+    told = worth(energies, weights)
     print(
         f"{', '.join(map(str, files))}: {len(flat)} frames from {start:g} K to {end:g} K, "
-        f"{int((~finite).sum())} not finite; effective samples {share:.3f} of the frames; <U> "
-        f"{energies[finite].mean():.2f} kJ/mol as moved, {reduced[finite].sum():.2f} weighted"
+        f"{told['lost']} not finite; effective samples {told['effective']:.3f} of the frames; <U> "
+        f"{told['moved']:.2f} kJ/mol as moved, {told['weighted']:.2f} weighted"
     )
 
 

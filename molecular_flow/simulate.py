@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import Progress
 from molecular_flow.physics import force_field
 from molecular_flow.physics import molecule as molecules
 from molecular_flow.physics.dynamics import Ladders
@@ -83,7 +83,7 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
     parts = out.with_name(out.name + ".parts")
     done = _resume(parts, plan, ladders)
     stride = round(plan.spacing_ps / plan.step_ps)
-    with tqdm(total=plan.frames, initial=done, desc="simulate", unit="frame", mininterval=2) as bar:
+    with Progress(plan.frames, "simulate", "frame", done=done) as bar:
         if not done:
             ladders.equilibrate(round(plan.equilibrate_ps / plan.step_ps))
         while done < plan.frames:

@@ -12,9 +12,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress
 from multitrack.answer.output import writing
 from multitrack.edit.drivers import DRIVERS, world
 from multitrack.edit.timeline import Clip, Media, Timeline, Track, Transition
@@ -123,7 +123,7 @@ def make_corpus(
     """Write a corpus of `counts` timelines a split into `out`, with a progress bar."""
     manifest = {"drivers": list(DRIVERS), "seed": seed, "files": {}}
     jobs = [(split, number) for split, count in counts.items() for number in range(count)]
-    for split, number in tqdm(jobs, desc="timelines", unit="xml", mininterval=2):
+    for split, number in progress(jobs, "timelines", "file"):
         folder = out / split
         folder.mkdir(parents=True, exist_ok=True)
         timeline, signals, about = make_edit(seed, split, number, styles=styles, seconds=seconds)
@@ -145,7 +145,7 @@ def make_stacks(
 
     stack.xml (cameras and microphones), a WAV a microphone, speakers.rttm, settings.yaml.
     """
-    for number in tqdm(range(count), desc="stacks", unit="stack", mininterval=2):
+    for number in progress(range(count), "stacks", "stack"):
         rng = np.random.default_rng((seed, 5, number))
         ticks, speakers = (
             int(rng.integers(seconds[0], seconds[1] + 1)) * 10,

@@ -15,6 +15,7 @@ import torch
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
+from experiments.shared.progress import progress, say
 from multitrack import figures
 from multitrack.answer.compose import Composer
 from multitrack.answer.decode import stitch
@@ -142,19 +143,25 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
     return made, values, first, last
 
 
-def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace) -> None:
-    """One file."""
-    started = time.perf_counter()
+def make(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace):
+    """Write `target` and its picture: the timeline, samples in all, new ones [first, last)."""
     timeline, before, first, last = predict(network, source, options)
     with writing(target):
         files.write(timeline, target)
     after = sample(timeline, rule=options.rule).values
     save_picture(picture(timeline, before, after, first, last), target.with_suffix(".png"))
+    return timeline, len(after), first, last
+
+
+def run(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace) -> None:
+    """One file."""
+    started = time.perf_counter()
+    timeline, length, first, last = make(network, source, target, options)
     for note in summary(timeline.notes):
         print(f"note: {source.name}: {note}")
     tenth = 1 / SAMPLES_PER_SECOND
     print(
-        f"{target}: {len(after) * tenth:.1f} s, new: {first * tenth:.1f} to {last * tenth:.1f} s"
+        f"{target}: {length * tenth:.1f} s, new: {first * tenth:.1f} to {last * tenth:.1f} s"
         f" ({time.perf_counter() - started:.1f} s of work)"
     )
 
@@ -233,16 +240,16 @@ def main() -> None:
     if not sources:
         raise InputError(f"{options.source}: expected XML files, got none")
     failed = 0
-    for source in sources:
+    for source in progress(sources, "edits", "file"):
         target = options.target / source.name
         if target.exists() and not options.again:
-            print(f"{target}: already there (--again makes it anew)")
+            say(f"{target}: already there (--again makes it anew)")
             continue
         try:
             run(network, source, target, options)
         except InputError as error:
             failed += 1
-            print(f"skipped: {error}")
+            say(f"skipped: {error}")
     if failed:
         raise InputError(f"{options.source}: {failed} of {len(sources)} files failed, see above")
 

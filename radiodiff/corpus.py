@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError, cli
-from radiodiff.city import draw_city, place_cars, place_transmitters
-from radiodiff.propagation import in_sight, radio_map
+from experiments.shared.progress import progress
+from radiodiff.cities.city import draw_city, place_cars, place_transmitters
+from radiodiff.cities.propagation import in_sight, radio_map
 
 FOLDERS = ("gain/DPM", "png/buildings_complete", "png/antennas")
 CAR_FOLDERS = ("gain/carsDPM", "png/cars")
@@ -104,11 +104,10 @@ def make_corpus(
         make_folder(root / folder)
     one = partial(make_city, root, transmitters, size, cars, seed)
     numbers = range(1, maps + 1)
-    bar = partial(tqdm, total=maps, desc="cities", unit="city", disable=None)
     if workers == 1:
-        return sum(bar(map(one, numbers)))
+        return sum(progress(map(one, numbers), "cities", "city", total=maps))
     with ProcessPoolExecutor(workers) as pool:
-        return sum(bar(pool.map(one, numbers)))
+        return sum(progress(pool.map(one, numbers), "cities", "city", total=maps))
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt, Share
-from experiments.shared.sampling import EpochSampler
+from experiments.shared.loaders import training_loader
 from radiodiff import corpus
+from radiodiff.cities.propagation import in_sight
 from radiodiff.manifest import choose, refuse_moved
 from radiodiff.png import read_gray
-from radiodiff.propagation import in_sight
 from radiodiff.scan import SIMULATIONS, Sample, first_of_each, read_transmitter, scan
 
 
@@ -177,7 +177,7 @@ class RadioMaps(L.LightningDataModule):
             "size": size,
             "cars": cars,
             "seed": corpus_seed,
-            "version": 2,
+            "version": 3,
         }
         self.corpus_workers = corpus_workers
         self.splits: Splits | None = None
@@ -216,14 +216,6 @@ class RadioMaps(L.LightningDataModule):
         for name in ("val", "test"):
             by_split[name] = first_of_each(by_split[name], limit) if limit else by_split[name]
         self.splits = Splits(**by_split)
-        if (
-            stage == "fit"
-            and self.trainer is not None
-            and len(self.splits.train) < self.batch_size * self.trainer.world_size
-        ):
-            raise InputError(
-                f"data.batch_size={self.batch_size}: only {len(self.splits.train)} training maps"
-            )
 
     def state_dict(self) -> dict:
         """What a checkpoint must remember of its data: which city is in which split."""
@@ -260,23 +252,12 @@ class RadioMaps(L.LightningDataModule):
         return np.concatenate(found)
 
     def train_dataloader(self) -> StatefulDataLoader:
-        dataset = TrainMaps(self.splits.train, self.crop, self.augment, self.seed)
-        sampler = EpochSampler(
-            len(dataset),
-            shuffle=True,
+        return training_loader(
+            TrainMaps(self.splits.train, self.crop, self.augment, self.seed),
+            self.batch_size,
             seed=self.seed,
-            num_replicas=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            drop_last=True,
-        )
-        return StatefulDataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=True,
+            trainer=self.trainer,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
         )
 
     def _whole(self, samples: list[Sample]) -> DataLoader:

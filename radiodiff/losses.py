@@ -32,7 +32,7 @@ def kl(mean: Tensor, logvar: Tensor, maps: Tensor) -> Tensor:
 
 
 def perceptual(made: Tensor, maps: Tensor, distance: nn.Module) -> Tensor:
-    """Distance in the features of a frozen network (`radiodiff.perceptual`), from local weights."""
+    """Distance in the features of a frozen network, of `autoencoder.perceptual`."""
     return distance(made, maps)
 
 

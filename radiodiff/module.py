@@ -17,12 +17,13 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from radiodiff import baselines, figures, losses, perceptual
-from radiodiff.discriminator import NORMS, Discriminator
-from radiodiff.evaluation import Evaluation, Measured
+from radiodiff import baselines, figures, losses
+from radiodiff.autoencoder import perceptual
+from radiodiff.autoencoder.discriminator import NORMS, Discriminator
+from radiodiff.autoencoder.evaluation import Evaluation, Measured
+from radiodiff.autoencoder.network import Autoencoder, draw
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
-from radiodiff.network import Autoencoder, draw
 
 
 class RadioDiffVAE(pl.LightningModule):

@@ -95,3 +95,17 @@ def test_wandb_without_a_login_says_what_to_do(tmp_path: Path, monkeypatch):
     assert "error: logger.wandb: " in done.stderr
     assert "logger.wandb.offline=true" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(find_spec("mlflow") is None, reason='needs the extra "mlflow"')
+def test_mlflow_goes_on_in_the_runs_own_record(tmp_path: Path):
+    from mlflow.tracking import MlflowClient
+
+    words = (SMOKE, "logger=mlflow", f"paths.outputs={tmp_path}", "test=false")
+    run(tmp_path / "run", *words)
+    run(tmp_path / "run", *words, "trainer.max_epochs=2")
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (found,) = client.search_runs([client.get_experiment_by_name("waves_smoke").experiment_id])
+    history = client.get_metric_history(found.info.run_id, "val/rmse")
+    assert [point.step for point in history] == [2, 4]
+    assert found.data.params["loss/slope"] == "1.0"

@@ -4,6 +4,7 @@ import pytest
 
 from experiments.shared import progress as module
 from experiments.shared.progress import Progress, progress
+from tests.test_imports import FILES, imported
 
 
 def test_short_work_leaves_one_line(capsys):
@@ -38,3 +39,20 @@ def test_an_error_still_says_how_far_it_came(capsys):
     with pytest.raises(ValueError, match="stop"):
         fail()
     assert "work: 4 of 10 items" in capsys.readouterr().err
+
+
+def test_work_that_goes_on_counts_what_was_done_before(capsys, monkeypatch):
+    clock = iter(range(0, 10_000, 40))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    with Progress(10, "simulating", "frame", done=8) as bar:
+        bar.update()
+        bar.update()
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "simulating: 9 of 10 frames, 1:20 spent, 1:20 left"
+    assert last.startswith("simulating: 10 of 10 frames")
+
+
+def test_nobody_draws_a_bar_of_his_own():
+    """Whose bar would be redrawn hundreds of times in a log."""
+    found = [p for p in FILES if "tqdm" in imported(p) and p.name != "progress.py"]
+    assert not found

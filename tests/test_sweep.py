@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from experiments.reporting.events import find_runs
-from experiments.running.launch import SweepReport
+from experiments.running.sweep import Sweep
 from experiments.shared.folder import Folder
 from tests.suite import command
 
@@ -28,7 +28,7 @@ def test_sweep_outlives_a_failed_job_and_reports(tmp_path: Path):
 
 def test_the_status_of_a_sweep_is_that_of_its_own_jobs(tmp_path: Path):
     """All jobs of an earlier sweep have completed here; all of this one's end with status 2."""
-    sweep, config = SweepReport(), OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    sweep, config = Sweep(), OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     for name in ("loss.slope-1", "loss.slope-2", "loss.slope-8"):
         place = Folder(tmp_path / name)
         place.write({"name": name, "status": "completed"})

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import (
+    CSVLogger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
@@ -115,6 +120,29 @@ class Wandb(Updates, WandbLogger):
                 f"logger.wandb: {error}. Log in with `wandb login`, or keep the record in the "
                 "run's folder with logger.wandb.offline=true (`wandb sync` sends it later)"
             ) from error
+
+
+class Mlflow(Updates, MLFlowLogger):  # type: ignore[misc]
+    """MLflow: curves and configuration; a resumed run goes on in its own record.
+
+    Its store is a database: the one of plain files is no longer begun anew (MLflow 3).
+
+    Args:
+        folder: the run's, which names the record and keeps its id.
+        options: of `MLFlowLogger`.
+    """
+
+    def __init__(self, folder: str, **options):
+        self.kept = Path(folder) / "mlflow_run"
+        own = self.kept.read_text().strip() if self.kept.is_file() else None
+        self.resumed = own is not None
+        super().__init__(run_name=Path(folder).name, run_id=own, **options)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        if not self.resumed:  # MLflow refuses other values for what it has already
+            super().log_hyperparams(params)
+            self.kept.write_text(str(self.run_id))
 
 
 def tensorboard(trainer: pl.Trainer) -> SummaryWriter | None:

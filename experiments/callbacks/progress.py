@@ -8,6 +8,8 @@ from collections.abc import Callable
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar
 
+from experiments.shared.numbers import clock
+
 
 def progress(watch: dict[str, str], unit: str) -> pl.Callback:
     """The bar where there is a terminal, else lines alone."""
@@ -82,12 +84,6 @@ def share_done(trainer) -> float:
             / trainer.max_epochs
         )
     return max(shares, default=0.0)
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class Lines(pl.Callback):

@@ -15,7 +15,14 @@ from experiments.callbacks.loggers import Csv, TensorBoard, tensorboard
 from experiments.callbacks.objective import Objective
 from experiments.shared.folder import Folder
 
-QUIET = ("hydra", "paths", "logger", "resume", "accept_changes")  # change nothing that is trained
+QUIET = (
+    "hydra",
+    "paths",
+    "logger",
+    "resume",
+    "accept_changes",
+    "sweep",
+)  # change nothing that is trained
 
 
 class Study(pl.Callback):

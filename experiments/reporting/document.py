@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
+    """A heading; what stands under one of level 2 can be folded away, and is unless `open`."""
+
     text: str
     level: int = 2
+    open: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,17 @@ class Facts:
     items: Sequence[tuple[str, Cell | str]]
 
 
-Block = Heading | Text | Table | Picture | Sound | Code | Facts
+@dataclass(frozen=True)
+class Curves:
+    """Curves to look at one by one: hover, toggle, scale; `data` is what explore.js takes.
+
+    Pages alone show it: Markdown has the pictures.
+    """
+
+    data: dict[str, Any]
+
+
+Block = Heading | Text | Table | Picture | Sound | Code | Facts | Curves
 
 
 @dataclass

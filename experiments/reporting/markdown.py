@@ -6,6 +6,7 @@ from experiments.reporting.document import (
     Block,
     Cell,
     Code,
+    Curves,
     Document,
     Facts,
     Heading,
@@ -26,7 +27,9 @@ def markdown(document: Document, folder: Path) -> str:
 
 def markdown_block(block: Block, folder: Path) -> str:
     match block:
-        case Heading(text, level):
+        case Curves():
+            return "In report.html: every curve, to hover, toggle and scale."
+        case Heading(text, level, _):
             return f"{'#' * level} {text}"
         case Text(text, kind):
             return f"> **{text}**" if kind in ("warning", "bad") else text

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from experiments.reporting.document import (
     Block,
     Cell,
     Code,
+    Curves,
     Document,
     Facts,
     Heading,
@@ -20,6 +22,7 @@ from experiments.reporting.document import (
 )
 from experiments.reporting.style import CSS
 
+SCRIPT = Path(__file__).with_name("explore.js")
 # Larger sound files are named but not put into the page.
 AUDIO_LIMIT_BYTES, AUDIO_TOTAL_BYTES = 3 << 20, 24 << 20
 
@@ -27,20 +30,43 @@ AUDIO_LIMIT_BYTES, AUDIO_TOTAL_BYTES = 3 << 20, 24 << 20
 def page(document: Document) -> str:
     """The document as one HTML page that needs no other file and no network."""
     budget = [AUDIO_TOTAL_BYTES]
-    body = "\n".join(html_block(block, budget) for block in document.blocks)
+    body = sections(document.blocks, budget)
     title = html.escape(document.title)
+    drawn = any(isinstance(block, Curves) for block in document.blocks)
+    script = f"<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>\n" if drawn else ""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<style>\n{CSS}</style></head>\n"
-        f"<body><main>\n<h1>{title}</h1>\n{body}\n</main></body></html>\n"
+        f"<body><main>\n<h1>{title}</h1>\n{body}\n</main>\n{script}</body></html>\n"
     )
+
+
+def sections(blocks: Sequence[Block], budget: list[int]) -> str:
+    """The blocks; what stands under a heading of level 2 can be folded away.
+
+    What stands under a lower one is folded if it is not to be open.
+    """
+    parts, within = list[str](), list[int]()
+    for block in blocks:
+        if isinstance(block, Heading):
+            while within and within[-1] >= block.level:
+                within.pop()
+                parts.append("</details>")
+        if isinstance(block, Heading) and (block.level == 2 or not block.open):
+            state = " open" * block.open
+            title = f"<summary>{html_block(block, budget)}</summary>"
+            parts.append(f'<details class="section"{state}>{title}')
+            within.append(block.level)
+        else:
+            parts.append(html_block(block, budget))
+    return "\n".join([*parts, *["</details>"] * len(within)])
 
 
 def html_block(block: Block, audio_budget: list[int]) -> str:
     match block:
-        case Heading(text, level):
+        case Heading(text, level, _):
             return f"<h{level}>{html.escape(text)}</h{level}>"
         case Text(text, kind):
             return f'<p class="{kind}">{html.escape(text)}</p>'
@@ -59,6 +85,9 @@ def html_block(block: Block, audio_budget: list[int]) -> str:
             return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
         case Sound(path):
             return html_sound(path, audio_budget)
+        case Curves(data):
+            text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+            return f'<div class="curves"><script type="application/json">{text}</script></div>'
         case Code(text, summary):
             return folded(f"<pre><code>{html.escape(text.rstrip())}</code></pre>", summary)
 

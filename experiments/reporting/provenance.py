@@ -25,6 +25,9 @@ def efficiency(run: Run) -> list[Block]:
         ("parameters", count(size.get("total"))),
         ("trainable", count(size.get("trainable"))),
         ("devices", str(run.summary.get("devices", "–"))),
+        ("hardware", str(run.summary.get("device") or "–")),
+        ("host", str(run.summary.get("host") or "–")),
+        ("started", str(run.summary.get("started") or "–").replace("T", " ")),
         ("precision", str(run.summary.get("precision", "–"))),
     ]
     parts = {k: v for k, v in size.items() if k not in ("total", "trainable")}
@@ -33,11 +36,22 @@ def efficiency(run: Run) -> list[Block]:
             parts.pop(name)
             parts.update(value)
     known = [fact for fact in facts if fact[1] != "–"]
-    blocks: list[Block] = [Heading("Efficiency"), Facts(known)]
+    blocks: list[Block] = [Heading("Efficiency"), Facts(known), *phases(run)]
     if parts:
         rows = [[name, count(value)] for name, value in parts.items()]
         blocks.append(Table(["part", "parameters"], rows))
     return blocks if known or parts else []
+
+
+def phases(run: Run) -> list[Block]:
+    """Seconds of each phase of the last session, and what share of them it was."""
+    spent = {name: s for name, s in (run.summary.get("phases") or {}).items() if s}
+    total = sum(spent.values())
+    if not total:
+        return []
+    rows = [[name, duration(s), percent(s / total)] for name, s in spent.items()]
+    note = "Of the last session. preparation: data made or read, model built, checks."
+    return [Table(["phase", "time", "share"], rows, caption=note)]
 
 
 def memory(megabytes: float | None) -> str:
@@ -53,9 +67,9 @@ def provenance(run: Run) -> list[Block]:
     if data:
         notes = [str(note) for note in data.pop("notes", None) or []]
         rows = [[name, compact(value)] for name, value in data.items()]
-        blocks += [Heading("Data"), Table(["", ""], rows, words=(0, 1))]
+        blocks += [Heading("Data", open=False), Table(["", ""], rows, words=(0, 1))]
         blocks += [Text(n, "note") for n in notes if not n.upper().startswith("WARNING")]
-    blocks.append(Heading("Command, configuration, versions"))
+    blocks.append(Heading("Command, configuration, versions", open=False))
     command = run.summary.get("command")
     if isinstance(command, list):
         command = " ".join(map(str, command))

@@ -9,7 +9,15 @@ from experiments.reporting.beside import published_table
 from experiments.reporting.curves import Curve
 from experiments.reporting.document import Block, Document, Heading, Picture, Sound, Text
 from experiments.reporting.events import Run
-from experiments.reporting.facts import other_names, targets_of, term_names, whole_metrics
+from experiments.reporting.explore import constant_zero, explorer
+from experiments.reporting.facts import (
+    objective_of,
+    other_names,
+    targets_of,
+    term_names,
+    whole_metrics,
+)
+from experiments.reporting.forecast import forecasts
 from experiments.reporting.headline import headline, target_table, warnings
 from experiments.reporting.plots import (
     beside_figure,
@@ -33,11 +41,18 @@ def run_document(run: Run) -> Document:
     document.add(*headline(run), *warnings(run))
     document.add(*target_table(run))
     document.add(*metric_table(run))
-    document.add(*pictures(run, "metrics", metric_plots(run, published)))
+    document.add(*forecasts(run))
+    document.add(*metric_pictures(run, published))
+    document.add(*explorer([run], ["this run"], str(objective_of(run).get("name"))))
     document.add(*term_table(run))
     terms = term_names(run)
-    plots = [terms_figure(run, [*terms, *other_names(run)]), shares_figure(run, terms)]
+    logged = [*terms, *other_names(run)]
+    shown = [name for name in logged if not constant_zero(run.curves.get(f"train/{name}"))]
+    plots = [terms_figure(run, shown), shares_figure(run, shown)]
     document.add(*pictures(run, "terms", plots))
+    zero = [name for name in logged if name not in shown and f"train/{name}" in run.curves]
+    if zero:
+        document.add(Text(f"Not drawn, 0 throughout: {', '.join(zero)}.", "quiet"))
     document.add(*milestones(run))
     document.add(*published_table(run, published))
     if published is not None:
@@ -45,15 +60,23 @@ def run_document(run: Run) -> Document:
     document.add(*what_it_makes(run))
     optimisation = pictures(run, "optimisation", [optimisation_figure(run)])
     if optimisation:
-        document.add(Heading("Learning rate, gradients, throughput"), *optimisation)
+        document.add(Heading("Learning rate, gradients, throughput", open=False), *optimisation)
     document.add(*efficiency(run))
     document.add(*provenance(run))
     return document
 
 
+def metric_pictures(run: Run, published: Published | None) -> list[Block]:
+    """The first panel sheet open, the others folded away."""
+    shown = pictures(run, "metrics", metric_plots(run, published))
+    more: list[Block] = [Heading("More metrics", open=False), *shown[1:]]
+    return [*shown[:1], *(more if shown[1:] else [])]
+
+
 def metric_plots(run: Run, published: Published | None) -> list[Figure]:
-    names = [name for name in whole_metrics(run) if f"val/{name}" in run.curves]
-    return metric_figures(run, names, targets_of(run)[0], overlays(run, published))
+    names = whole_metrics(run)
+    shown = [name for name in names if not constant_zero(run.curves.get(f"val/{name}"))]
+    return metric_figures(run, shown, targets_of(run)[0], overlays(run, published))
 
 
 def overlays(run: Run, published: Published | None) -> dict[str, Curve]:
@@ -64,18 +87,19 @@ def overlays(run: Run, published: Published | None) -> dict[str, Curve]:
     return {tag: curve for tag, curve in found.items() if tag and curve is not None}
 
 
-def pictures(run: Run, name: str, figures: Sequence[Figure | None]) -> list[Block]:
+def pictures(run: Run, name: str, figures: Sequence[Figure | None]) -> list[Picture]:
     """Save what was drawn as figures/report_<name>.png (then _2, ...) and show it."""
     return save(run.folder, name, [figure for figure in figures if figure is not None])
 
 
-def save(folder: Path, name: str, figures: list[Figure]) -> list[Block]:
-    blocks: list[Block] = []
+def save(folder: Path, name: str, figures: list[Figure], **options) -> list[Picture]:
+    """Each as a file `report_<name>.png`, with `options` of matplotlib's savefig."""
+    blocks = []
     for count, figure in enumerate(figures, start=1):
         suffix = "" if count == 1 else f"_{count}"
         path = Folder(folder).figures / f"report_{name}{suffix}.png"
         path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=DPI)
+        figure.savefig(path, dpi=DPI, **options)
         blocks.append(Picture(path))
     return blocks
 

@@ -15,7 +15,7 @@ from experiments.reporting.facts import (
     term_names,
     whole_metrics,
 )
-from experiments.shared.numbers import change, number, percent
+from experiments.shared.numbers import beside, change, number, percent
 
 
 def term_table(run: Run) -> list[Block]:
@@ -75,7 +75,8 @@ def metric_table(run: Run) -> list[Block]:
 
 def metric_rows(run: Run, names: list[str], baselines: dict, **options) -> Table:
     """A column a baseline where there are few; else one column that names those with a value."""
-    few, rows = len(baselines) <= 4, []
+    few, units = len(baselines) <= 4, charts_of(run)
+    rows: list[list[Cell | str]] = []
     for name in names:
         curve = run.curves.get(f"val/{name}")
         first = curve.values[0] if curve is not None and len(curve.values) else None
@@ -86,9 +87,15 @@ def metric_rows(run: Run, names: list[str], baselines: dict, **options) -> Table
         else:
             known = [f"{label} {number(v)}" for label, v in beside.items() if v is not None]
             cells = ["; ".join(known) or "–"]
-        rows.append([name, number(first), *ours, *cells])
+        rows.append([Cell(name, note=units.get(name, "")), number(first), *ours, *cells])
     head = ["metric", "val, first", "val, last", "test", *(baselines if few else ["baselines"])]
     return Table(head, rows, words=(0,) if few else (0, 4), **options)
+
+
+def charts_of(run: Run) -> dict[str, str]:
+    """Metric -> the title of its chart, which says its unit (`charts` of the experiment)."""
+    charts = run.config.get("charts") or {}
+    return {tag.removeprefix("val/"): str(title) for title, tags in charts.items() for tag in tags}
 
 
 def with_error(run: Run, tag: str) -> str:
@@ -96,8 +103,10 @@ def with_error(run: Run, tag: str) -> str:
     value, error = run.value(tag), run.value(f"{tag}_se")
     low, high = run.value(f"{tag}_low"), run.value(f"{tag}_high")
     if low is not None and high is not None:
-        return f"{number(value)} ({number(low, 3)} to {number(high, 3)})"
-    return f"{number(value)} ± {number(error, 2)}" if error else number(value)
+        width = (high - low) / 2
+        shown = [beside(x, width) for x in (value, low, high) if x is not None]
+        return f"{shown[0]} ({shown[1]} to {shown[2]})" if len(shown) == 3 else number(value)
+    return f"{beside(value, error)} ± {number(error, 2)}" if error and value else number(value)
 
 
 def milestone_places(run: Run) -> tuple[str, list[int]]:
@@ -159,4 +168,4 @@ def milestones(run: Run) -> list[Block]:
     rows.append(["change", *changes])
     note = "Training terms: mean over the epoch; the others: the last value in it."
     caption = note if unit == "epoch" else "The last value logged up to that step."
-    return [Heading("Milestones"), Table([unit, *tags], rows, caption=caption)]
+    return [Heading("Milestones", open=False), Table([unit, *tags], rows, caption=caption)]

@@ -52,6 +52,22 @@ pre { background: var(--band); padding: 11px 14px; border-radius: 6px; overflow-
   font-size: 12.5px; line-height: 1.45; }
 details { margin: 8px 0; }
 summary { cursor: pointer; color: var(--link); }
+details.section { margin: 0; border-top: 1px solid var(--line); }
+details.section > summary { color: var(--soft); padding: 14px 0 6px; }
+details.section > summary :is(h2, h3) { display: inline; margin: 0; padding: 0; border: 0;
+  color: var(--ink); }
+.curves svg { width: 100%; height: auto; touch-action: none; }
+.curves svg text { fill: var(--soft); font-size: 12px; }
+.curves svg .grid { stroke: var(--line); }
+.curves svg path { fill: none; stroke-width: 1.6; }
+.curves .controls { display: flex; gap: 16px; align-items: center; max-width: none; }
+.curves .told { min-height: 3em; max-width: none; font-size: 13px; white-space: pre-wrap; }
+.curves .legend { display: flex; gap: 6px; flex-wrap: wrap; max-width: none; }
+.curves button { font: inherit; font-size: 13px; color: inherit; background: var(--band);
+  border: 1px solid var(--line); border-radius: 4px; padding: 2px 9px; cursor: pointer; }
+.curves button[aria-pressed="false"] { opacity: 0.4; }
+.curves button span { display: inline-block; width: 10px; height: 10px; margin-right: 7px;
+  border-radius: 2px; }
 p.sound { display: flex; gap: 14px; align-items: center; flex-wrap: wrap; }
 p.sound span { min-width: 22ch; }
 @media print { .scroll { overflow: visible; } main { max-width: none; } }

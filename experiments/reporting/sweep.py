@@ -1,196 +1,128 @@
 """The report of a sweep: its jobs in the order of the objective, curves over each other."""
 
-import math
+from dataclasses import replace
 from pathlib import Path
 
-from experiments.reporting.document import Block, Cell, Document, Facts, Heading, Table, Text
+from experiments.reporting.differences import differences
+from experiments.reporting.document import Block, Document, Heading, Picture, Text
+from experiments.reporting.effects import importances
 from experiments.reporting.events import Run
-from experiments.reporting.facts import objective_of, targets_of, term_names, whole_metrics
-from experiments.reporting.published import published_for
+from experiments.reporting.explore import constant_zero, explorer
+from experiments.reporting.facts import objective_of, term_names, whole_metrics
+from experiments.reporting.results import (
+    common_overrides,
+    headline,
+    merged_targets,
+    rank,
+    result_table,
+    result_tags,
+    study,
+)
 from experiments.reporting.run import save
+from experiments.reporting.seeds import SEED, grouped, seed_table
 from experiments.reporting.sweep_plots import overlay_figure, setting_figure
 from experiments.reporting.targets import Target
-from experiments.shared.numbers import count, duration, number
+from experiments.reporting.varied import (
+    configuration_difference,
+    is_number,
+    label_of,
+    natural,
+    unique,
+    varying_settings,
+)
 
-FINISHED = "completed"
+PANELS, MOST_PANELS, MOST_LINES = 12, 36, 24
 
 
-def sweep_document(folder: Path, runs: list[Run]) -> Document:
-    """Compare `runs`; writes its plots into `folder/figures/`."""
+def sweep_document(folder: Path, runs: list[Run], together: bool = False) -> Document:
+    """Report on `runs`, experiment by experiment; writes its plots into `folder/figures/`.
+
+    With `together`, runs of experiments that share their objective are compared all the same.
+    """
+    names = sorted({run.name for run in runs})
+    document = Document(f"{', '.join(names)}: {len(runs)} runs in {folder.resolve().name}")
+    if len(names) == 1 or (together and len({objective_of(run).get("name") for run in runs}) == 1):
+        document.add(*(differences(runs) if together else []), *experiment(folder, runs))
+        return document
+    document.add(
+        Text(f"{len(names)} experiments, each by its own objective: no figure compares them.")
+    )
+    for name in names:
+        own = [run for run in runs if run.name == name]
+        document.add(Heading(name))
+        document.add(*map(lowered, experiment(folder, own, prefix=f"{name}_")))
+    return document
+
+
+def lowered(block: Block) -> Block:
+    return replace(block, level=block.level + 1) if isinstance(block, Heading) else block
+
+
+def experiment(folder: Path, runs: list[Run], prefix: str = "") -> list[Block]:
+    """What there is to say of the runs of one experiment; `prefix`: of its pictures' names."""
     settings = varying_settings(runs)
     objective = next((objective_of(run) for run in runs if objective_of(run).get("name")), {})
     order = sorted(range(len(runs)), key=lambda i: rank(runs[i], objective.get("mode")))
     runs, settings = [runs[i] for i in order], [settings[i] for i in order]
     labels = unique([label_of(run, own) for run, own in zip(runs, settings, strict=True)])
-    targets = merged_targets(runs)
+    targets, groups = merged_targets(runs), grouped(runs, settings)
 
-    names = sorted({run.name for run in runs})
-    document = Document(f"{', '.join(names)}: {len(runs)} runs in {folder.resolve().name}")
-    document.add(*headline(runs, labels, objective))
-    document.add(*result_table(folder, runs, settings, objective, targets))
-    document.add(*common_overrides(runs))
-    document.add(*study(runs, settings))
-    metrics = [name for run in runs for name in whole_metrics(run)]
-    tags = dict.fromkeys([str(objective.get("name")), *(f"val/{name}" for name in metrics)])
+    blocks = headline(runs, labels, objective)
+    if groups:
+        blocks += seed_table(groups, objective, result_tags(runs, objective, targets))
+    each = f"each of the {len(runs)} runs" if groups else ""
+    blocks += result_table(folder, runs, settings, objective, targets, summary=each)
+    blocks += [*common_overrides(runs), *study(runs, settings)]
+    blocks += importances(runs, settings)
+    blocks += configuration_difference(runs, labels)
     drawn = sorted(range(len(runs)), key=lambda i: natural(settings[i]))
     shown, names = [runs[i] for i in drawn], [labels[i] for i in drawn]
-    document.add(Heading("Metrics"))
-    document.add(*pictures(folder, "metrics", overlay_figure(shown, names, list(tags)[:12])))
-    document.add(*scatter(folder, runs, settings, objective, targets))
-    terms = list(dict.fromkeys(name for run in runs for name in term_names(run)))
-    figure = overlay_figure(shown, names, [f"train/{name}" for name in terms])
-    if figure is not None:
-        document.add(Heading("Raw loss terms"))
-        document.add(*save(folder, "terms", [figure]))
-    return document
-
-
-def pictures(folder: Path, name: str, figure) -> list[Block]:
-    if figure is None:
-        return [Text("No run has logged a metric yet.", "note")]
-    return save(folder, name, [figure])
-
-
-def rank(run: Run, mode: str | None) -> tuple[int, float]:
-    """Finished runs first, better objective first; runs without one at the end."""
-    best = objective_of(run).get("best")
-    if best is None or not math.isfinite(best):
-        return (2, 0.0)
-    sound = run.status in (FINISHED, "interrupted", "unfinished")
-    return (0 if sound else 1, -best if mode == "max" else best)
-
-
-def overrides_of(run: Run) -> dict[str, str]:
-    """`key=value` overrides as a dictionary, without the leading `+`."""
-    pairs = (item.lstrip("+~").split("=", 1) for item in run.overrides if "=" in item)
-    return {key: value for key, value in pairs if not key.startswith(("hydra.", "paths."))}
-
-
-def varying_settings(runs: list[Run]) -> list[dict[str, str]]:
-    """For each run the overrides that differ between the runs (and the name, if it does)."""
-    every = [overrides_of(run) for run in runs]
-    keys = dict.fromkeys(key for own in every for key in own)
-    differ = [key for key in keys if len({own.get(key) for own in every}) > 1]
-    found = [{key: own.get(key, "–") for key in differ} for own in every]
-    if not differ and len({run.name for run in runs}) > 1:
-        found = [{"name": run.name} for run in runs]
-    return found
-
-
-def natural(settings: dict[str, str]) -> list[tuple[float, str]]:
-    """A sort key that takes numbers as numbers."""
-    return [(float(v) if is_number(v) else math.inf, v) for v in settings.values()]
-
-
-def label_of(run: Run, settings: dict[str, str]) -> str:
-    text = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
-    return text or run.folder.name
-
-
-def unique(labels: list[str]) -> list[str]:
-    """Labels with a count behind repeated ones, so that no two runs share a line."""
-    seen: dict[str, int] = {}
-    result = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        result.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
-    return result
-
-
-def merged_targets(runs: list[Run]) -> dict[str, Target]:
-    targets: dict[str, Target] = {}
-    for run in runs:
-        targets.update(targets_of(run)[0])
-    return targets
-
-
-def headline(runs: list[Run], labels: list[str], objective: dict) -> list[Block]:
-    counts: dict[str, int] = {}
-    for run in runs:
-        counts[run.status] = counts.get(run.status, 0) + 1
-    best = objective_of(runs[0]).get("best")
-    facts: list[tuple[str, Cell | str]] = [
-        ("runs", str(len(runs))),
-        ("by status", ", ".join(f"{n} {status}" for status, n in counts.items())),
-    ]
-    if best is not None:
-        facts += [(f"best {objective['name']}", number(best)), ("reached with", labels[0])]
-    blocks: list[Block] = [Facts(facts)]
-    bad = [run for run in runs if run.status in ("failed", "diverged")]
-    for run in bad:
-        reason = run.summary.get("error") or run.status
-        blocks.append(Text(f"{run.folder.name}: {reason}", "bad"))
+    blocks += curves(folder, shown, names, objective, prefix)
+    blocks += explorer(shown, names, str(objective.get("name")))
+    blocks += scatter(folder, runs, settings, objective, targets, prefix)
     return blocks
 
 
-def result_table(
-    folder: Path,
-    runs: list[Run],
-    settings: list[dict[str, str]],
-    objective: dict,
-    targets: dict[str, Target],
+def curves(
+    folder: Path, runs: list[Run], labels: list[str], objective: dict, prefix: str
 ) -> list[Block]:
-    keys = list(settings[0]) if settings else []
-    name = str(objective.get("name"))
-    results = [tag for tag in targets if tag != name]
-    test = f"test/{name.split('/', 1)[-1]}"
-    if test not in results and any(run.value(test) is not None for run in runs):
-        results.insert(0, test)
-    rows: list[list[Cell | str]] = []
-    for run, own in zip(runs, settings, strict=True):
-        found, link = objective_of(run), f"{run.folder.name}/report.html"
-        exists = run.folder.parent == folder and (run.folder / "report.html").is_file()
-        rows.append(
-            [
-                Cell(str(len(rows) + 1) if keys else run.folder.name, link=link * exists),
-                *own.values(),
-                Cell(run.status, {FINISHED: "", "unfinished": "quiet"}.get(run.status, "bad")),
-                number(found.get("best")),
-                count(found.get("best_step")),
-                number(found.get("last")),
-                *[result_cell(run, tag, targets.get(tag)) for tag in results],
-                duration(run.summary.get("duration_s")),
-            ]
+    """Metrics, the objective first, then by name; then the raw terms."""
+    blocks: list[Block] = [Heading("Metrics")]
+    if len(runs) > MOST_LINES:
+        best = sorted(range(len(runs)), key=lambda i: rank(runs[i], objective.get("mode")))
+        kept = sorted(best[:MOST_LINES])
+        cut = f"Drawn are the {MOST_LINES} best of {len(runs)} runs."
+        blocks.append(Text(cut, "note"))
+        runs, labels = [runs[i] for i in kept], [labels[i] for i in kept]
+    names = sorted({f"val/{name}" for run in runs for name in whole_metrics(run)})
+    first = str(objective.get("name"))
+    logged = [first, *(tag for tag in names if tag != first)]
+    known = [tag for tag in logged if any(tag in run.curves for run in runs)]
+    if not known:
+        return [*blocks, Text("No run has logged a metric yet.", "note")]
+    tags = [t for t in known if not all(constant_zero(run.curves.get(t)) for run in runs)]
+    if len(tags) < len(known):
+        zero = ", ".join(tag for tag in known if tag not in tags)
+        blocks.append(Text(f"Not drawn, 0 throughout: {zero}.", "quiet"))
+    for begin in range(0, min(len(tags), MOST_PANELS), PANELS):
+        some = tags[begin : begin + PANELS]
+        if begin:
+            blocks.append(Heading(f"More metrics: {some[0]} to {some[-1]}", 2, open=False))
+        blocks += drawn(folder, f"{prefix}metrics", begin, overlay_figure(runs, labels, some))
+    if len(tags) > MOST_PANELS:
+        blocks.append(
+            Text(f"Metrics that are not drawn, but below: {len(tags) - MOST_PANELS}.", "note")
         )
-    better = "highest" if objective.get("mode") == "max" else "lowest"
-    heads = [Cell(tag, note=targets[tag].text if tag in targets else "") for tag in results]
-    best = Cell(name, note=better)
-    head: list[Cell | str] = ["run", *keys, "status", best, "at step", "last", *heads, "time"]
-    note = (
-        f"Sorted by {name}, the best first; diverged and failed runs behind. The weighted total is "
-        "not compared: it changes its scale with the weights. Coloured: met or missed a target."
-    )
-    return [Heading("Results"), Table(head, rows, words=range(2 + len(keys)), caption=note)]
-
-
-def result_cell(run: Run, tag: str, target: Target | None) -> Cell:
-    value = run.value(tag)
-    if value is None or target is None:
-        return Cell(number(value))
-    if target.met(value):
-        return Cell(number(value), "good")
-    return Cell(number(value), "bad", note="missed")
-
-
-def common_overrides(runs: list[Run]) -> list[Block]:
-    every = [overrides_of(run) for run in runs]
-    same = [f"{k}={v}" for k, v in every[0].items() if all(own.get(k) == v for own in every)]
-    return [Text(f"Common to all: {' '.join(same)}", "quiet")] if same else []
-
-
-def study(runs: list[Run], settings: list[dict[str, str]]) -> list[Block]:
-    """What the published report found for values of a setting that varies here."""
-    published = published_for(runs[0])
-    if published is None or not settings:
-        return []
-    blocks: list[Block] = []
-    for key in (key for key in settings[0] if key in published.study):
-        stated = "; ".join(f"{value:g}: {words}" for value, words in published.study[key].items())
-        text = (
-            f"The published report on {key}, without figures: {stated}. Source: {published.source}."
-        )
-        blocks.append(Text(text, "note"))
+    terms = list(dict.fromkeys(name for run in runs for name in term_names(run)))
+    figure = overlay_figure(runs, labels, [f"train/{name}" for name in terms])
+    if figure is not None:
+        blocks += [Heading("Raw loss terms"), *save(folder, f"{prefix}terms", [figure])]
     return blocks
+
+
+def drawn(folder: Path, name: str, begin: int, figure) -> list[Picture]:
+    suffix = f"_{begin // PANELS + 1}" if begin else ""
+    return save(folder, f"{name}{suffix}", [figure] if figure is not None else [])
 
 
 def scatter(
@@ -199,6 +131,7 @@ def scatter(
     settings: list[dict[str, str]],
     objective: dict,
     targets: dict[str, Target],
+    prefix: str,
 ) -> list[Block]:
     """Results against every setting that is a number in at least two runs."""
     blocks: list[Block] = []
@@ -208,22 +141,16 @@ def scatter(
             for run, own in zip(runs, settings, strict=True)
             if is_number(own[key])
         ]
-        if len(numeric) < 2:
+        if len(numeric) < 2 or key == SEED:
             continue
         results = {
             f"{objective.get('name')}": [objective_of(run).get("best") for run, _ in numeric]
         }
         tags = [tag for tag in targets if tag not in results]
         results |= {tag: [run.value(tag) for run, _ in numeric] for tag in tags[:8]}
+        cut = f"; of {len(tags)} metrics with a target the first 8" if len(tags) > 8 else ""
         figure = setting_figure(key, [setting for _, setting in numeric], results, targets)
         if figure is not None:
-            blocks.append(Heading(f"Results against {key}", 3))
-            blocks += save(folder, f"against_{index + 1}", [figure])
+            blocks.append(Heading(f"Results against {key}{cut}"))
+            blocks += save(folder, f"{prefix}against_{index + 1}", [figure])
     return blocks
-
-
-def is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 from pathlib import Path
 
 from experiments.shared.errors import InputError
@@ -18,7 +19,24 @@ def rewritten(words: list[str]) -> list[str]:
         InputError: `resume=` names no run.
     """
     words = resumed(words)
+    if any(word.startswith("+hpo=") for word in words):
+        return placed(words)
     return named(words) if is_sweep(words) else words
+
+
+def placed(words: list[str]) -> list[str]:
+    """A search's words: its folder is named as a sweep's is.
+
+    Raises:
+        InputError: a search of a sweep.
+    """
+    if is_sweep(words):
+        raise InputError("+hpo=NAME is a search by itself: leave -m and +sweep out")
+    words = [re.sub(r"^hydra\.sweep\.dir=", "hydra.run.dir=", word) for word in words]
+    if any(word.startswith("hydra.run.dir=") for word in words):
+        return words
+    began = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return [*words, f"hydra.run.dir=${{paths.outputs}}/${{name}}/search-{began}"]
 
 
 def resumed(words: list[str]) -> list[str]:
@@ -85,19 +103,43 @@ def named(words: list[str]) -> list[str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    fixed, typed = [], [word for word in words if not word.startswith("-")]
+    fixed, several, typed = [], [], [word for word in words if not word.startswith("-")]
     try:
         for override in OverridesParser.create().parse_overrides(typed):
             if not override.is_sweep_override():
                 fixed.append(override.key_or_group)
+            elif override.key_or_group == "exp":
+                several = [str(name).split("/")[-1] for name in override.sweep_string_iterator()]
     except HydraException:  # Hydra itself will say what is wrong with the word
         return words
+    if several:
+        words = [later(word) for word in words]
+    if several and "hydra.sweep.dir" not in fixed:  # of several experiments none gives its name
+        began = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        words = [*words, f"hydra.sweep.dir=${{paths.outputs}}/{'-'.join(several)}/sweep-{began}"]
     keys = ",".join(dict.fromkeys(key for key in fixed if not key.startswith("hydra")))
     return [*words, f"hydra.job.config.override_dirname.exclude_keys=[{keys}]"]
 
 
+def later(word: str) -> str:
+    """An override that is applied to each job, not to what all share before them.
+
+    Without one experiment there is no model yet whose values it could set.
+    """
+    found = WORD.match(word)
+    early = ("hydra.", "paths.", "sweep", "exp")
+    if found is None or "~" in found["sign"] or found["key"].startswith(early):
+        return word
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides([word])[0]
+    value = found["value"]
+    return word if parsed.is_sweep_override() else f"{found['sign']}{found['key']}=choice({value})"
+
+
 def file_name(text: str) -> str:
     """A job's overrides as the name of its folder: short, and the same for the same words only."""
+    text = text.removeprefix("+")
     name = re.sub(r'[/\\:*?"<>|\s]', "-", text)
     if name != text or len(name) > LONGEST:
         name = f"{name[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -21,8 +21,8 @@ TRAINER = (
 MAY_CHANGE = {
     *(f"trainer.{name}" for name in TRAINER),
     *("callbacks", "logger", "paths", "folder", "data.cache", "threads", "test"),
-    *("name", "watch", "charts", "targets", "published_as"),
-    *("resume", "init_from", "init_parts", "accept_changes"),
+    *("name", "watch", "charts", "targets", "published_as", "serve"),
+    *("resume", "init_from", "init_parts", "accept_changes", "sweep"),
 }
 MISSING = "absent"
 

@@ -13,10 +13,13 @@ from omegaconf import DictConfig
 
 from experiments.callbacks.best import Best
 from experiments.callbacks.figures import Figures
+from experiments.callbacks.phases import Phases
 from experiments.callbacks.study import Study
 from experiments.callbacks.text import Text
 from experiments.running.summary import callback, scalars
 from experiments.shared import checkpoints
+
+TESTED = (Figures, Phases, ProgressBar, Study, Text)  # what has something to do in a test
 
 
 def test(trainer: Any, module, datamodule, config: DictConfig) -> dict[str, float]:
@@ -30,7 +33,7 @@ def test(trainer: Any, module, datamodule, config: DictConfig) -> dict[str, floa
         torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
             return {}
-        shown = [c for c in trainer.callbacks if isinstance(c, (Figures, ProgressBar, Study, Text))]
+        shown = [c for c in trainer.callbacks if isinstance(c, TESTED)]
         accelerator = config.trainer.accelerator
         trainer = one_device(config, accelerator, logger=trainer.loggers, callbacks=shown)
     if kept is not None and kept.best_model_path:

@@ -1,4 +1,4 @@
-"""Runs the jobs of a multirun as fresh processes, so that DDP works inside a sweep.
+"""A job of a sweep or a search: a process of its own.
 
 Lightning starts ranks 1..n by repeating the command line; in a multirun that would be the whole
 sweep again. A job in a process of its own has a command line of its own, gives back its memory, and
@@ -11,15 +11,17 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from experiments.running.again import own_words, quoted
+from experiments.running.places import Place
 from experiments.shared.errors import InputError
 from experiments.shared.folder import Folder, Summary
 
@@ -35,38 +37,85 @@ RANK_VARIABLES = (
     "PL_GLOBAL_SEED",
     "PL_SEED_WORKERS",
 )
+FOLLOW = "SUITE_JOB_OF"  # set for a job: the process that started it
+OF_THE_SWEEP = ("+sweep=", "sweep.", "+hpo=", "hpo.", "hydra.mode=", "hydra.run.dir=")
 
 
-def run_job(folder: Path, name: str, overrides: list[str]) -> float:
-    """Run one job of a sweep of the experiment `name` in `folder`; its objective, NaN without one.
+@dataclass(eq=False)
+class Job:
+    """A run of the experiment `name` in `folder`, asked for by `words`.
 
-    A job that is completed already (a sweep run again in its old folder) is not run again; one of
-    which the sweep now asks something else, more epochs say, goes on.
+    `devices`: GPUs, as `places` takes them; `mode`: of the objective, min or max.
     """
-    overrides = [o for o in overrides if not o.startswith(("+sweep=", "hydra.mode="))]
-    words = [*overrides, f"hydra.run.dir={quoted(folder)}"]
-    place = Folder(folder)
-    done = place.read()
-    place.path.mkdir(parents=True, exist_ok=True)
-    if done.get("status") == "completed" and asked_before(place, overrides):
-        print(f"{folder}: completed before, kept", flush=True)
-        place.job.write_text("0")
-        return objective(done)
-    place.job.write_text("begun")
-    command = [sys.executable, "-m", "experiments.run", *words]
-    environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
-    status = wait_for(subprocess.Popen(command, env=environment, start_new_session=True))
-    place.job.write_text(str(status))
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        if status in (128 + signum, -signum):  # by its own leave, or before it could take it
-            raise SystemExit(128 + signum)
-    if status:
-        if not place.overrides.is_file():  # not even begun: for the report
-            place.asked.mkdir(exist_ok=True)
-            place.overrides.write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)))
-        keep_reason(folder, name, f"the job ended with exit status {status}")
-        print(f"{folder}: the job failed with exit status {status}; the sweep goes on", flush=True)
-    return objective(place.read())
+
+    folder: Path
+    name: str
+    words: list[str]
+    devices: int | None = 0
+    mode: str = "min"
+    begun: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.words = [word for word in self.words if not word.startswith(OF_THE_SWEEP)]
+        self.place = Folder(self.folder)
+
+    def done_before(self) -> bool:
+        """Whether it is completed already, and was asked just this."""
+        asked = [word for word in self.words if not word.startswith("accept_changes=")]
+        return (
+            self.place.read().get("status") == "completed"
+            and self.place.overrides.is_file()
+            and sorted(own_words(self.place)) == sorted(asked)
+        )
+
+    def keep(self) -> None:
+        """Count a job that was done before among this sweep's."""
+        print(f"{self.folder}: completed before, kept", flush=True)
+        self.place.job.write_text("0")
+
+    def start(self, place: Place, log: bool) -> subprocess.Popen:
+        """Begin, or go on where the folder holds a run; with `log`, what it prints goes there.
+
+        The job has a session of its own: otherwise a Ctrl-C would reach it twice, and the second
+        time means "at once".
+        """
+        self.place.path.mkdir(parents=True, exist_ok=True)
+        self.place.pulse.unlink(missing_ok=True)
+        self.place.job.write_text("begun")
+        self.begun = time.monotonic()
+        words = [*self.words, f"hydra.run.dir={quoted(self.folder)}"]
+        command = [sys.executable, "-m", "experiments.run", *words]
+        environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
+        environment |= {**place.variables, FOLLOW: str(os.getpid())}
+        with self.place.job_log.open("ab") if log else contextlib.nullcontext() as out:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                start_new_session=True,
+                stdout=out,
+                stderr=subprocess.STDOUT if log else None,
+            )
+
+    def end(self, status: int) -> str:
+        """Keep how it ended; says it in a word."""
+        self.place.job.write_text(str(status))
+        if status and not was_stopped(status):
+            if not self.place.overrides.is_file():  # not even begun: for the report
+                self.place.asked.mkdir(exist_ok=True)
+                self.place.overrides.write_text(OmegaConf.to_yaml(OmegaConf.create(self.words)))
+            reason = f"the job ended with exit status {status}"
+            if self.place.job_log.is_file():
+                lines = self.place.job_log.read_text(errors="replace").splitlines()
+                told = [line for line in lines if line.startswith("error: ")]
+                reason = told[-1].removeprefix("error: ") if told else reason
+            keep_reason(self.folder, self.name, reason)
+        how = str(self.place.read().get("status") or "failed")
+        return "failed" if how == "completed" and status else how
+
+
+def was_stopped(status: int) -> bool:
+    """Whether a signal ended it: by its own leave, or before it could take it."""
+    return any(status in (128 + s, -s) for s in (signal.SIGINT, signal.SIGTERM))
 
 
 def keep_reason(folder: Path, name: str, reason: str) -> None:
@@ -76,36 +125,29 @@ def keep_reason(folder: Path, name: str, reason: str) -> None:
         place.write({"name": name, "status": "failed", "error": reason})
 
 
-def asked_before(place: Folder, overrides: list[str]) -> bool:
-    """Whether the run in `place` was asked just this."""
-    asked = [word for word in overrides if not word.startswith("accept_changes=")]
-    return place.overrides.is_file() and sorted(own_words(place)) == sorted(asked)
+def follow() -> None:
+    """Leave as for SIGTERM, the state saved, when the sweep that started this job is gone.
 
-
-def wait_for(job: subprocess.Popen) -> int:
-    """The job's exit status; SIGINT and SIGTERM are handed on to it, so that it can save its state.
-
-    The job has a session of its own: otherwise a Ctrl-C would reach it twice, and the second time
-    means "at once".
+    Otherwise a job of a killed sweep would go on unseen, and hold its folder against the next.
     """
+    parent = os.environ.get(FOLLOW)
+    if parent is None or os.name == "nt" or "LOCAL_RANK" in os.environ:
+        return
 
-    def hand_on(signum, frame):
-        job.send_signal(signum)
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {s: signal.signal(s, hand_on) for s in signals}
-    try:
-        return job.wait()
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
 def occupied(folder: Path) -> Iterator[None]:
     """Lock a run's folder: two runs in it would overwrite each other's checkpoints.
 
-    The first rank locks for all. The lock ends with the process, however that ends.
+    The first rank locks for all. The lock ends with the process, however that ends. A sweep's job
+    waits for one of a killed sweep, which is about to leave.
 
     Raises:
         InputError: another run has it.
@@ -117,7 +159,7 @@ def occupied(folder: Path) -> Iterator[None]:
         return
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=60 if FOLLOW in os.environ else 0)
     except Timeout:
         raise InputError(
             f"another run is at work in {folder}: wait until it has ended, or give this one a "
@@ -134,30 +176,3 @@ def occupied(folder: Path) -> Iterator[None]:
 def objective(summary: Summary) -> float:
     best = (summary.get("objective") or {}).get("best")
     return math.nan if best is None else float(best)
-
-
-class SweepReport(Callback):
-    """Hydra callback: a sweep ends with its report, and with status 1 unless all jobs completed.
-
-    All jobs of this sweep, that is: the folder may hold those of earlier ones.
-    """
-
-    def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        for job in folder.iterdir() if folder.is_dir() else ():
-            Folder(job).job.unlink(missing_ok=True)
-
-    def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        try:  # Hydra would make a warning of an error, and a success of the sweep
-            from experiments.report import write_report
-
-            print(f"report: {write_report(folder)}", flush=True)
-        except Exception:
-            traceback.print_exc()
-            print(f"the report failed. Try: python -m experiments.report {folder}", flush=True)
-        jobs = [Folder(path).job for path in folder.iterdir()]
-        status = [job.read_text() for job in jobs if job.exists()]
-        print(f"{status.count('0')} of {len(status)} jobs completed", flush=True)
-        if set(status) != {"0"}:
-            raise SystemExit(1)

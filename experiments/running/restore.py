@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -11,6 +13,7 @@ from experiments.running.build import make
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from experiments.shared.folder import Folder
+from experiments.shared.service import Service
 
 
 def own_config(run: str | Path) -> DictConfig:
@@ -62,6 +65,25 @@ def restore(
     module, datamodule = make(config)
     fill(module, checkpoints.resolve(Path(run).expanduser()))
     return module, datamodule
+
+
+def service_of(run: Path) -> Service:
+    """The service that the run's experiment names, not opened yet.
+
+    Raises:
+        InputError: it names none, or one that is not there.
+    """
+    asked = own_config(run).get("serve")
+    if not asked:
+        raise InputError(
+            f"{run} says nothing of how it is put to use: expected `serve: {{_target_: "
+            "PACKAGE.serve.CLASS}` in its experiment (conf/exp), or in its .hydra/config.yaml if "
+            "it is older than that"
+        )
+    try:
+        return instantiate(asked)
+    except InstantiationException as error:
+        raise InputError(f"{run}: serve={dict(asked)} cannot be built ({error})") from error
 
 
 def fill(module: pl.LightningModule, path: Path) -> dict:

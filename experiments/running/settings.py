@@ -76,9 +76,26 @@ class Paths:
 
 
 @dataclass
+class Sweep:
+    jobs: PositiveInt
+    fail_fast: bool
+
+
+@dataclass
+class Hpo:
+    trials: PositiveInt
+    objectives: dict[Annotated[str, Field(pattern="^val/.")], Literal["min", "max"]] | None
+    prune: bool
+    digits: PositiveInt
+    fixed: list[str]
+    space: dict[str, dict]
+
+
+@dataclass
 class Settings:
     name: Text
     published_as: str | None
+    serve: dict | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: PositiveInt | None
     objective: Annotated[dict, ArgumentsOf(Objective)]
@@ -90,6 +107,8 @@ class Settings:
     init_from: str | None
     init_parts: list[str] | None
     accept_changes: bool
+    sweep: Annotated[dict, ArgumentsOf(Sweep)]
+    hpo: Annotated[dict, ArgumentsOf(Hpo)]
     loss: Weights
     paths: Annotated[dict, ArgumentsOf(Paths)]
     trainer: Annotated[dict, ArgumentsOf(Trainer)]

@@ -17,7 +17,9 @@ from experiments.callbacks.figures import Figures
 from experiments.callbacks.guard import Diverged
 from experiments.callbacks.interrupt import Interrupted
 from experiments.callbacks.objective import Objective
+from experiments.callbacks.phases import Phases
 from experiments.callbacks.speed import Speed
+from experiments.running import words
 from experiments.shared.folder import Folder, ObjectiveSummary, Summary
 from experiments.shared.machine import device_name
 
@@ -58,6 +60,7 @@ def summarise(
         "ended": now.isoformat(timespec="seconds"),
         # A run that failed before it was built wrote none.
         "duration_s": (now - began).total_seconds() + (earlier.get("duration_s") or 0.0),
+        "phases": phases.seconds if (phases := callback(trainer, Phases)) else {},
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "seed": config.seed,
@@ -117,7 +120,7 @@ def provenance(trainer: pl.Trainer) -> dict:
         "device": device_name(device),
         "devices": f"{trainer.world_size} x {device.type}",
         "versions": {name: version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
-        "command": shlex.join(["python", "-m", main_module(), *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", main_module(), *(words.typed or sys.argv[1:])]),
         "git": commit(),
     }
 

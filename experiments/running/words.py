@@ -4,17 +4,43 @@ import os
 import re
 from pathlib import Path
 
+from experiments.shared.errors import InputError
+
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
-ADDED = ("exp", "sweep", "debug")  # groups without a default: Hydra wants a plus before them
+ADDED = ("exp", "sweep", "debug", "hpo")  # groups without a default: Hydra wants a plus before them
+
+
+typed: list[str] = []  # the words of this process' command line, as they were typed
 
 
 def mend(words: list[str]) -> tuple[list[str], list[str]]:
     """The words for Hydra, and a line for each that was not taken as it stood."""
     notes: list[str] = []
-    words = with_plus(words, notes)
+    words = with_plus(searched(words, notes), notes)
     words = smoked(words, notes)
     words = [loggers(word, notes) for word in words]
     return at_home(debug_last(words)), notes
+
+
+def searched(words: list[str], notes: list[str]) -> list[str]:
+    """`--config-dir DIR` is a place to look for configuration, which a sweep's jobs need, too."""
+    found, rest, places = [], list(words), list[str]()
+    while rest:
+        flag, sign, value = rest.pop(0).partition("=")
+        if flag not in ("--config-dir", "-cd") or not (sign or rest):
+            found.append(f"{flag}{sign}{value}")
+            continue
+        place = Path(value if sign else rest.pop(0)).expanduser().absolute()
+        if not place.is_dir():
+            raise InputError(f"{flag} {place}: no such folder")
+        places.append(f"file://{place}")
+    if not places:
+        return words
+    places.append(os.environ.get("SUITE_CONF") or "pkg://experiments")
+    quoted = ",".join(f"'{place}'" for place in places)
+    word = f"hydra.searchpath=[{quoted}]"
+    notes.append(f"--config-dir is understood as {word}")
+    return [*found, word]
 
 
 def with_plus(words: list[str], notes: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 VERSION = 2  # of summary.json; 1 had no host, no times and no traceback
+SEARCH = "search.db"  # in a search's folder: Optuna's study
 EPOCH_TAG = "throughput/epoch"  # of the epoch's curve in the event files; once "epoch"
 
 
@@ -45,6 +46,7 @@ class Summary(TypedDict, total=False):
     started: str  # ISO 8601 with the offset from UTC; of the first session
     ended: str
     duration_s: float  # of all sessions together
+    phases: dict[str, float]  # seconds of the last session, by phase
     steps: int
     epochs: int
     seed: int
@@ -58,6 +60,16 @@ class Summary(TypedDict, total=False):
     init_from: dict[str, Any] | None  # whose weights it began with
     accepted_changes: list[dict[str, Any]]  # key, was, now: by accept_changes=true
     checkpoint: str  # of an evaluation: what was tested
+
+
+class Pulse(TypedDict, total=False):
+    """How far a run is, while it is at work."""
+
+    epoch: int
+    epochs: int | None
+    step: int
+    left_s: float | None
+    history: list[list[float | None]]  # (step, objective) of each validation so far
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,23 @@ class Folder:
     def job(self) -> Path:
         """The exit status of the job that a sweep ran here; `begun` while it is at work."""
         return self.path / ".job"
+
+    @property
+    def job_log(self) -> Path:
+        """What a job that ran beside others printed, its start included."""
+        return self.path / "job.log"
+
+    @property
+    def pulse(self) -> Path:
+        """How far the run is."""
+        return self.path / ".pulse"
+
+    def read_pulse(self) -> Pulse:
+        """How far the run is; empty where that is not known."""
+        try:
+            return Pulse(**json.loads(self.pulse.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
 
     def is_run(self) -> bool:
         """Whether this looks like one run (and not like a sweep or something else)."""

@@ -24,6 +24,14 @@ def number(value: Any, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def beside(value: float, error: float) -> str:
+    """`value` to the decimal place at which `error` has its second digit: 0.116 for 0.0062."""
+    if not (math.isfinite(value) and math.isfinite(error)) or error <= 0:
+        return number(value)
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return number(value) if abs(value) >= 1e7 or places > 12 else f"{value:,.{places}f}"
+
+
 def count(value: int | None) -> str:
     """A whole number with its thousands set off."""
     return "–" if value is None else f"{int(value):,}"
@@ -47,6 +55,13 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return "–"
     return f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "< 0.1 %"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `3:07` or `1:03:07`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def duration(seconds: float | None) -> str:

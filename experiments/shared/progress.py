@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from experiments.shared.numbers import clock
+
 Item = TypeVar("Item")
 INTERVAL_S = 30.0  # between two lines in a log
 
@@ -21,15 +23,16 @@ class Progress:
         total: how many there are.
         what: what is being done.
         unit: what is counted.
+        done: how many were done before.
     """
 
-    def __init__(self, total: int, what: str, unit: str = "item"):
+    def __init__(self, total: int, what: str, unit: str = "item", done: int = 0):
         self.total, self.what, self.unit = total, what, unit
-        self.done, self.start = 0, time.monotonic()
+        self.done, self.before, self.start = done, done, time.monotonic()
         self.said = self.start
         self.bar = None
         if sys.stderr.isatty():
-            self.bar = tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True)
+            self.bar = tqdm(total=total, desc=what, unit=unit, initial=done, dynamic_ncols=True)
 
     def update(self, count: int = 1) -> None:
         self.done += count
@@ -41,9 +44,10 @@ class Progress:
     def _say(self) -> None:
         self.said = time.monotonic()
         spent = self.said - self.start
-        line = f"{self.what}: {self.done} of {self.total} {self.unit}s, {_clock(spent)} spent"
-        if 0 < self.done < self.total:
-            line += f", {_clock(spent / self.done * (self.total - self.done))} left"
+        line = f"{self.what}: {self.done} of {self.total} {self.unit}s, {clock(spent)} spent"
+        if self.before < self.done < self.total:
+            left = spent / (self.done - self.before) * (self.total - self.done)
+            line += f", {clock(left)} left"
         print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> "Progress":
@@ -67,6 +71,6 @@ def progress(
             bar.update()
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+def say(line: str) -> None:
+    """Print `line` to stdout, above a bar where there is one."""
+    tqdm.write(line, file=sys.stdout)

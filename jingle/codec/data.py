@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from experiments.shared.loaders import training_loader
 from experiments.shared.progress import progress
-from experiments.shared.sampling import EpochSampler
 from jingle.codec.augment import augment
 from jingle.pairs.scan import FileBook, shared
 from jingle.songs.song import PARTS, render_song
@@ -234,22 +233,13 @@ class CodecSongs(L.LightningDataModule):
         sizes = self.crop_seconds, self.epoch_crops
         return TrainCrops(self.songs["train"], *sizes, self.seed, self.variety)
 
-    def train_dataloader(self) -> StatefulDataLoader:
-        dataset, trainer = self.train_dataset(), self.trainer
-        sampler = EpochSampler(
-            len(dataset),
-            shuffle=True,
+    def train_dataloader(self) -> DataLoader:
+        return training_loader(
+            self.train_dataset(),
+            self.batch_size,
             seed=self.seed,
-            num_replicas=trainer.world_size if trainer else 1,
-            rank=trainer.global_rank if trainer else 0,
-            drop_last=True,
-        )
-        return StatefulDataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
+            trainer=self.trainer,
             num_workers=self.num_workers,
-            drop_last=True,
         )
 
     def val_dataloader(self) -> DataLoader:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from jingle.networks.cascade import blur
 
 MOST = 1.5  # of a mask: overlapping sources may cancel, so that a part exceeds the mix
-RHYTHMIC, HARMONIC = 0, 1
 # What a cell is compared with: its neighbours in the spectrum, or in time (channels or frames).
 NEIGHBOURS = (("channels", 15), ("frames", 31), ("channels", 5), ("frames", 9))
 
@@ -54,44 +53,46 @@ def stack(width: int, depth: int) -> nn.Sequential:
 
 
 class Decomposition(nn.Module):
-    """Two independent soft masks in [0, 1.5] for any source: of its rhythmic, its harmonic part.
+    """Takes any source apart: four independent soft masks in [0, 1.5], two for either part.
 
-    What is broad in the spectrum and short is rhythmic, what is narrow and lasts is harmonic
-    (Fitzgerald 2010). Each cell's log power is compared with the mean over its neighbours in the
-    spectrum and in time; a weighted sum of these differences, the weights learned for each channel,
-    is the first guess, and a network that hears all channels for 0.6 s corrects it. The same
-    network takes both sources apart, so that each teaches both masks. Where a codec's channels have
-    no order, the weights along channels say little, and training finds so.
+    What median filters find (HPSS, Fitzgerald 2010), percussive p and harmonic h = source - p, is
+    heard beside the source; the rhythmic part is m p + n h, the harmonic one likewise, each mask
+    cell by cell, so that an untrained network gives HPSS's parts. A network that hears all channels
+    for 0.6 s and, linearly, each cell's own contrasts (log power against its neighbours' in the
+    spectrum and in time, and p against h) learns what to move. One network takes both sources
+    apart, so that each teaches all masks.
     """
 
     def __init__(self, channels: int = 128, *, width: int = 192, depth: int = 6):
         super().__init__()
-        self.read = nn.Conv1d((2 + len(NEIGHBOURS)) * channels, width, 1)
+        contrasts = len(NEIGHBOURS) + 1
+        self.read = nn.Conv1d((4 + len(NEIGHBOURS)) * channels, width, 1)
         self.blocks = stack(width, depth)
-        self.write = nn.Conv1d(width, 2 * channels, 1)
+        self.write = nn.Conv1d(width, 4 * channels, 1)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
-        first = torch.tensor([[0.5, -0.5, 0.0, 0.0], [-0.5, 0.5, 0.0, 0.0]])
-        self.guess = nn.Parameter(first[:, :, None, None].repeat(1, 1, channels, 1))
+        first = torch.tensor([1.0, 0.0, 0.0, 1.0])
+        self.start = nn.Parameter(first[:, None, None].repeat(1, channels, 1))
+        self.guess = nn.Parameter(torch.zeros(4, contrasts, channels, 1))
 
-    def masks(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the rhythmic and the harmonic part of latents (B, C, T); they need not add up to 1."""
-        power = log_power(source)
+    def masks(self, source: Tensor, percussive: Tensor) -> tuple[Tensor, ...]:
+        """Of p and h for the rhythmic part, of p and h for the harmonic one, each (B, C, T)."""
+        power, sharp = log_power(source), log_power(percussive)
+        smooth = log_power(source - percussive)
         around = [pooled(power, along, size) for along, size in NEIGHBOURS]
-        heard = self.blocks(
-            self.read(torch.cat([source, 0.3 * power, *(0.3 * x for x in around)], 1))
+        seen = [source, percussive, *(0.3 * x for x in (power, sharp - smooth, *around))]
+        corrections = self.write(self.blocks(self.read(torch.cat(seen, 1)))).float().chunk(4, 1)
+        contrast = torch.stack([*(x - power for x in around), sharp - smooth], 1).float()
+        return tuple(
+            (first + correction + (weights * contrast).sum(1)).clamp(0, MOST)
+            for first, correction, weights in zip(self.start, corrections, self.guess, strict=True)
         )
-        corrections = self.write(heard).float().chunk(2, 1)
-        contrast = torch.stack([x - power for x in around], 1).float()  # (B, neighbours, C, T)
-        rhythmic, harmonic = (
-            MOST * torch.sigmoid(correction + (weights * contrast).sum(1))
-            for correction, weights in zip(corrections, self.guess, strict=True)
-        )
-        return rhythmic, harmonic
 
-    def forward(self, a: Tensor, b: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-        """The rhythmic mask of `a` and the harmonic mask of `b`; `temperature` is the gate's."""
-        return self.masks(a)[RHYTHMIC], self.masks(b)[HARMONIC]
+    def forward(self, source: Tensor, percussive: Tensor) -> tuple[Tensor, Tensor]:
+        """The rhythmic and the harmonic part (B, C, T) of sources; `percussive` is HPSS's."""
+        harmonic = source - percussive
+        m_p, m_h, n_p, n_h = self.masks(source, percussive)
+        return m_p * percussive + m_h * harmonic, n_p * percussive + n_h * harmonic
 
 
 class Levels(nn.Module):
@@ -134,7 +135,8 @@ class Refinement(nn.Module):
     """One stage: hears parts, sources and the piece so far, and proposes what to change in it.
 
     The change is multiplicative and additive: more or less of either source, cell by cell, and what
-    no mask of the sources carries. It is 0 at first.
+    no mask of the sources carries, in proportion to how loud they are around a cell: what is silent
+    in both stays silent. It is 0 at first.
     """
 
     SEEN = 5  # both parts, the piece, both sources
@@ -151,7 +153,8 @@ class Refinement(nn.Module):
         seen = (x, y, piece, a, b)
         heard = torch.cat([*seen, *(0.3 * log_power(z) for z in seen)], 1)
         more_a, more_b, more = self.write(self.blocks(self.read(heard))).float().chunk(3, 1)
-        return torch.tanh(more_a) * a + torch.tanh(more_b) * b + more
+        near = pooled(pooled(a.square() + b.square(), "frames", 3), "channels", 5)
+        return torch.tanh(more_a) * a + torch.tanh(more_b) * b + (near + 1e-8).sqrt() * more
 
 
 class Recomposition(nn.Module):
@@ -164,21 +167,18 @@ class Recomposition(nn.Module):
     def __init__(self, channels: int = 128, widths: tuple[int, ...] = (128,), *, depth: int = 4):
         super().__init__()
         self.levels = Levels(channels)
-        # of channels that do not rest at 0: the mean is subtracted from both sources, not from both
-        # parts
-        self.offset = nn.Parameter(torch.zeros(channels, 1))
         self.stages = nn.ModuleList(Refinement(channels, width, depth) for width in widths)
 
     def forward(
-        self, a: Tensor, b: Tensor, masks: tuple[Tensor, Tensor], noise: float = 0.0
+        self, a: Tensor, b: Tensor, parts: tuple[Tensor, Tensor], noise: float = 0.0
     ) -> list[Tensor]:
-        """o_0, o_1, ... (B, C, T), from sources and masks (B, C, T); `noise` as in `blur`."""
+        """o_0, o_1, ... (B, C, T), from sources and parts (B, C, T); `noise` as in `blur`."""
+        x, y = parts
         if noise:
-            a, b = blur(a, noise), blur(b, noise)
-        x, y = masks[0] * a, masks[1] * b
+            a, b, x, y = (blur(z, noise) for z in (a, b, x, y))
         gains = self.levels(x, y, a, b)
         x, y = gains[0] * x, gains[1] * y
-        output = x + y + self.offset
+        output = x + y
         outputs = [output]
         for stage in self.stages:
             before = output.detach()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
 from jingle.networks.cascade import Cascade
-from jingle.networks.composition import Decomposition, Recomposition
+from jingle.networks.composition import MOST, Decomposition, Recomposition, log_power
 from jingle.networks.gate import Gate
 from jingle.networks.published import AttentionAgent, PublishedCascade
 
@@ -53,17 +53,44 @@ class Generator(nn.Module):
         # each stage of a recomposition learns from its own error alone: all weigh the same
         self.early = float(len(self.cascade.stages)) if self.levels else 0.3
 
-    def forward(self, a: Tensor, b: Tensor, temperature: float = 1.0, noise: float = 0.0) -> Made:
-        """A piece of `a` and `b` (B, C, T); `temperature` is the gate's, `noise` as in `blur`."""
+    def forward(
+        self,
+        a: Tensor,
+        b: Tensor,
+        separated: tuple[Tensor, Tensor] | None = None,
+        temperature: float = 1.0,
+        noise: float = 0.0,
+        variation: tuple[Tensor, Tensor] | None = None,
+    ) -> Made:
+        """A piece of `a` and `b` (B, C, T).
+
+        Args:
+            a: the input.
+            b: the target.
+            separated: percussive of `a` and harmonic of `b` as HPSS has them, if it `decomposes`.
+            temperature: the gate's.
+            noise: as in `blur`.
+            variation: factors on what passes of each source, of one of several takes.
+        """
         if not self.decomposes:
             masks = self.agent(a, b, temperature)
-            return Made(self.cascade(a, b, masks, noise), masks, {})
-        percussive, harmonic = self.agent.masks(torch.cat([a, b]))
-        size, parts = len(a), {}
-        for name, mask in (("percussive", percussive), ("harmonic", harmonic)):
-            parts |= {f"input_{name}": mask[:size] * a, f"target_{name}": mask[size:] * b}
-        masks = percussive[:size], harmonic[size:]
-        return Made(self.cascade(a, b, masks, noise), masks, parts)
+            if variation:
+                masks = masks[0] * variation[0], masks[1] * variation[1]
+            passed = (masks[0] * a, masks[1] * b) if self.levels else masks
+            return Made(self.cascade(a, b, passed, noise), masks, {})
+        sources = torch.cat([a, b])
+        percussive = torch.cat([separated[0], b - separated[1]])
+        found, size, parts = self.agent(sources, percussive), len(a), {}
+        for name, part in zip(("percussive", "harmonic"), found, strict=True):
+            parts |= {f"input_{name}": part[:size], f"target_{name}": part[size:]}
+        chosen = parts["input_percussive"], parts["target_harmonic"]
+        if variation:
+            chosen = chosen[0] * variation[0], chosen[1] * variation[1]
+        return Made(
+            self.cascade(a, b, chosen, noise),
+            (passing(chosen[0], a), passing(chosen[1], b)),
+            parts,
+        )
 
     def start(self, loudness: Tensor) -> None:
         """Tell the writer what each channel (C,) adds to the loudness, if it makes parts equal."""
@@ -87,6 +114,12 @@ class Generator(nn.Module):
             found = self.gains(*(parts[name] for name in names), a, b)
             gains |= dict(zip(names, found, strict=True))
         return gains
+
+
+def passing(part: Tensor, source: Tensor) -> Tensor:
+    """How much of each cell of a source (B, C, T) its part is, over three frames, in [0, 1.5]."""
+    ratio = (log_power(part) - log_power(source)) / 2
+    return ratio.exp().clamp(max=MOST)
 
 
 def check(key: str, value: str, known: Iterable[str]) -> None:

@@ -59,13 +59,18 @@ def common_level(input_level: float, target_level: float) -> float:
     return float(np.mean(levels)) - 3.0 if levels else -np.inf
 
 
-def remark(percussive: np.ndarray, input_level: float, target_level: float) -> str:
-    """What to know of a blend whose separated drums are raised by `DRUMLESS_DB` or more; else "".
+def raised(percussive: np.ndarray, input_level: float, target_level: float) -> float:
+    """By how many dB a blend raises the percussive part of its input.
 
-    What is raised then is no drums but what separation leaves of a song that has none.
+    From `DRUMLESS_DB` on it is no drums but what separation leaves of a song that has none.
     """
-    raised = 20 * np.log10(gain(percussive, common_level(input_level, target_level)))
-    return f"{REMARK} {raised:.1f} dB" if raised >= DRUMLESS_DB else ""
+    return float(20 * np.log10(gain(percussive, common_level(input_level, target_level))))
+
+
+def remark(percussive: np.ndarray, input_level: float, target_level: float) -> str:
+    """What to know of a blend whose separated drums are `raised` too far; else ""."""
+    found = raised(percussive, input_level, target_level)
+    return f"{REMARK} {found:.1f} dB" if found >= DRUMLESS_DB else ""
 
 
 def blend(

@@ -111,13 +111,13 @@ def song_jobs(codec, store: LatentStore, pairs: list[Pair], split: str) -> list[
 
 
 def part_jobs(codec, store: LatentStore, pairs: list[Pair], split: str) -> list[Job]:
-    """What `store` lacks of the parts of both songs of each pair."""
+    """What `store` lacks of the parts of both songs of each pair: true ones, and two separated."""
     return missing(
         store,
         (
             Job(f"{split}/{pair.name} {name}", song, part_key(codec, song, stem, part), stem, part)
             for pair in pairs
-            for name, (song, stem, part) in pair.parts().items()
+            for name, (song, stem, part) in [*pair.parts().items(), *pair.separated().items()]
         ),
     )
 

@@ -59,6 +59,13 @@ class Pair:
             "target_harmonic": (self.target, self.harmonic, "harmonic"),
         }
 
+    def separated(self) -> dict[str, tuple[Song, None, str]]:
+        """What an agent hears of separation, stems or not: drums of the input, target's harmony."""
+        return {
+            "input_hpss": (self.input, None, "percussive"),
+            "target_hpss": (self.target, None, "harmonic"),
+        }
+
 
 class FileBook:
     """Remembers what was found in a file, by path, size and time, so that it is read only once."""

@@ -15,6 +15,7 @@ from jingle.pairs.triples import Triple
 
 FRAMES = 20_000  # that a fit sees at most: thousands for each number
 ROUNDS = 8  # of reweighting
+HOP = 320  # samples of 24 kHz audio a frame
 
 
 def read(store: LatentStore, key: str) -> Tensor:
@@ -75,6 +76,14 @@ def channel_gains(store: LatentStore, triples: list[Triple]) -> Tensor:
         error = (blend - (gains[:, :, None] * x).sum(1)).abs()
         weights = 1 / error.clamp_min(1e-3 * error.mean())
     return gains.T.float()
+
+
+@torch.no_grad()
+def rest(codec, *, frames: int = 75) -> Tensor:
+    """Latents (C,) of silence. Channels that hold a level rest below their mean, not at it."""
+    device = next(codec.parameters(), torch.zeros(())).device
+    silent = codec.encode(torch.zeros(1, 1, 3 * frames * HOP, device=device))
+    return silent[0, :, frames : 2 * frames].mean(1).float().cpu()
 
 
 @torch.no_grad()

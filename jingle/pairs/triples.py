@@ -32,7 +32,8 @@ def triple(codec, pairs: list[Pair], i: int, j: int, *, parts: bool, hpss: bool)
         pairs: of one split.
         i: whose input.
         j: whose target.
-        parts: whether to add the percussive and harmonic part of both.
+        parts: whether to add the percussive and harmonic part of both, true ones where there are
+            stems, and what separation gives: `input_hpss`, percussive, and `target_hpss`, harmonic.
         hpss: whether to add `hpss_mix`, the blend as where no stems are known.
     """
     a, b = pairs[i], pairs[j]
@@ -47,6 +48,8 @@ def triple(codec, pairs: list[Pair], i: int, j: int, *, parts: bool, hpss: bool)
         for pair, side in ((a, "input"), (b, "target")):
             own = {name: part for name, part in pair.parts().items() if name.startswith(side)}
             keys |= {name: latents.part_key(codec, *part) for name, part in own.items()}
+        separated = a.separated() | {"target_hpss": b.separated()["target_hpss"]}
+        keys |= {name: latents.part_key(codec, *part) for name, part in separated.items()}
     return Triple(i, i == j, keys)
 
 

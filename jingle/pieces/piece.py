@@ -11,7 +11,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.plots import new_figure
 from jingle import metrics
 from jingle.pairs import blend, latents
-from jingle.pieces import windows
+from jingle.pieces import takes, windows
 from jingle.sound import audio, features, spectral
 
 RATE = 75  # latent frames a second
@@ -27,6 +27,8 @@ def make_piece(
     window: int,
     overlap: int,
     batch: int = 4,
+    count: int = 1,
+    seed: int = 0,
 ) -> tuple[dict[str, np.ndarray], dict[str, Tensor], dict]:
     """A piece of two songs, as long as the shorter, by overlapping windows.
 
@@ -38,11 +40,14 @@ def make_piece(
         window: frames at once.
         overlap: frames that neighbouring windows share.
         batch: windows at once.
+        count: of takes.
+        seed: of the takes after the first.
 
     Returns:
         Audio {"input", "target", "drums", "chords", "hpss_mix", "output"} of equal length, none
-        above 1: the parts of A and B that separation finds, and their blend, are beside ours;
-        both masks (128, T); a report of plain numbers: "metrics", "baselines", "seams".
+        above 1: the parts of A and B that separation finds, and their blend, are beside ours; other
+        takes are "take_2", ...; both masks (128, T); a report of plain numbers: "metrics",
+        "baselines", "seams", and of several takes "takes".
 
     Raises:
         InputError: a song shorter than three frames, or a model that gives no finite sound.
@@ -56,17 +61,10 @@ def make_piece(
     drums, chords = blend.separate(a, "percussive"), blend.separate(b, "harmonic")
     mixed = blend.blend(drums, chords, blend.loudness(a), blend.loudness(b))
     coded = [encode(codec, wave) for wave in (a, b, mixed)]  # (128, T) each
-    song, seams = windows.generate(
-        module.generate,
-        coded[0],
-        coded[1],
-        window=window,
-        overlap=overlap,
-        batch=batch,
-        device=module.device,
-    )
-    # an average of latents, window by window or at once: it is the same
-    song["output"] = module.settle(song["output"], coded[2])
+    songs = {"input": coded[0], "target": coded[1]}
+    songs |= {"input_hpss": encode(codec, drums), "target_hpss": encode(codec, chords)}
+    options = {"window": window, "overlap": overlap, "batch": batch, "device": module.device}
+    song, seams = windows.generate(module.generate, songs, **options)
     average = (coded[0] + coded[1]) / 2
     raw, plain, mixed_again = (
         decode(codec, z, length) for z in (song["output"], average, coded[2])
@@ -98,12 +96,19 @@ def make_piece(
             "target_alone": features.compare(heard["b"], heard["a"], heard["b"]),
         },
         "seams": seams,
+        "drums_raised_db": blend.raised(drums, blend.loudness(a), blend.loudness(b)),
         "seconds": length / audio.RATE,
         "peak_before_limiting": float(np.abs(raw).max(initial=0.0)),
     }
     waves = {"input": a, "target": b, "drums": drums, "chords": chords, "hpss_mix": mixed}
-    waves = {name: audio.peak_safe(wave) for name, wave in waves.items()}
-    return waves | {"output": output}, masks, plain_numbers(report)
+    waves = {name: audio.peak_safe(wave) for name, wave in waves.items()} | {"output": output}
+    for take in range(1, count):
+        more = takes.variation(take, *coded[0].shape, seed=seed)
+        other, _ = windows.generate(module.generate, songs | more, **options)
+        waves[f"take_{take + 1}"] = audio.peak_safe(decode(codec, other["output"], length))
+    if count > 1:
+        report["takes"] = takes.compared(waves, (heard["a"], heard["b"]))
+    return waves, masks, plain_numbers(report)
 
 
 def encode(codec, wave: np.ndarray) -> Tensor:

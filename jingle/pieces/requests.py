@@ -1,7 +1,7 @@
 """Which pieces to make of which songs, and where to write them without writing over a song."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.shared.errors import InputError
@@ -16,25 +16,29 @@ class Request:
     input: Path
     target: Path
     output: Path
+    takes: int = 1
+
+    def beside(self, name: str) -> Path:
+        """The file OUT_name.wav that stands beside OUT.wav."""
+        return self.output.with_name(f"{self.output.stem}_{name}{self.output.suffix}")
 
     @property
     def written(self) -> list[Path]:
         """Every file that the piece becomes."""
-        beside = [
-            self.output.with_name(f"{self.output.stem}_{side}{self.output.suffix}")
-            for side in ("input", "target")
-        ]
+        names = ("input", "target", *(f"take_{take + 1}" for take in range(1, self.takes)))
         return [
             self.output,
-            *beside,
+            *(self.beside(name) for name in names),
             *(self.output.with_suffix(s) for s in (".json", ".html", ".png")),
         ]
 
 
 def find_requests(
-    source: Path | None, target: Path | None, data: Path | None, output: Path
+    source: Path | None, target: Path | None, data: Path | None, output: Path, takes: int = 1
 ) -> list[Request]:
     """What to make: of two files, of two folders (by equal names, else in order), of a data root.
+
+    Of each, so many takes.
 
     Raises:
         InputError: nothing there, folders that do not match, an output name without a format, or
@@ -46,6 +50,7 @@ def find_requests(
         raise InputError("expected --input and --target, or --data; give what to make a piece of")
     else:
         requests = of_songs(source, target, output)
+    requests = [replace(request, takes=takes) for request in requests]
     refuse_overwriting(requests)
     return requests
 

@@ -32,24 +32,22 @@ def fade(window: int, overlap: int) -> Tensor:
 
 @torch.inference_mode()
 def generate(
-    make: Callable[[Tensor, Tensor], dict[str, Tensor]],
-    a: Tensor,
-    b: Tensor,
+    make: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    songs: dict[str, Tensor],
     *,
     window: int,
     overlap: int,
     batch: int = 4,
     device: torch.device | str = "cpu",
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """`make` on windows of the latents `a` and `b`, (C, T) each, put together by cross-fades.
+    """`make` on windows of the latents `songs`, (C, T) each, put together by cross-fades.
 
     The fade is in latent space, so that the song is decoded once and whole: there is no phase to
     cancel and no click. Songs shorter than a window are padded with their last frame and cut again.
 
     Args:
-        make: (B, C, W) and (B, C, W) to a dictionary of (B, C', W), a module's `generate`.
-        a: latents of the input.
-        b: latents of the target.
+        make: a dictionary of (B, C, W) to a dictionary of (B, C', W), a module's `generate`.
+        songs: latents by name, of input, target and what else `make` wants.
         window: frames at once, those of training.
         overlap: frames shared by neighbouring windows.
         batch: windows at once.
@@ -58,10 +56,11 @@ def generate(
     Returns:
         The dictionary of (C', T) on the CPU, and how well neighbours agree, see `seams`.
     """
-    length = a.shape[-1]
-    if length < window:
-        a, b = (torch.cat([x, x[:, -1:].expand(-1, window - length)], 1) for x in (a, b))
-    whole = a.shape[-1]
+    length = songs["input"].shape[-1]
+    whole = max(length, window)
+    songs = {
+        name: torch.cat([x, x[:, -1:].expand(-1, whole - length)], 1) for name, x in songs.items()
+    }
     first, weights = starts(whole, window, overlap), fade(window, overlap)
     sums: dict[str, Tensor] = {}
     total, parts = torch.zeros(whole), []
@@ -70,8 +69,11 @@ def generate(
         steps = progress(steps, "writing the piece", "batch", total=-(-len(first) // batch))
     for index in steps:
         group = first[index : index + batch]
-        pair = (torch.stack([x[:, s : s + window] for s in group]).to(device) for x in (a, b))
-        made = {name: value.float().cpu() for name, value in make(*pair).items()}
+        cut = {
+            name: torch.stack([x[:, s : s + window] for s in group]).to(device)
+            for name, x in songs.items()
+        }
+        made = {name: value.float().cpu() for name, value in make(cut).items()}
         for row, start in enumerate(group):
             total[start : start + window] += weights
             for name, value in made.items():

@@ -6,6 +6,7 @@ Axes: `T` temperatures, `L` independent ladders (replicas), `F` frames, `N` atom
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -106,7 +107,10 @@ def read(
 def _read_own(path: Path) -> Trajectory:
     try:
         return _read_npz(path) if path.suffix == ".npz" else _read_table(path)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, UnpicklingError) as error:
+    except (
+        *(OSError, ValueError, KeyError, RuntimeError, EOFError),
+        *(UnpicklingError, BadZipFile),
+    ) as error:
         if isinstance(error, InputError):
             raise
         reason = str(error).partition("(1)")[0].strip()  # torch goes on to say how to run it

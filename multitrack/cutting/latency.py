@@ -31,7 +31,9 @@ def exported(head: CutHead, path: Path, *, int8: bool = False) -> Head:
         import onnxruntime
         from onnxruntime.quantization import quantize_dynamic
     except ImportError as error:
-        raise InputError(f"expected onnx, onnxscript and onnxruntime ({error})") from None
+        raise InputError(
+            f"expected onnx, onnxscript and onnxruntime, the extra export ({error})"
+        ) from None
     moments = torch.zeros(2, WIDTH)
     for name in ("torch.onnx", "root"):  # what the exporters say of other models
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError
+from experiments.shared.progress import progress
 from multitrack.edit.drivers import DRIVERS, Hearing, listen, read_signals
 from multitrack.edit.floor import noisy
 from multitrack.edit.pace import SPEAKERS
@@ -82,7 +82,7 @@ def prepare(files: list[Path], out: Path, rule: str) -> None:
     """Sample every XML into out/NNNN.npz; what cannot be read goes to out/index.json as skipped."""
     index, started, minutes = {"files": {}, "skipped": {}, "notes": 0}, time.perf_counter(), 0.0
     index |= {"cuts": 0, "seen": 0}  # from clip to clip, and those that the samples show
-    for number, file in enumerate(tqdm(files, desc="reading edits", unit="xml", mininterval=2)):
+    for number, file in enumerate(progress(files, "reading edits", "file")):
         try:
             timeline = read(file)
             frames, made = sample(timeline, rule=rule), shots(timeline)

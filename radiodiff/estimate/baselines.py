@@ -13,8 +13,8 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFIn
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from radiodiff.cities.propagation import radio_map
 from radiodiff.estimate.fields import FREE_SPACE, PLAN, along_way_round
-from radiodiff.propagation import radio_map
 
 THUMBNAIL = 16  # pixels a side, of what the nearest training map is found by
 

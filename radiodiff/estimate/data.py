@@ -15,10 +15,13 @@ from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveInt
 from experiments.shared.loaders import training_loader
 from radiodiff.data import RadioMaps, turn
 from radiodiff.estimate.fields import cached_look, known
+from radiodiff.estimate.registration import UNKNOWN, registration, turned
 from radiodiff.png import read_gray
-from radiodiff.scan import Sample, read_transmitter
+from radiodiff.scan import Sample, first_of_each, read_transmitter
 
 SPLIT = Path(__file__).parent / "radiomapseer_split.json"
+HIDDEN = 1 / 3  # of augmented examples do not say how their plan lies against their map
+REGISTERED = 60  # maps at most, a city each, that this is measured on
 
 
 class Places(Dataset):
@@ -38,6 +41,8 @@ class Places(Dataset):
         given: number of measured places; None: drawn for each example, half of the time 0.
         most: N.
         know_cars: whether cars are known, where the data have them.
+        shift: how plans lie against maps (`registration`); hidden in a third of augmented examples,
+            so that plans of unknown registration are no surprise.
         augment: turn and mirror at random.
         seed: of all draws.
     """
@@ -50,11 +55,12 @@ class Places(Dataset):
         given: int | None,
         most: int,
         know_cars: bool,
+        shift: np.ndarray,
         augment: bool,
         seed: int,
     ):
         self.samples, self.cache, self.given, self.most = samples, cache, given, most
-        self.know_cars, self.augment, self.seed = know_cars, augment, seed
+        self.know_cars, self.shift, self.augment, self.seed = know_cars, shift, augment, seed
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -66,14 +72,15 @@ class Places(Dataset):
         y, x = read_transmitter(sample.antenna, gain.shape)
         file = self.cache / f"{sample.city}_{sample.transmitter}.png"
         looks = cached_look(plan, y, x, file)
-        cars = self.cars(sample, plan.shape)
+        cars, shift = self.cars(sample, plan.shape), self.shift
         if self.augment:
             which = int(rng.integers(8))
+            shift = turned(shift, which) if rng.random() > HIDDEN else UNKNOWN
             lit = np.zeros(plan.shape, np.bool_)
             lit[y, x] = True
             lit, gain, plan, looks, cars = (turn(a, which) for a in (lit, gain, plan, looks, cars))
             y, x = (int(n[0]) for n in np.nonzero(lit))
-        inputs = known(plan, looks, y, x, cars)
+        inputs = known(plan, looks, y, x, cars, shift)
         free = np.argwhere(~plan)
         places = free[rng.choice(len(free), self.most, replace=len(free) < self.most)]
         return {
@@ -108,6 +115,7 @@ class Estimation(L.LightningDataModule):
             is drawn in training, and evaluation has none (beside its table by number of samples).
         most_samples: at most so many.
         know_cars: cars are an input, where the data have them.
+        registered: how plans lie against maps is measured on training cities, and an input.
         manifest: as of `RadioMaps`, or "published": RadioMapSeer's published split, for
             `root` alone.
         maps: further arguments of `RadioMaps`.
@@ -122,6 +130,7 @@ class Estimation(L.LightningDataModule):
         samples: NonNegativeInt | None = None,
         most_samples: PositiveInt = 200,
         know_cars: bool = False,
+        registered: bool = True,
         manifest: str | None = "published",
         **maps: Annotated[Any, ArgumentsOf(RadioMaps)],
     ):
@@ -135,6 +144,7 @@ class Estimation(L.LightningDataModule):
             manifest = str(SPLIT) if maps.get("root") else None
         self.maps = RadioMaps(**maps, manifest=manifest)
         self.samples, self.most_samples, self.know_cars = samples, most_samples, know_cars
+        self.registered, self.shift = registered, np.array(UNKNOWN)
         self.batch_size, self.unit_per_sample = self.maps.batch_size, self.maps.unit_per_sample
 
     def prepare_data(self) -> None:
@@ -143,6 +153,10 @@ class Estimation(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         self.maps.trainer = self.trainer
         self.maps.setup(stage)
+        if self.registered:
+            one = first_of_each(self.maps.splits.train, 1)[:REGISTERED]
+            pairs = [(read_gray(s.buildings) > 127, read_gray(s.gain)) for s in one]
+            self.shift = np.mean([registration(*pair) for pair in pairs], axis=0)
 
     def state_dict(self) -> dict:
         return self.maps.state_dict()
@@ -151,7 +165,7 @@ class Estimation(L.LightningDataModule):
         self.maps.load_state_dict(state)
 
     def describe(self) -> dict:
-        return self.maps.describe()
+        return self.maps.describe() | {"plan_lies_by": self.shift.round(3).tolist()}
 
     def dataset(self, split: str) -> Places:
         """The examples of "train", "val" or "test"."""
@@ -162,6 +176,7 @@ class Estimation(L.LightningDataModule):
             given=self.samples if training or self.samples is not None else 0,
             most=self.most_samples,
             know_cars=self.know_cars,
+            shift=self.shift,
             augment=self.maps.augment and training,
             seed=self.maps.seed,
         )

@@ -14,8 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from experiments.shared.errors import InputError
-from radiodiff.png import read_gray
-from radiodiff.propagation import (
+from radiodiff.cities.propagation import (
     EXPONENT,
     SPAN_DB,
     gray,
@@ -23,13 +22,19 @@ from radiodiff.propagation import (
     walls_between,
     way_round,
 )
+from radiodiff.estimate.registration import UNKNOWN
+from radiodiff.png import read_gray
 
 CHANNELS = (
     *("plan", "cars", "free_space", "sight", "walls", "way_round", "down", "right"),
+    *("plan_down", "plan_right"),
     *("sample", "sampled"),
 )
-PLAN, FREE_SPACE, WAY_ROUND, SAMPLE, SAMPLED = (
-    CHANNELS.index(name) for name in ("plan", "free_space", "way_round", "sample", "sampled")
+PLAN, FREE_SPACE, WAY_ROUND, PLAN_DOWN, PLAN_RIGHT, SAMPLE, SAMPLED = (
+    CHANNELS.index(name)
+    for name in (
+        *("plan", "free_space", "way_round", "plan_down", "plan_right", "sample", "sampled"),
+    )
 )
 MOST = 255  # of what is kept as 8-bit PNG
 
@@ -89,7 +94,12 @@ def cached_look(plan: np.ndarray, y: int, x: int, file: Path) -> np.ndarray:
 
 
 def known(
-    plan: np.ndarray, looks: np.ndarray, y: int, x: int, cars: np.ndarray | None = None
+    plan: np.ndarray,
+    looks: np.ndarray,
+    y: int,
+    x: int,
+    cars: np.ndarray | None = None,
+    shift: tuple[float, float] | np.ndarray = UNKNOWN,
 ) -> np.ndarray:
     """Channels (K, H, W) float32 of a plan and a transmitter, without samples.
 
@@ -99,6 +109,7 @@ def known(
         y: row of the transmitter.
         x: its column.
         cars: (H, W) bool; None: none are known.
+        shift: pixels by which such plans lie below and right of the maps (`registration`).
     """
     walls, longer = looks.astype(np.float32)
     free, down, right = seen_from(plan.shape, y, x)
@@ -111,6 +122,8 @@ def known(
         "way_round": longer / 100,
         "down": down,
         "right": right,
+        "plan_down": shift[0],
+        "plan_right": shift[1],
         "sample": 0,
         "sampled": 0,
     }
@@ -125,6 +138,13 @@ def along_way_round(inputs: Tensor) -> Tensor:
     decades = inputs[:, WAY_ROUND : WAY_ROUND + 1] / math.log(10)
     free = inputs[:, FREE_SPACE : FREE_SPACE + 1] - 10 * EXPONENT * decades / SPAN_DB
     return free.clamp_min(0.0)
+
+
+def unregistered(inputs: Tensor) -> Tensor:
+    """Inputs (B, K, H, W) that do not say how the plan lies against the map."""
+    found = inputs.clone()
+    found[:, [PLAN_DOWN, PLAN_RIGHT]] = 0.0
+    return found
 
 
 def with_samples(inputs: Tensor, maps: Tensor, places: Tensor, counts: Tensor) -> Tensor:

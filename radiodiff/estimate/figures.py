@@ -6,8 +6,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from experiments.shared.plots import new_figure
+from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, TOP_DB
 from radiodiff.estimate.fields import PLAN, SAMPLED
-from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB
 
 
 def show(figure: Figure, axis, decibels: np.ndarray, plan: np.ndarray, label: str, **style) -> None:
@@ -45,6 +45,27 @@ def maps(examples: list[dict[str, Tensor]]) -> Figure:
         for axis in three[:2]:
             axis.plot(x, y, marker="*", ms=9, mfc="white", mec="black", mew=0.6)
         three[1].plot(samples[:, 1], samples[:, 0], ".", ms=2, color="white")
+    return figure
+
+
+def draws(examples: list[dict[str, Tensor]]) -> Figure:
+    """A row a city: the true map, one that the flow drew, and the spread of several, in dB."""
+    figure, axes = new_figure(len(examples), 3, size=(3.6, 3.1))
+    for row, example in enumerate(examples):
+        plan = example["known"][PLAN].numpy() > 0.5
+        true, drawn = (
+            FLOOR_DB + SPAN_DB * example[name][0].clamp(0, 1).numpy() for name in ("map", "drawn")
+        )
+        spread = SPAN_DB * example["spread"][0].numpy()
+        three = axes[3 * row : 3 * row + 3]
+        whole = {"cmap": "viridis", "vmin": FLOOR_DB, "vmax": TOP_DB}
+        show(figure, three[0], true, plan, "path gain, dB", **whole)
+        show(figure, three[1], drawn, plan, "path gain, dB", **whole)
+        top = float(np.quantile(spread[~plan], 0.99))
+        show(figure, three[2], spread, plan, "dB", cmap="magma", vmin=0, vmax=top)
+        titles = (f"city {int(example['city'])}", "one that could be", "standard deviation")
+        for axis, title in zip(three, titles, strict=True):
+            axis.set_title(title)
     return figure
 
 

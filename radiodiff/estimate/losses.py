@@ -1,9 +1,9 @@
-"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1]."""
+"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1] or of the flow's velocities."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-TERMS = ("l1", "l2", "edges")
+TERMS = {"regressor": ("l1", "l2", "edges"), "flow": ("matching",)}  # of each estimator
 
 
 def l1(made: Tensor, maps: Tensor) -> Tensor:
@@ -17,3 +17,8 @@ def l2(made: Tensor, maps: Tensor) -> Tensor:
 def edges(made: Tensor, maps: Tensor) -> Tensor:
     """Mean difference of the steps between neighbours, down and across: borders of shadows."""
     return sum(F.l1_loss(made.diff(dim=axis), maps.diff(dim=axis)) for axis in (-2, -1))
+
+
+def matching(velocity: Tensor, straight: Tensor) -> Tensor:
+    """Conditional flow matching: velocities (B, Z, h, w) against those of straight paths."""
+    return F.mse_loss(velocity, straight)

@@ -14,10 +14,11 @@ SUMS = (
     *("maps", "pixels", "square", "absolute", "energy", "edge_square"),
     *("ssim", "psnr", "lit_maps", "map_nmse"),
     *(f"{what}_{part}" for part in PARTS for what in ("pixels", "square")),
-    *("hits", "alarms", "misses"),
+    *("hits", "alarms", "misses", "steps_made", "steps_true"),
 )
 NAMES = (
-    *("nmse", "rmse", "rmse_db", "mae_db", "psnr", "ssim", "edge_rmse", "coverage_f1"),
+    *("nmse", "rmse", "rmse_db", "mae_db", "psnr", "ssim", "edge_rmse", "sharpness"),
+    *("coverage_f1",),
     *("map_nmse", "map_psnr"),
     *(f"rmse_db_{part}" for part in PARTS),
 )
@@ -30,12 +31,15 @@ def sums(
     """The `SUMS` of each map; `made` is clamped to [0, 1].
 
     A pixel is covered where its gray is at least `threshold`. `edge_square` is of the steps between
-    neighbours, a measure of sharpness. An all-dark map has no NMSE of its own: it is no `lit_maps`.
+    neighbours; `steps_made` and `steps_true` are those of either, squared, between free pixels. An
+    all-dark map has no NMSE of its own: it is no `lit_maps`.
     """
     made = made.clamp(0, 1)
     square, axes = (made - maps).square(), (1, 2, 3)
     steps = ((made.diff(dim=a) - maps.diff(dim=a)).square().mean(axes) for a in (-2, -1))
     own, there = made >= threshold, maps >= threshold
+    free = ~buildings
+    pairs = {-2: free[..., 1:, :] & free[..., :-1, :], -1: free[..., 1:] & free[..., :-1]}
     each = nmse(made, maps)
     found = {
         "maps": torch.ones_like(each),
@@ -51,6 +55,8 @@ def sums(
         "hits": (own & there).sum(axes),
         "alarms": (own & ~there).sum(axes),
         "misses": (~own & there).sum(axes),
+        "steps_made": sum((made.diff(dim=a).square() * p).sum(axes) for a, p in pairs.items()),
+        "steps_true": sum((maps.diff(dim=a).square() * p).sum(axes) for a, p in pairs.items()),
     }
     for name, mask in parts(buildings, sight).items():
         found[f"pixels_{name}"] = mask.sum(axes)
@@ -61,8 +67,9 @@ def sums(
 def ratios(total: dict[str, Tensor]) -> dict[str, Tensor]:
     """The `NAMES` from totals of any shape: pooled, but for ssim, map_nmse and map_psnr.
 
-    Pooled NMSE is the squared error of all maps over the energy of all; where nothing was to be
-    covered and nothing was said to be, the F1 is NaN.
+    Sharpness is the energy of steps between free neighbours over the true maps': 1 as sharp, below
+    blurred. Pooled NMSE is the squared error of all maps over the energy of all; where nothing was
+    to be covered and nothing was said to be, the F1 is NaN.
     """
     mean = total["square"] / total["pixels"]
     found = {
@@ -73,6 +80,7 @@ def ratios(total: dict[str, Tensor]) -> dict[str, Tensor]:
         "psnr": -10 * mean.clamp_min(1e-10).log10(),
         "ssim": total["ssim"] / total["maps"],
         "edge_rmse": (total["edge_square"] / total["maps"]).sqrt(),
+        "sharpness": total["steps_made"] / total["steps_true"],
         "coverage_f1": 2 * total["hits"] / (2 * total["hits"] + total["alarms"] + total["misses"]),
         "map_nmse": total["map_nmse"] / total["lit_maps"],
         "map_psnr": total["psnr"] / total["maps"],
@@ -125,4 +133,6 @@ def interval(draws: Tensor) -> tuple[float, float]:
 
 def lead(name: str, ours: Tensor, theirs: Tensor) -> Tensor:
     """By how much we are better, draw by draw; positive whichever way `name` is better."""
+    if name == "sharpness":
+        return (theirs - 1).abs() - (ours - 1).abs()
     return ours - theirs if name in BETTER_HIGH else theirs - ours

@@ -1,8 +1,7 @@
 """Estimates radio maps from a plan, a transmitter and, where there are some, samples."""
 
-import math
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -12,25 +11,36 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from radiodiff.estimate import baselines, figures, losses, metrics
-from radiodiff.estimate.fields import with_samples
+from radiodiff.cities.propagation import FLOOR_DB
+from radiodiff.estimate import baselines, comparison, figures, losses, metrics
+from radiodiff.estimate.fields import unregistered, with_samples
+from radiodiff.estimate.flow import LatentFlow
 from radiodiff.estimate.network import Regressor
 from radiodiff.estimate.residual import corrected
+from radiodiff.estimate.uncertainty import Uncertainty
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
 from radiodiff.metrics import SPAN_DB
-from radiodiff.propagation import FLOOR_DB
+
+UNREGISTERED = "unregistered"  # ours, not told how plans lie against maps
+FLOWS = ("regressor", "one_draw", "mean_of_draws")  # what stands beside the flow's own estimate
+OURS = ("model", UNREGISTERED, "one_draw", "mean_of_draws")
 
 
 class RadioMapEstimator(pl.LightningModule):
-    """One network for prediction (no sample) and completion (some): the regressor.
+    """One network for prediction (no sample) and completion (some): the regressor; and the flow.
 
-    In evaluation and use, what it leaves at the samples is carried to their surroundings
-    (`residual.corrected`).
+    In evaluation and use, what the regressor leaves at the samples is carried to their surroundings
+    (`residual.corrected`). The flow starts from there; while it is trained the regressor, which
+    comes from another run (`init_from=RUN init_parts=[network]`), stays as it is.
 
     Args:
-        loss_weights: a weight for each of `losses.TERMS`.
+        loss_weights: a weight for each of the estimator's `losses.TERMS`.
+        estimator: what is trained, and what an estimate is made by.
         network: sizes, arguments of `Regressor`.
+        flow: sizes, arguments of `LatentFlow`; for estimator flow.
+        first_stage: run of radiodiff_vae that the flow's latents come from.
+        maps: that the flow draws of a place for its spread.
         coverage_db: path gain from which on a place counts as covered.
         counts: numbers of samples whose completion is tested beside interpolation.
         optimizer: partial over the parameters.
@@ -44,22 +54,31 @@ class RadioMapEstimator(pl.LightningModule):
         self,
         loss_weights: Weights,
         *,
+        estimator: Literal["regressor", "flow"] = "regressor",
         network: Annotated[dict, ArgumentsOf(Regressor)] | None = None,
+        flow: Annotated[dict, ArgumentsOf(LatentFlow)] | None = None,
+        first_stage: str | None = None,
+        maps: PositiveInt = 8,
         coverage_db: float = -120.0,
         counts: tuple[PositiveInt, ...] = (10, 50, 200),
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
         super().__init__()
-        check_names(loss_weights, losses.TERMS)
+        check_names(loss_weights, losses.TERMS[estimator])
         if not FLOOR_DB < coverage_db < FLOOR_DB + SPAN_DB:
             raise InputError(
                 f"model.coverage_db={coverage_db}: expected between {FLOOR_DB} and "
                 f"{FLOOR_DB + SPAN_DB:g} dB, the ends of gray"
             )
-        self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
-        self.optimizer, self.schedule = optimizer, schedule
+        self.save_hyperparameters(ignore=["optimizer", "schedule", "first_stage"], logger=False)
+        self.optimizer, self.schedule, self.first_stage = optimizer, schedule, first_stage
         self.network = Regressor(**(network or {}))
+        self.flow = self.uncertainty = None
+        if estimator == "flow":
+            self.network.requires_grad_(False)
+            self.flow = LatentFlow(**(flow or {}))
+            self.uncertainty = Uncertainty()
         self.threshold = (coverage_db - FLOOR_DB) / SPAN_DB
         self.tables = nn.ModuleDict({"model": metrics.Pooled()})
         self.nearest_map = baselines.NearestMap()
@@ -67,13 +86,30 @@ class RadioMapEstimator(pl.LightningModule):
         self.examples: list[dict[str, Tensor]] = []
 
     def setup(self, stage: str) -> None:
-        along_channels([self.network], self.trainer.strategy.root_device)
+        along_channels([self.trained], self.trainer.strategy.root_device)
+        if stage == "fit" and self.flow is not None and self.first_stage:
+            self.flow.take_first_stage(self.first_stage)
+
+    @property
+    def trained(self) -> nn.Module:
+        return self.network if self.flow is None else self.flow.velocity
 
     def on_train_start(self) -> None:
+        """Raises InputError where the flow has nothing to start from."""
+        if self.flow is not None and not self.network.head.weight.any():
+            raise InputError(
+                "model.estimator=flow: its regressor is untrained; give init_from=RUN of radio_map "
+                "and init_parts=[network]"
+            )
+        if self.flow is not None and bool((self.flow.std == 1).all()):
+            raise InputError(
+                "model.estimator=flow: its autoencoder is untrained; give model.first_stage=RUN of "
+                "radiodiff_vae"
+            )
         align_moments([self.optimizers().optimizer])
 
     def configure_optimizers(self):
-        optimizer = self.optimizer(self.network.parameters())
+        optimizer = self.optimizer(self.trained.parameters())
         if self.schedule is None:
             return optimizer
         schedule = self.schedule(
@@ -98,13 +134,19 @@ class RadioMapEstimator(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         maps = batch["map"]
-        made = self(with_samples(batch["known"], maps, batch["places"], batch["count"]))
-        terms = {name: getattr(losses, name)(made, maps) for name in losses.TERMS}
+        known = with_samples(batch["known"], maps, batch["places"], batch["count"])
+        if self.flow is None:
+            made = self(known)
+            terms = {name: getattr(losses, name)(made, maps) for name in losses.TERMS["regressor"]}
+        else:
+            with torch.no_grad():
+                made = self(known).float()
+            terms = {"matching": losses.matching(*self.flow.velocities(known, made, maps))}
         total, shares = weighted_sum(terms, self.hparams.loss_weights)
         logged = {f"train/{name}": value.detach() for name, value in terms.items()}
         logged |= {f"share/{name}": value for name, value in shares.items()}
         logged["train/total"] = total.detach()
-        logged["train/rmse_db"] = SPAN_DB * terms["l2"].detach().sqrt()
+        logged["train/rmse_db"] = SPAN_DB * losses.l2(made.detach(), maps).sqrt()
         self.log_dict(logged, batch_size=len(maps))
         return total
 
@@ -112,15 +154,22 @@ class RadioMapEstimator(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.tables["model"].reset()
+        self.begin()
+
+    def begin(self) -> None:
         self.examples = []
+        if self.uncertainty is not None:
+            self.uncertainty.begin(self.global_rank)
 
     def on_test_epoch_start(self) -> None:
         """The test compares with everything; the validation with nothing that never changes."""
-        names = ["model", *baselines.PLAIN, "propagation", "nearest_map"]
+        names = ["model", UNREGISTERED, *baselines.PLAIN, "propagation", "nearest_map"]
         for count in self.hparams.counts:
             names += [f"{name}_{count}" for name in ("model", *baselines.COMPLETIONS)]
+        if self.flow is not None:
+            names += FLOWS
         self.tables = nn.ModuleDict({name: metrics.Pooled() for name in names}).to(self.device)
-        self.examples = []
+        self.begin()
         data = self.trainer.datamodule.dataset("train")
         for index in range(0, len(data), max(1, len(data) // 1000)):
             item = data[0, index]
@@ -131,6 +180,8 @@ class RadioMapEstimator(pl.LightningModule):
         self.add("model", made, batch)
         names = ("map", "city", "transmitter")
         shown = {name: batch[name] for name in names} | {"known": known, "made": made}
+        if self.flow is not None:
+            shown |= self.drawn(known, batch)
         keep_first(self.examples, shown)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -140,6 +191,8 @@ class RadioMapEstimator(pl.LightningModule):
             self.add(name, plain(known), batch)
         self.add("propagation", baselines.propagation(known, batch["transmitter"]), batch)
         self.add("nearest_map", self.nearest_map(known), batch)
+        hidden = batch | {"known": unregistered(batch["known"])}
+        self.add(UNREGISTERED, self.estimated(hidden, batch["count"])[1], batch)
         for count in self.hparams.counts:
             _, made = self.estimated(batch, torch.full_like(batch["count"], count))
             self.add(f"model_{count}", made, batch)
@@ -148,56 +201,75 @@ class RadioMapEstimator(pl.LightningModule):
                 self.add(f"{name}_{count}", other, batch)
 
     def estimated(self, batch: dict[str, Tensor], counts: Tensor) -> tuple[Tensor, Tensor]:
+        """What is known with so many samples, and the estimated maps."""
         known = with_samples(batch["known"], batch["map"], batch["places"], counts)
-        return known, corrected(self(known).float(), known)
+        return known, self.estimate(known)
+
+    def regressed(self, known: Tensor) -> Tensor:
+        """The regressor's maps, by their samples corrected."""
+        return corrected(self(known).float(), known).clamp(0, 1)
+
+    def estimate(self, known: Tensor) -> Tensor:
+        """Gray maps (B, 1, H, W) by the run's estimator."""
+        found = self.regressed(known)
+        return found if self.flow is None else self.flow(known, found)
+
+    def intervals(self, known: Tensor) -> dict[str, Tensor]:
+        """`low_50` to `high_90`: ends of the flow's intervals, gray maps (B, 1, H, W)."""
+        noise = torch.Generator().manual_seed(0)
+        maps = self.flow.draws(known, self.regressed(known), self.hparams.maps, noise)
+        return self.uncertainty.intervals(maps)
+
+    def drawn(self, known: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Measure several maps of each place; returns one of them, and their spread, to show."""
+        found = self.regressed(known)
+        maps = self.flow.draws(known, found, self.hparams.maps, self.uncertainty.noise)
+        self.uncertainty.update(maps, found, batch["map"], batch["buildings"])
+        if "regressor" in self.tables:
+            for name, made in zip(FLOWS, (found, maps[0], maps.mean(0)), strict=True):
+                self.add(name, made, batch)
+        return {"drawn": maps[0], "spread": maps.std(0)}
 
     def add(self, name: str, made: Tensor, batch: dict[str, Tensor]) -> None:
         found = metrics.sums(made, batch["map"], batch["buildings"], batch["sight"], self.threshold)
         self.tables[name].update(found, batch["city"])
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{k}": v for k, v in self.found("model")[0].items()})
+        logged = comparison.found(self.tables["model"])[0]
+        if self.uncertainty is not None:
+            if not self.trainer.sanity_checking:
+                self.uncertainty.calibrate()
+            logged |= self.uncertainty.found()[0]
+        self.record("val", logged)
 
     def on_test_epoch_end(self) -> None:
-        found = {name: self.found(name) for name in self.tables}
+        found = {name: comparison.found(table) for name, table in self.tables.items()}
         plain = [name for name in found if name.rpartition("_")[2] not in self.counted]
-        logged = self.beside("", found, "model", [n for n in plain if n != "model"])
+        logged = comparison.beside(self.baselines, "", found, [n for n in plain if n not in OURS])
+        for name in OURS[1:]:
+            if name in found:
+                logged |= {f"{name}/{k}": v for k, v in found[name][0].items()}
+        if self.uncertainty is not None:
+            ours, theirs = self.uncertainty.found()
+            logged |= ours
+            self.baselines["regressor"] |= theirs
         for count in self.counted:
             prefix, names = f"completion_{count}/", baselines.COMPLETIONS
             theirs = {name: found[f"{name}_{count}"] for name in ("model", *names)}
-            logged |= self.beside(prefix, theirs, "model", list(names))
-        self.log_dict({f"test/{name}": value for name, value in logged.items()})
+            logged |= comparison.beside(self.baselines, prefix, theirs, list(names))
+        self.record("test", logged)
 
     @property
     def counted(self) -> list[str]:
         return [str(count) for count in self.hparams.counts]
 
-    def found(self, name: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """A table's metrics, and their bootstrap; what no map has (a NaN) is left out."""
-        values, draws = self.tables[name].compute()
-        values = {k: v.to(self.device, torch.float32) for k, v in values.items() if v.isfinite()}
-        return values, draws
-
-    def beside(self, prefix: str, found: dict, ours: str, others: list[str]) -> dict[str, Tensor]:
-        """Our metrics with their intervals, and the lower ends of our leads over the others."""
-        values, draws = found[ours]
-        logged = {f"{prefix}{name}": value for name, value in values.items()}
-        for name in values:
-            low, high = metrics.interval(draws[name])
-            if math.isfinite(low):
-                logged |= {f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
-        for other in others:
-            theirs, spread = found[other]
-            kept = self.baselines.setdefault(other, {})
-            kept |= {f"{prefix}{k}": float(v) for k, v in theirs.items() if k in values}
-            for name in ("nmse", "ssim", "coverage_f1"):
-                low, _ = metrics.interval(metrics.lead(name, draws[name], spread[name]))
-                if math.isfinite(low):
-                    logged[f"{prefix}{name}_lead_{other}_low"] = low
-        return logged
+    def record(self, split: str, found: dict[str, Tensor]) -> None:
+        self.log_dict({f"{split}/{k}": v.to(self.device, torch.float32) for k, v in found.items()})
 
     def figures(self) -> dict:
         drawn = {"maps": figures.maps(self.examples)} if self.examples else {}
+        if self.examples and "drawn" in self.examples[0]:
+            drawn["draws"] = figures.draws(self.examples)
         if self.baselines:
             numbers = {k: float(v) for k, v in self.trainer.callback_metrics.items()}
             drawn["completion"] = figures.completion(

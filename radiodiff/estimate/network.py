@@ -1,4 +1,4 @@
-"""The regressor: a U-Net from what is known of a place to its radio map, in one step.
+"""The networks of estimation: a U-Net, and the regressor from a place to its radio map in one step.
 
 Axes: B batch, K channels of `fields.CHANNELS`, C channels of a level, H W map.
 """
@@ -27,7 +27,40 @@ class Block(nn.Module):
         return F.silu(self.skip(x) + self.norm_out(self.conv_out(inner)))
 
 
-class Regressor(nn.Module):
+class UNet(nn.Module):
+    """(B, inputs, H, W) -> (B, outputs, H, W), 0 at first; its head sees the inputs again.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        widths: channels of each level; each after the first halves the sides.
+        groups: of the norms; divides every width.
+    """
+
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], groups: int):
+        super().__init__()
+        self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        down = zip((widths[0], *widths), widths, strict=False)
+        self.down = nn.ModuleList(Block(a, b, groups) for a, b in down)
+        up = list(zip(widths[1:], widths, strict=False))[::-1]
+        self.up = nn.ModuleList(Block(a + b, b, groups) for a, b in up)
+        # The first level is too narrow to keep every pixel's inputs.
+        self.head = nn.Conv2d(widths[0] + inputs, outputs, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        x, kept = self.stem(inputs), []
+        for level, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if level else x)
+            kept.append(x)
+        x = kept.pop()
+        for block in self.up:
+            x = block(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], 1))
+        return self.head(torch.cat([x, inputs], 1))
+
+
+class Regressor(UNet):
     """(B, K, H, W) -> gray maps (B, 1, H, W), about [0, 1]: what a U-Net adds to a first guess.
 
     The guess is free space along the shortest way round the buildings. The network says of every
@@ -41,29 +74,11 @@ class Regressor(nn.Module):
     """
 
     def __init__(self, widths: tuple[int, ...] = (24, 32, 48, 64, 96, 128), groups: int = 8):
-        super().__init__()
+        super().__init__(len(CHANNELS) * FOLD**2, 2 * FOLD**2, widths, groups)
         self.multiple = FOLD * 2 ** (len(widths) - 1)
-        folded = len(CHANNELS) * FOLD**2
-        self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
-        down = zip((widths[0], *widths), widths, strict=False)
-        self.down = nn.ModuleList(Block(a, b, groups) for a, b in down)
-        up = list(zip(widths[1:], widths, strict=False))[::-1]
-        self.up = nn.ModuleList(Block(a + b, b, groups) for a, b in up)
-        # It sees the inputs again: the first level is too narrow to keep every pixel's.
-        self.head = nn.Conv2d(widths[0] + folded, 2 * FOLD**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, known: Tensor) -> Tensor:
-        inputs = F.pixel_unshuffle(known, FOLD)
-        x, kept = self.stem(inputs), []
-        for level, block in enumerate(self.down):
-            x = block(F.avg_pool2d(x, 2) if level else x)
-            kept.append(x)
-        x = kept.pop()
-        for block in self.up:
-            x = block(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], 1))
-        found = F.pixel_shuffle(self.head(torch.cat([x, inputs], 1)), FOLD)
+        found = F.pixel_shuffle(super().forward(F.pixel_unshuffle(known, FOLD)), FOLD)
         louder, occupied = found.float().chunk(2, 1)  # (B, 1, H, W) each
         free = torch.sigmoid(3 - 6 * known[:, PLAN : PLAN + 1] - occupied)
         return (along_way_round(known) + louder) * free

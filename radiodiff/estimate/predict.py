@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from PIL import Image
-from tqdm import tqdm
 
 from experiments.shared.errors import InputError
 from experiments.shared.plots import COLOURS, new_figure
+from experiments.shared.progress import progress, say
+from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
 from radiodiff.corpus import make_folder
 from radiodiff.estimate.fields import SAMPLE, SAMPLED, known, look
 from radiodiff.estimate.figures import show
@@ -21,8 +22,7 @@ from radiodiff.estimate.plans import (
     read_samples,
     read_transmitters,
 )
-from radiodiff.estimate.residual import corrected
-from radiodiff.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
+from radiodiff.estimate.registration import UNKNOWN
 
 HEARD = 24  # samples, the loudest, that a transmitter is located by
 
@@ -32,17 +32,47 @@ def estimate(
     plan: np.ndarray,
     place: tuple[int, int],
     samples: tuple[np.ndarray, np.ndarray] | None = None,
+    shift: tuple[float, float] = UNKNOWN,
+) -> dict[str, np.ndarray]:
+    """`path_gain_db` (H, W) of a transmitter at (row, column); samples are places and dB.
+
+    Of a flow also `low_50_db`, `high_50_db`, `low_90_db`, `high_90_db`, the ends of intervals.
+    """
+    return estimate_all(module, [inputs_of(plan, place, samples, shift)])[0]
+
+
+def inputs_of(
+    plan: np.ndarray,
+    place: tuple[int, int],
+    samples: tuple[np.ndarray, np.ndarray] | None = None,
+    shift: tuple[float, float] = UNKNOWN,
 ) -> np.ndarray:
-    """Path gain (H, W) in dB of a transmitter at (row, column); samples are places and dB."""
-    inputs = known(plan, look(plan, *place), *place)
+    """Channels (K, H, W) of what is known, samples included."""
+    inputs = known(plan, look(plan, *place), *place, shift=shift)
     if samples is not None:
         rows, columns = samples[0].T
         inputs[SAMPLE, rows, columns] = ((samples[1] - FLOOR_DB) / SPAN_DB).clip(0, 1)
         inputs[SAMPLED, rows, columns] = 1
-    with torch.inference_mode():
-        given = torch.from_numpy(inputs)[None]
-        made = corrected(module(given).float(), given)[0, 0]
-    return FLOOR_DB + SPAN_DB * made.clamp(0, 1).numpy()
+    return inputs
+
+
+def estimate_all(
+    module: RadioMapEstimator, inputs: list[np.ndarray]
+) -> list[dict[str, np.ndarray]]:
+    """`estimate` of each of `inputs` (K, H, W); those of one size are one batch."""
+    found: list[dict[str, np.ndarray]] = [{} for _ in inputs]
+    for shape in {one.shape for one in inputs}:
+        places = [i for i, one in enumerate(inputs) if one.shape == shape]
+        with torch.inference_mode():
+            given = torch.from_numpy(np.stack([inputs[i] for i in places])).to(module.device)
+            made = {"path_gain": module.estimate(given)}
+            if module.flow is not None:
+                made |= module.intervals(given)
+        for name, gray in made.items():
+            decibels = FLOOR_DB + SPAN_DB * gray[:, 0].float().clamp(0, 1).cpu().numpy()
+            for i, one in zip(places, decibels, strict=True):
+                found[i][f"{name}_db"] = one
+    return found
 
 
 def locate(plan: np.ndarray, places: np.ndarray, levels: np.ndarray) -> tuple[int, int]:
@@ -83,6 +113,7 @@ def predict(
     antennas: Path | None,
     scale: str | None,
     invert: bool,
+    registration: tuple[float, float],
     radio: dict[str, float],
 ) -> None:
     """Write the maps of each plan's transmitters; several give best-server and SINR maps, too.
@@ -91,7 +122,7 @@ def predict(
         InputError: bad input; for a folder, when all is done, that some plans failed.
     """
     files, failed = plans_in(source), 0
-    for file in tqdm(files, desc="plans", unit="plan", disable=None if len(files) > 1 else True):
+    for file in progress(files, "plans", "plan") if len(files) > 1 else files:
         try:
             plan = read_plan(file, scale, invert)
             at = antennas / f"{file.stem}.json" if antennas and antennas.is_dir() else antennas
@@ -102,18 +133,19 @@ def predict(
                 )
             for place in places:
                 check_place(plan, *place, "transmitter")
-            maps = [estimate(module, plan, place) for place in places]
-            for index, (decibels, place) in enumerate(zip(maps, places, strict=True)):
+            maps = [estimate(module, plan, place, shift=registration) for place in places]
+            for index, (found, place) in enumerate(zip(maps, places, strict=True)):
                 name = f"{file.stem}_{index}" if len(places) > 1 else file.stem
-                write(out, name, decibels, plan, [place])
+                write(out, name, found, plan, [place])
             if len(maps) > 1:
-                network(out, file.stem, np.stack(maps), plan, places, radio)
-            tqdm.write(f"{file}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} in {out}")
+                decibels = np.stack([found["path_gain_db"] for found in maps])
+                network(out, file.stem, decibels, plan, places, radio)
+            say(f"{file}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} in {out}")
         except InputError as error:
             if source.is_file():
                 raise
             failed += 1
-            tqdm.write(f"failed: {error}")
+            say(f"failed: {error}")
     if failed:
         raise InputError(f"{failed} of {len(files)} plans failed, see above; the rest is in {out}")
 
@@ -127,6 +159,7 @@ def complete(
     tx: tuple[int, int] | None,
     scale: str | None,
     invert: bool,
+    registration: tuple[float, float],
 ) -> None:
     """Write the map of one plan that a few samples were measured of; says where it comes from.
 
@@ -137,9 +170,9 @@ def complete(
     measured = read_samples(samples, plan)
     place = tuple(tx) if tx else locate(plan, *measured)
     check_place(plan, *place, "transmitter")
-    decibels = estimate(module, plan, place, measured)
-    write(out, source.stem, decibels, plan, [place], measured[0])
-    off = decibels[tuple(measured[0].T)] - measured[1]
+    found = estimate(module, plan, place, measured, registration)
+    write(out, source.stem, found, plan, [place], measured[0])
+    off = found["path_gain_db"][tuple(measured[0].T)] - measured[1]
     print(
         f"{source}: {len(off)} samples, transmitter {'given' if tx else 'located'} at row "
         f"{place[0]}, column {place[1]}; the map is off by {np.sqrt(np.square(off).mean()):.1f} dB "
@@ -150,19 +183,24 @@ def complete(
 def write(
     out: Path,
     name: str,
-    decibels: np.ndarray,
+    found: dict[str, np.ndarray],
     plan: np.ndarray,
     transmitters: list[tuple[int, int]],
     samples: np.ndarray | None = None,
 ) -> None:
     """A map as gray PNG in RadioMapSeer's scale, as .npz in dB, and as a picture to look at."""
     make_folder(out)
+    decibels = found["path_gain_db"]
     gray = (decibels - FLOOR_DB) / SPAN_DB
     Image.fromarray(np.round(255 * gray).astype(np.uint8)).save(out / f"{name}.png")
-    arrays = {"path_gain_db": decibels.astype(np.float32), "buildings": plan}
+    arrays = {n: v.astype(np.float32) for n, v in found.items()} | {"buildings": plan}
     np.savez_compressed(out / f"{name}.npz", **arrays, transmitters=np.array(transmitters))
     style = {"cmap": "viridis", "vmin": FLOOR_DB, "vmax": TOP_DB}
     picture(out / f"{name}_db.png", decibels, plan, "path gain, dB", transmitters, style, samples)
+    if "low_90_db" in found:
+        width, label = found["high_90_db"] - found["low_90_db"], "width of the 90 % interval, dB"
+        style = {"cmap": "magma", "vmin": 0}
+        picture(out / f"{name}_90.png", width, plan, label, transmitters, style, samples)
 
 
 def network(

@@ -14,16 +14,18 @@ from jingle.sound import audio
 from tests.jingle.fakes import encoded, make_pairs, module_for, music
 
 PARTS = {"input_percussive", "input_harmonic", "target_percussive", "target_harmonic"}
+HPSS = {"input_hpss", "target_hpss"}
 
 
 def test_batches_have_the_promised_keys_and_shapes(data):
     batch = next(iter(data.train_dataloader()))
-    assert set(batch) == {"input", "target", "blend"} | PARTS
+    assert set(batch) == {"input", "target", "blend"} | PARTS | HPSS
     for value in batch.values():
         assert value.shape == (2, 128, 60)
         assert value.dtype == torch.float32
     batch = next(iter(data.val_dataloader()))
-    assert set(batch) == {"input", "target", "blend", "hpss_mix", "matched", "pair"} | PARTS
+    more = {"hpss_mix", "matched", "pair"}
+    assert set(batch) == {"input", "target", "blend"} | PARTS | HPSS | more
     assert batch["matched"].dtype == torch.bool
     assert batch["pair"].dtype == torch.int64
 
@@ -182,7 +184,7 @@ def test_values_that_make_no_sense_are_refused(root, cache):
     for bad in ({"seconds": 0}, {"partners": 0}, {"batch_size": 0}):
         with pytest.raises(InputError, match="expected"):
             module_for(root, cache, **bad)
-    with pytest.raises(InputError, match="at most the 4 training pairs"):
+    with pytest.raises(InputError, match="4 training samples: expected one batch"):
         module_for(root, cache, batch_size=5).train_dataloader()
 
 

@@ -37,6 +37,7 @@ def found() -> dict[str, dict[str, float]]:
     own, other = drums(np.arange(0.25, 3.8, 0.5)), drums(np.arange(0.37, 3.8, 0.31))
     c, fis = chord((261.6, 329.6, 392.0)), chord((370.0, 466.2, 554.4))
     parts = dict(zip(hearing_parts(), map(tensor, (own, fis, other, c)), strict=True))
+    parts |= {"input": tensor(own + fis), "target": tensor(other + c)}
     pieces = {"right": own + c, "leaky": own + other + c + fis, "wrong": other + fis}
     scores, seen = hearing.compare(
         {name: tensor(wave) for name, wave in pieces.items()}, parts, tensor(pieces["right"])
@@ -64,6 +65,15 @@ def test_what_leaks_is_seen_where_the_mix_would_count_it_a_success(found):
     assert found["wrong"]["rhythm_leak"] > 0.8
     assert found["wrong"]["rhythm_f1"] < found["right"]["rhythm_f1"]
     assert found["wrong"]["harmony"] < 0.3
+
+
+def test_a_residue_that_is_raised_is_no_drums(found):
+    assert found["right"]["drumless"] == 0
+    residue, song, other = (
+        tensor(x) for x in (0.05 * chord((262.0,)), chord((262.0,)), chord((330.0,)))
+    )
+    parts = {"input_percussive": residue, "input": song, "target": other}
+    assert hearing.drumless(parts).tolist() == [1]
 
 
 def test_onsets_that_both_have_are_no_leak():

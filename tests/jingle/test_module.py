@@ -113,7 +113,7 @@ def test_the_temperature_falls_by_the_epoch_to_its_last_value(tmp_path):
 def test_noise_only_in_training(tmp_path):
     module = agent(noise=50.0)
     batch = next(iter(Pairs().val_dataloader()))
-    first, second = (module.generate(batch["input"], batch["target"]) for _ in range(2))
+    first, second = (module.generate(batch) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     loud = float(fit(module, tmp_path).callback_metrics["train/blend"])
     quiet = float(fit(agent(noise=0.0), tmp_path).callback_metrics["train/blend"])
@@ -146,7 +146,7 @@ def test_generate_gives_raw_latents_and_complementary_masks():
     module.mean.fill_(2.0)
     module.std.fill_(5.0)
     batch = next(iter(pairs.val_dataloader()))
-    made = module.generate(batch["input"], batch["target"])
+    made = module.generate(batch)
     m, n = made["input_mask"], made["target_mask"]
     assert torch.equal(m + n, torch.ones_like(m))
     # untrained: the sum of the gated sources, in standardised latents
@@ -168,13 +168,6 @@ def test_wrong_settings_say_what_is_possible(weights, options, message):
         agent(weights, **options)
 
 
-def test_the_prior_is_a_last_stage_and_can_be_left_out():
-    batch = next(iter(Pairs().val_dataloader()))
-    output, mix = batch["input"], batch["hpss_mix"]
-    torch.testing.assert_close(agent(prior=0.5).settle(output, mix), (output + mix) / 2)
-    assert torch.equal(agent(prior=0.0).settle(output, mix), output)
-
-
 @pytest.mark.slow
 def test_it_learns_the_blend_within_its_constraints(tmp_path):
     """It beats the plain average on other pairs, with sharp, balanced, moving masks."""
@@ -183,7 +176,6 @@ def test_it_learns_the_blend_within_its_constraints(tmp_path):
         **GATE,
         agent_rate=1.0,
         remix=0.0,
-        prior=0.0,
         gate={"width": 32},
         stages={"widths": [64, 64], "depth": 1, "patch": 2},
         noise=0.2,

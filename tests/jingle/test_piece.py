@@ -16,11 +16,8 @@ class Model:
 
     device = torch.device("cpu")
 
-    def settle(self, output, hpss_mix):
-        return output
-
-    def generate(self, a, b):
-        return average(a, b)
+    def generate(self, songs):
+        return average(songs)
 
     def standard(self, z):
         return z
@@ -72,7 +69,7 @@ def test_silence_makes_no_nan():
 
 def test_a_loud_piece_is_turned_down_not_clipped():
     loud = Model()
-    loud.generate = lambda a, b: average(50 * a, 50 * b)
+    loud.generate = lambda songs: average({name: 50 * z for name, z in songs.items()})
     a, b = music(1.0, 0), music(1.0, 1)
     waves, _, report = piece.make_piece(loud, LinearCodec(), a, b, window=60, overlap=8)
     plain, _, _ = piece.make_piece(Model(), LinearCodec(), a, b, window=60, overlap=8)
@@ -89,6 +86,6 @@ def test_songs_too_short_for_anything_are_said():
 
 def test_a_diverged_model_is_said():
     broken = Model()
-    broken.generate = lambda a, b: average(a * float("nan"), b)
+    broken.generate = lambda songs: average(songs | {"input": songs["input"] * float("nan")})
     with pytest.raises(InputError, match="no finite sound"):
         piece.make_piece(broken, LinearCodec(), music(1.0, 0), music(1.0, 1), window=60, overlap=8)

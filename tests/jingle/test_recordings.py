@@ -44,3 +44,9 @@ def test_nothing_to_take_says_how_to_get_it(tmp_path):
     for folders in ([], [tmp_path / "empty"], [tmp_path / "nowhere"]):
         with pytest.raises(InputError, match="apt-get download"):
             gather(folders, tmp_path / "out")
+
+
+def test_albums_of_one_name_are_kept_apart(albums, tmp_path):
+    folders = [album / "usr" / "share" for album in albums]
+    found = gather([*folders, folders[0]], tmp_path / "out", clips=0, least=1.0)
+    assert found == {"share": 5, "usr_share": 2}

@@ -57,5 +57,5 @@ def test_statistics_travel_with_the_checkpoint_and_the_codec_does_not(tmp_path):
     trainer.test(loaded, datamodule=other, verbose=False)
     assert float(loaded.mean[0]) == 2.0  # of its own training set, not of the one it is tested on
     batch = next(iter(other.val_dataloader()))
-    made = [m.eval().generate(batch["input"], batch["target"]) for m in (module, loaded)]
+    made = [m.eval().generate(batch) for m in (module, loaded)]
     assert torch.equal(made[0]["output"], made[1]["output"])

@@ -50,11 +50,16 @@ class Pairs(pl.LightningDataModule):
                 item[f"{side}_harmonic"] = 1 + 2 * mix[:, 6:] @ song_[1]
                 item[side] = item[f"{side}_percussive"] + item[f"{side}_harmonic"]
             item["blend"] = item["input_percussive"] + item["target_harmonic"]
+            for side, part in (("input", "percussive"), ("target", "harmonic")):
+                item[f"{side}_hpss"] = 0.9 * item[f"{side}_{part}"] + 0.1 * item[side]
             item["hpss_mix"] = 0.9 * item["blend"] + 0.1 * item["target"]
             extra = {"matched": torch.tensor(k % 2 == 0), "pair": torch.tensor(k // 2)}
             self.items.append(item | extra)
         self.statistics = (torch.full((128,), 2.0), torch.full((128,), 5.0))
         self.additive = True
+
+    def rest(self) -> torch.Tensor:
+        return torch.zeros(128)
 
     def channel_loudness(self) -> torch.Tensor:
         return torch.full((128,), 0.01)

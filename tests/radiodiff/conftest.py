@@ -18,6 +18,14 @@ def made(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory) -> Path:
+    """Six cities without cars, which no test spoils."""
+    root = tmp_path_factory.mktemp("maps")
+    corpus.make_corpus(root, maps=6, transmitters=2, size=SIZE)
+    return root
+
+
 @pytest.fixture
 def root(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "maps"))

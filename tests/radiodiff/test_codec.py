@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from experiments.shared.errors import InputError
-from radiodiff import baselines, codec
+from radiodiff import baselines
+from radiodiff.autoencoder import codec
 
 
 def smooth(seed: int, h: int = 32, w: int = 32) -> np.ndarray:

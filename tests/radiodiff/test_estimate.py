@@ -9,13 +9,15 @@ from pykrige.ok import OrdinaryKriging
 
 from experiments.shared.errors import InputError
 from radiodiff import corpus
-from radiodiff.city import draw_city, place_transmitters
+from radiodiff.cities.city import OFFSET, draw_city, place_transmitters
+from radiodiff.cities.propagation import in_sight, radio_map
+from radiodiff.data import turn
 from radiodiff.estimate import baselines, fields, losses, metrics
 from radiodiff.estimate.data import SPLIT, Estimation
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.network import Regressor
+from radiodiff.estimate.registration import registration, turned
 from radiodiff.estimate.residual import corrected
-from radiodiff.propagation import in_sight, radio_map
 
 SIZE = 64
 SIZES = {"widths": (8, 16), "groups": 4}
@@ -118,6 +120,27 @@ def test_cars_are_known_only_where_asked(root, tmp_path):
         assert bool(channel(found.dataset("test")[0]["known"], "cars").any()) == know
 
 
+def test_registration_is_how_plans_lie_and_turns_with_them(root, tmp_path):
+    walls, _ = draw_city(np.random.default_rng(2))
+    plan = np.roll(walls, (1, -1), (0, 1))
+    gain = np.where(walls, 0, 90).astype(np.uint8)
+    found = registration(plan, gain)
+    np.testing.assert_allclose(found, (1, -1), atol=0.2)
+    for which in range(8):
+        np.testing.assert_allclose(
+            registration(turn(plan, which), turn(gain, which)), turned(found, which), atol=1e-6
+        )
+    measured = data(root, tmp_path)
+    np.testing.assert_allclose(measured.shift, OFFSET, atol=0.25)
+    told = [
+        tuple(measured.dataset("train")[epoch, 0]["known"][[8, 9], 0, 0]) for epoch in range(30)
+    ]
+    hidden = told.count((0, 0))
+    assert 2 < hidden < 20
+    assert len(set(told)) > 4
+    assert not data(root, tmp_path, registered=False).shift.any()
+
+
 def test_published_split_is_radio_unet_s():
     found = json.loads(SPLIT.read_text())
     assert {name: len(cities) for name, cities in found.items()} == {
@@ -134,7 +157,7 @@ def test_untrained_network_is_free_space_round_the_buildings(place):
     made = Regressor(**SIZES)(inputs).detach()
     expected = baselines.way_round(inputs)
     assert float((made - expected).abs().max()) < 0.06
-    module = RadioMapEstimator({name: 1.0 for name in losses.TERMS}, network=SIZES)
+    module = RadioMapEstimator({name: 1.0 for name in losses.TERMS["regressor"]}, network=SIZES)
     odd = module(inputs[..., :61, :50])
     assert odd.shape == (1, 1, 61, 50)
 

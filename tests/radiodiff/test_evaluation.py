@@ -1,13 +1,12 @@
 """Evaluation of the VAE: metrics with intervals beside their baselines, latents as measured."""
 
 import json
-from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
 import torch
 
-from radiodiff import baselines, corpus
+from radiodiff import baselines
 from radiodiff.data import RadioMaps
 from tests.radiodiff.training import module
 from tests.suite import run
@@ -18,17 +17,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("maps")
-    corpus.make_corpus(folder, maps=6, transmitters=2, size=64)
-    return folder
-
-
-def test_evaluation_logs_metrics_intervals_and_baselines(root, tmp_path):
+def test_evaluation_logs_metrics_intervals_and_baselines(untouched, tmp_path):
     found = module(0)
     data = RadioMaps(
-        str(root),
+        str(untouched),
         str(tmp_path),
         size=64,
         batch_size=2,
@@ -69,11 +61,11 @@ def test_checkpoints_hold_the_latents_as_measured(tmp_path):
             assert value == pytest.approx(metrics[f"val/latent_{name}_{channel}"], rel=1e-4)
 
 
-def test_constant_baselines_are_computed_once(root, tmp_path, monkeypatch):
+def test_constant_baselines_are_computed_once(untouched, tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(baselines, "down_up", lambda maps, _: calls.append(1) or maps)
     found = module(9)
-    data = RadioMaps(str(root), str(tmp_path), size=64, batch_size=2, crop=32, num_workers=0)
+    data = RadioMaps(str(untouched), str(tmp_path), size=64, batch_size=2, crop=32, num_workers=0)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=3, limit_train_batches=1, logger=False,
         num_sanity_val_steps=0, enable_checkpointing=False, enable_progress_bar=False,

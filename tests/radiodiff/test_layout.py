@@ -8,8 +8,8 @@ import torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from radiodiff.autoencoder.network import Autoencoder
 from radiodiff.layout import align_moments, along_channels
-from radiodiff.network import Autoencoder
 
 
 @pytest.fixture

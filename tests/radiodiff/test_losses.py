@@ -7,7 +7,8 @@ import torch
 
 from experiments.shared.errors import InputError
 from experiments.shared.losses import weighted_sum
-from radiodiff import losses, perceptual
+from radiodiff import losses
+from radiodiff.autoencoder import perceptual
 from radiodiff.module import RadioDiffVAE
 
 WEIGHTS = {"l1": 1.0, "l2": 1.0, "perceptual": 0.0, "kl": 1e-6, "adversarial": 0.5}

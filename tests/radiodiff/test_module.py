@@ -1,7 +1,6 @@
 """The two phases, counted in generator updates, and what each step may touch."""
 
 from functools import partial
-from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
@@ -10,8 +9,8 @@ import torch
 from experiments.shared.errors import InputError
 from experiments.shared.schedules import warmup_cosine
 from radiodiff import corpus
+from radiodiff.autoencoder.network import Autoencoder
 from radiodiff.data import RadioMaps
-from radiodiff.network import Autoencoder
 from tests.radiodiff.training import WEIGHTS, fit, module, moved, snapshot
 
 # Checkpoints by steps under manual optimization are of after the step, as meant.
@@ -20,15 +19,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("maps")
-    corpus.make_corpus(folder, maps=6, transmitters=2, size=64)
-    return folder
-
-
-def test_discriminator_starts_at_the_update_after_disc_start(root, tmp_path):
-    watch = fit(root, tmp_path, module(3), updates=6)
+def test_discriminator_starts_at_the_update_after_disc_start(untouched, tmp_path):
+    watch = fit(untouched, tmp_path, module(3), updates=6)
     assert watch.steps == [1, 2, 3, 4, 5, 6]  # generator updates alone are counted
     assert moved(watch, "discriminator") == [False, False, False, True, True, True]
     assert all(moved(watch, "autoencoder"))
@@ -39,11 +31,11 @@ def test_discriminator_starts_at_the_update_after_disc_start(root, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [2, 3, 5])
-def test_resume_on_either_side_of_the_start_changes_nothing(root, tmp_path, stop):
-    whole = fit(root, tmp_path / "whole", module(3), updates=6)
-    fit(root, tmp_path / "part", module(3), updates=stop)
+def test_resume_on_either_side_of_the_start_changes_nothing(untouched, tmp_path, stop):
+    whole = fit(untouched, tmp_path / "whole", module(3), updates=6)
+    fit(untouched, tmp_path / "part", module(3), updates=stop)
     rest = fit(
-        root, tmp_path / "part", module(3), updates=6, resume=tmp_path / "part/saved/last.ckpt"
+        untouched, tmp_path / "part", module(3), updates=6, resume=tmp_path / "part/saved/last.ckpt"
     )
     assert rest.steps == list(range(stop + 1, 7))
     for part, expected in whole.weights[-1].items():
@@ -52,17 +44,17 @@ def test_resume_on_either_side_of_the_start_changes_nothing(root, tmp_path, stop
     assert moves == [step > 3 for step in rest.steps]
 
 
-def test_total_is_its_weighted_parts(root, tmp_path):
-    watch = fit(root, tmp_path, module(2), updates=5)
+def test_total_is_its_weighted_parts(untouched, tmp_path):
+    watch = fit(untouched, tmp_path, module(2), updates=5)
     for row in watch.logged:
         parts = sum(w * row.get(f"train/{name}", 0.0) for name, w in WEIGHTS.items())
         assert row["train/total"] == pytest.approx(parts, rel=1e-5, abs=1e-5)
         assert row["published/total_loss"] == pytest.approx(65_536 * parts, rel=1e-4)
 
 
-def test_discriminator_s_step_leaves_the_autoencoder_alone(root, tmp_path):
+def test_discriminator_s_step_leaves_the_autoencoder_alone(untouched, tmp_path):
     found = module(0)
-    fit(root, tmp_path, found, updates=1)
+    fit(untouched, tmp_path, found, updates=1)
     before = snapshot(found)
     optimizer = torch.optim.SGD(found.discriminator.parameters(), lr=0.1)
     maps = torch.rand(2, 1, 64, 64)
@@ -101,12 +93,12 @@ def test_adversarial_gradient_is_that_of_the_plain_formula():
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
 
 
-def test_gradients_are_clipped_before_the_step(root, tmp_path):
+def test_gradients_are_clipped_before_the_step(untouched, tmp_path):
     """With plain descent at rate 1 no update can be longer than the clip norm."""
     found = module(0, clip=1e-3)
     found.optimizer = found.disc_optimizer = partial(torch.optim.SGD, lr=1.0)
     found.schedule = None
-    watch = fit(root, tmp_path, found, updates=2)
+    watch = fit(untouched, tmp_path, found, updates=2)
     for part in ("autoencoder", "discriminator"):
         lengths = [
             float((b[part] - a[part]).norm())
@@ -116,24 +108,24 @@ def test_gradients_are_clipped_before_the_step(root, tmp_path):
         assert min(lengths) > 0.5e-3
 
 
-def test_shortcut_starts_training_at_the_patch_pca(root, tmp_path):
+def test_shortcut_starts_training_at_the_patch_pca(untouched, tmp_path):
     found = module(9, network={"width": 4, "blocks": 1, "shortcut": True})
-    watch = fit(root, tmp_path, found, updates=1)
+    watch = fit(untouched, tmp_path, found, updates=1)
     assert watch.logged[0]["train/l1"] < 0.15  # untrained without: about 0.6
     assert isinstance(found.autoencoder, Autoencoder)
 
 
-def test_history_survives_a_resume_and_draws_the_published_figures(root, tmp_path):
-    fit(root, tmp_path / "part", module(2), updates=3)
+def test_history_survives_a_resume_and_draws_the_published_figures(untouched, tmp_path):
+    fit(untouched, tmp_path / "part", module(2), updates=3)
     found = module(2)
-    fit(root, tmp_path / "part", found, updates=5, resume=tmp_path / "part/saved/last.ckpt")
+    fit(untouched, tmp_path / "part", found, updates=5, resume=tmp_path / "part/saved/last.ckpt")
     assert [row["step"] for row in found.history] == [1, 2, 3, 4, 5]
     six = {"total_loss", "kl_loss", "rec_loss", "disc_loss", "overview", "comparison"}
     assert set(found.figures()) == six
 
 
-def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(root, tmp_path):
-    fit(root, tmp_path, module(9), updates=1)
+def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(untouched, tmp_path):
+    fit(untouched, tmp_path, module(9), updates=1)
     maps = tmp_path / "more"
     corpus.make_corpus(maps, maps=14, transmitters=2, size=64)
     with pytest.raises(InputError, match="cities are in another split than when this run began"):
@@ -141,26 +133,26 @@ def test_a_resume_never_trains_on_what_it_was_to_be_tested_on(root, tmp_path):
 
 
 @pytest.mark.parametrize("wanted", [7, None])
-def test_the_phases_and_the_schedule_follow_the_run_s_length(root, tmp_path, wanted):
+def test_the_phases_and_the_schedule_follow_the_run_s_length(untouched, tmp_path, wanted):
     found = module(wanted, schedule=partial(warmup_cosine, warmup=1, total=None, floor=0.0))
-    fit(root, tmp_path, found, updates=3)
+    fit(untouched, tmp_path, found, updates=3)
     assert found.disc_start == (wanted or 1)
     (schedule,) = [found.lr_schedulers()]
     assert schedule.get_last_lr()[0] == pytest.approx(0, abs=1e-9)
 
 
-def test_without_weight_there_is_no_discriminator(root, tmp_path):
+def test_without_weight_there_is_no_discriminator(untouched, tmp_path):
     found = module(0, weights={**WEIGHTS, "adversarial": 0.0})
-    watch = fit(root, tmp_path, found, updates=2)
+    watch = fit(untouched, tmp_path, found, updates=2)
     assert watch.judged == [0, 0]
     assert moved(watch, "discriminator") == [False, False]
 
 
-def test_half_precision_with_a_scaler_is_refused(root, tmp_path):
+def test_half_precision_with_a_scaler_is_refused(untouched, tmp_path):
     found = module(1)
     trainer = pl.Trainer(accelerator="cpu", max_steps=1, logger=False, default_root_dir=tmp_path,
                          enable_checkpointing=False, enable_progress_bar=False)  # fmt: skip
-    trainer.datamodule = data = RadioMaps(str(root), str(tmp_path), size=64, num_workers=0)
+    trainer.datamodule = data = RadioMaps(str(untouched), str(tmp_path), size=64, num_workers=0)
     data.setup()
     found.trainer = trainer
     type(trainer).precision, before = property(lambda _: "16-mixed"), type(trainer).precision

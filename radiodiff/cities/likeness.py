@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import label
 
-from radiodiff.propagation import SPAN_DB, TOP_DB, in_sight
+from radiodiff.cities.propagation import SPAN_DB, TOP_DB, in_sight
 
 # Mean and standard deviation over maps of 51 cities of RadioMapSeer (DPM), one map each.
 REAL = {

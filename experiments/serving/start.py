@@ -1,0 +1,164 @@
+"""Starts the workers and the server, and ends them: what is being answered is answered first."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import litserve
+from fastapi import FastAPI
+from litserve.connector import _Connector
+from litserve.utils import WorkerSetupStatus
+from starlette.formparsers import MultiPartParser
+from starlette.middleware.gzip import GZipMiddleware
+
+from experiments.running.restore import service_of
+from experiments.serving.dispatch import Dispatch, Limits
+from experiments.serving.doors import Served, install
+from experiments.serving.guard import Guard
+from experiments.serving.runs import names_of
+from experiments.serving.worker import FAILED, Worker
+from experiments.shared import checkpoints
+from experiments.shared.errors import InputError
+from experiments.shared.service import Service
+
+SPOOLED = 1 << 20  # bytes of an upload in memory; LitServe, for its own routes, keeps all there
+
+
+def serve(given: argparse.Namespace) -> None:
+    """Serve the runs until SIGINT or SIGTERM.
+
+    Raises:
+        InputError: a run that cannot be served.
+    """
+    runs = names_of(given.runs)
+    services = {name: service_of(run) for name, run in runs.items()}
+    for run in runs.values():
+        checkpoints.resolve(run)
+    scratch = Path(tempfile.mkdtemp(prefix="serve-"))
+    quiet()
+    threads = given.threads or share_of_cores(given.workers * len(runs))
+    batches = {name: batch_of(name, service, given) for name, service in services.items()}
+    apis = [Worker(name, run, batches[name], scratch, threads) for name, run in runs.items()]
+    server = litserve.LitServer(
+        apis,
+        accelerator="cpu" if given.devices == "cpu" else "auto",
+        devices=given.devices if given.devices in ("auto", "cpu") else int(given.devices),
+        workers_per_device=given.workers,
+        timeout=False,  # ours: see dispatch
+        restart_workers=True,
+    )
+    server.monitor_internal = 0.5  # seconds between looks at the workers
+    server.uvicorn_graceful_timeout = round(given.timeout) + 5
+    MultiPartParser.spool_max_size = SPOOLED
+    limits = Limits(given.queue, given.timeout)
+    workers = given.workers * len(server.devices)
+    served = [
+        Served(n, r, services[n], Dispatch(server, f"/{n}", limits, workers), scratch)
+        for n, r in runs.items()
+    ]
+    install(server.app, served)
+    # Sounds and pictures do not get smaller, and it would be done where all requests wait.
+    server.app.user_middleware = [
+        m for m in server.app.user_middleware if m.cls is not GZipMiddleware
+    ]
+    server.app.add_middleware(
+        Guard,
+        token=given.token,
+        largest=int(given.max_mb * 1e6),
+        loopback=given.host == "127.0.0.1",
+    )
+    server.app.router.lifespan_context = announced(
+        server, f"http://{given.host}:{given.port}", list(runs)
+    )
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        server.run(
+            host=given.host,
+            port=given.port,
+            num_api_servers=1,
+            log_level="warning",
+            generate_client_file=False,
+        )
+    except KeyboardInterrupt:
+        pass  # told to end before it had begun
+    except RuntimeError as error:
+        failed = scratch / FAILED
+        if not failed.is_file():
+            raise
+        raise InputError(failed.read_text()) from error
+    finally:
+        for process in getattr(server, "inference_workers", []):
+            process.kill()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def batch_of(name: str, service: Service, given: argparse.Namespace) -> int:
+    """Requests that are computed at once: on a CPU, where nothing is gained, one unless asked.
+
+    Raises:
+        InputError: more than the service can.
+    """
+    if given.batch is None:
+        return 1 if given.devices == "cpu" or find_device() == "cpu" else service.batch
+    if given.batch > service.batch:
+        raise InputError(f"--batch {given.batch}: {name} computes at most {service.batch} at once")
+    return given.batch
+
+
+def find_device() -> str:
+    """The kind of device that LitServe finds."""
+    return _Connector(accelerator="auto").accelerator
+
+
+def interrupt(*_: Any) -> None:
+    """SIGTERM ends the server as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def share_of_cores(processes: int) -> int:
+    """Threads of each worker, so that together they have as many as there are cores."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (usable or 1) // processes)
+
+
+def quiet() -> None:
+    """LitServe's own lines are for those who write workers."""
+    for name in ("litserve", "litserve.server", "litserve.loops.loops"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def announced(server: litserve.LitServer, address: str, names: list[str]) -> Any:
+    """LitServe's life span, within which the address is printed once all workers are ready."""
+
+    @contextlib.asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(tell(server, address, names))
+        watch = asyncio.create_task(end_with(os.getppid()))
+        async with server.lifespan(app):
+            yield
+        for one in (task, watch):
+            one.cancel()
+
+    return life
+
+
+async def tell(server: litserve.LitServer, address: str, names: list[str]) -> None:
+    while not all(v == WorkerSetupStatus.READY for v in server.workers_setup_status.values()):
+        await asyncio.sleep(0.1)
+    pages = ", ".join(f"{address}/{name}/" for name in names)
+    print(f"ready: {pages} (API: {address}/docs; Ctrl-C ends it)", flush=True)
+
+
+async def end_with(parent: int) -> None:
+    """End this process when the one that started it is gone without a word."""
+    while os.getppid() == parent:
+        await asyncio.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)

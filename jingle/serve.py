@@ -1,0 +1,183 @@
+"""A run of creative_agent over HTTP: two songs in, a new piece out, to be heard beside them."""
+
+import argparse
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import soundfile
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from experiments.shared.errors import InputError
+from experiments.shared.service import Answer, Made, Network, Request, Upload
+from jingle import infer
+from jingle.corpus import render_pair
+from jingle.pieces.requests import Request as Piece
+from jingle.sound import audio, intake
+
+LONGEST = 600.0  # seconds of a song that a server takes
+EXAMPLE = 8.0  # seconds
+SONG = Upload(intake.SUFFIXES, 64, "song: wav, flac, ogg, mp3, ...; at most 10 minutes")
+
+
+class PieceRequest(Request):
+    """What `jingle.infer` is told."""
+
+    input: Annotated[Path, SONG, Field(title="Song A: its rhythm is kept")]
+    target: Annotated[Path, SONG, Field(title="Song B: its harmony is used")]
+    align: Annotated[
+        Literal["none", "tempo", "beat"], Field(description="bring B to A's tempo, or beats")
+    ] = "none"
+    key: Annotated[bool, Field(description="shift B by up to 3 semitones to A's key")] = False
+    stereo: Annotated[bool, Field(description="two channels, with the places of the songs")] = False
+    rate: Annotated[
+        Literal["input", "codec"], Field(description="sample rate: that of A, or 24 kHz")
+    ] = "input"
+
+
+class PieceService:
+    """Makes pieces, as the command line does."""
+
+    title = "A new piece of two songs"
+    about = (
+        "The rhythm of one song with the harmony of another. Listen to both and to the run's "
+        "piece; piece.html, to keep, also plays what plain separation and mixing make of them."
+    )
+    request = PieceRequest
+    batch = 1
+
+    def open(self, run: Path, module, data) -> None:
+        """See `experiments.shared.service`."""
+        self.module, self.data = module, data
+        self.given = argparse.Namespace(
+            checkpoint=run,
+            codec=None,
+            window=None,
+            overlap=None,
+            batch=4,
+            seconds=None,
+            takes=1,
+            seed=0,
+        )
+        self.codec, self.options, self.told = infer.prepare(self.given, module.device)
+        self.told["checkpoint"] = run.name  # where it lies is nothing to those who ask
+
+    def examples(self, folder: Path) -> dict[str, dict]:
+        """Two pairs of rendered songs, one of them at one tempo."""
+        found = {}
+        for index, aligned in enumerate((1.0, 0.0)):
+            names = [f"pair_{index}_{side}.wav" for side in ("a", "b")]
+            songs = render_pair(987, "test", index, EXAMPLE, aligned)
+            for name, song in zip(names, songs, strict=True):
+                audio.write(folder / name, song["audio"])
+            given = {"input": names[0], "target": names[1], "align": "none"}
+            if aligned:
+                found["two songs at one tempo"] = given
+            else:
+                found["two tempi, the second aligned"] = {**given, "align": "tempo"}
+        return found
+
+    def read(self, request: PieceRequest) -> PieceRequest:
+        """The request, the songs' lengths checked by their headers."""
+        for file in (request.input, request.target):
+            check_length(file)
+        return request
+
+    def compute(self, items: list[PieceRequest]) -> list[tuple[dict, dict[str, Tensor]]]:
+        """The files of the command line in `out`; its report and masks."""
+        (item,) = items
+        given = argparse.Namespace(
+            **vars(self.given), align=item.align, key=item.key, stereo=item.stereo, rate=item.rate
+        )
+        piece = Piece(item.input, item.target, Path("out/piece.wav"))
+        return [infer.make(piece, self.module, self.codec, given, self.options, self.told)]
+
+    def write(self, item: PieceRequest, outcome: tuple, out: Path) -> Answer:
+        """The files that are there, the masks, and the metrics beside the baselines'."""
+        report, masks = outcome
+        np.savez_compressed(
+            out / "masks.npz", **{name: mask.cpu().numpy() for name, mask in masks.items()}
+        )
+        rows = {"ours": report["metrics"]} | {
+            name.replace("_", " "): values for name, values in report["baselines"].items()
+        }
+        shown = ("rhythm_correlation", "rhythm_f1", "harmony", "blend_distance", "mel_distance")
+        table = {
+            row: {name.replace("_", " "): values.get(name) for name in shown}
+            for row, values in rows.items()
+        }
+        return Answer(
+            files=[
+                Made(out / "piece.wav", "The new piece"),
+                Made(out / "piece_input.wav", "Song A, as the model hears it"),
+                Made(out / "piece_target.wav", "Song B, as the model hears it"),
+                Made(out / "piece.png", "Spectrograms and masks"),
+                Made(out / "piece.html", "A page with all sounds, to keep"),
+                Made(out / "piece.json", "All metrics"),
+                Made(out / "masks.npz", "Both masks, channels x frames"),
+            ],
+            numbers={"Length, s": report["seconds"], "Sample rate, Hz": report["rate_hz"]},
+            tables={"Beside what one would do instead": table},
+            notes=report["warnings"] + report["notes"],
+        )
+
+    def networks(self) -> dict[str, Network | str]:
+        """The agent on latents of test pairs, and the codec on their sound."""
+        self.data.prepare_data()
+        self.data.setup("test")
+        batch = next(iter(self.data.test_dataloader()))
+        a, b = (batch[name][:1] for name in ("input", "target"))
+        sound = torch.from_numpy(render_pair(987, "test", 0, 2.0, 1.0)[0]["audio"])[None, None]
+        with torch.inference_mode():
+            latents = self.codec.encode(sound.float()).clone()
+        frames = {2: "frames"}
+        return {
+            "agent": Network(Writing(self.module).eval(), {"a": a, "b": b}, {}, tolerance=1e-3),
+            "codec_encoder": Network(
+                Coding(self.codec, "encode").eval(), {"sound": sound.float()}, {}
+            ),
+            "codec_decoder": Network(
+                Coding(self.codec, "decode").eval(), {"latents": latents}, {"latents": frames}
+            ),
+        }
+
+
+class Writing(torch.nn.Module):
+    """Raw latents (B, C, T) of two songs to a piece's latents and both masks."""
+
+    def __init__(self, module: torch.nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """See the class."""
+        made = self.module.generate(a, b)
+        return made["output"], made["input_mask"], made["target_mask"]
+
+
+class Coding(torch.nn.Module):
+    """`encode` or `decode` of the codec as a module."""
+
+    def __init__(self, codec: torch.nn.Module, call: str):
+        super().__init__()
+        self.codec, self.call = codec, call
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        return getattr(self.codec, self.call)(x)
+
+
+def check_length(file: Path) -> None:
+    """Raises InputError at a song that is longer than a server takes; says nothing of others."""
+    try:
+        with soundfile.SoundFile(file) as song:
+            seconds, channels = song.frames / max(1, song.samplerate), song.channels
+    except (soundfile.LibsndfileError, RuntimeError):
+        return  # what reads it says what is wrong
+    if seconds > LONGEST or seconds * channels * song.samplerate > LONGEST * 2 * 48_000:
+        raise InputError(
+            f"{file}: {seconds / 60:.0f} min in {channels} channels, expected at most "
+            f"{LONGEST / 60:.0f} min in stereo here; the command line takes any length"
+        )

@@ -1,0 +1,113 @@
+"""The flow in latents: what it leaves alone, what it needs, and whether its intervals cover."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.shared.errors import InputError
+from radiodiff.autoencoder.network import Autoencoder
+from radiodiff.estimate.fields import CHANNELS
+from radiodiff.estimate.flow import LatentFlow
+from radiodiff.estimate.intervals import GAUSSIAN, Calibration
+from tests.suite import run
+
+SIZES = {"width": 4, "blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def flow() -> LatentFlow:
+    torch.manual_seed(0)
+    return LatentFlow(SIZES, widths=(8, 8), groups=4, window=16)
+
+
+@pytest.fixture
+def places() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.rand(2, len(CHANNELS), 36, 44), torch.rand(2, 1, 36, 44)
+
+
+def test_an_untrained_flow_leaves_the_regressed_map_as_it_is(flow, places):
+    known, regressed = places
+    with torch.no_grad():
+        assert float((flow(known, regressed) - regressed).abs().max()) < 1e-6
+        draws = flow.draws(known, regressed, 3, torch.Generator().manual_seed(0))
+    assert draws.shape == (3, 2, 1, 36, 44)
+    assert float(draws.std(0).mean()) > 1e-4  # noise of the source alone
+
+
+def test_latents_have_the_moments_that_the_first_stage_measured(flow, places):
+    maps = places[1]
+    with torch.no_grad():
+        plain = flow.autoencoder.encode(2 * maps - 1)[0]
+        flow.mean.copy_(plain.mean((0, 2, 3))[:, None, None])
+        flow.std.copy_(plain.std((0, 2, 3))[:, None, None])
+        latents = flow.encode(maps)
+        torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+        torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(3), atol=1e-5, rtol=0)
+        there = (flow.autoencoder.decode(plain) + 1) / 2
+        torch.testing.assert_close(flow.decode(latents), there, atol=1e-5, rtol=1e-4)
+
+
+def test_windows_lie_at_the_latents_places_and_the_first_stage_stays(flow, places):
+    known, regressed = places
+    ramp = torch.arange(44.0).expand(2, 1, 36, 44)
+    starts = {int(flow.cut(ramp)[0][0, 0, 0, 0]) for _ in range(40)}
+    assert len(starts) > 3
+    assert all(start % flow.autoencoder.factor == 0 for start in starts)
+    found, straight = flow.velocities(known, regressed, regressed)
+    assert found.shape == straight.shape == (2, 3, 4, 4)
+    found.square().mean().backward()
+    assert all(p.grad is None for p in flow.autoencoder.parameters())
+    assert flow.velocity.head.weight.grad is not None
+
+
+def test_intervals_cover_what_they_say():
+    torch.manual_seed(1)
+    spreads = torch.rand(4, 1, 64, 64) * 0.1 + 0.01
+    centre, nowhere = torch.zeros(4, 1, 64, 64), torch.zeros(4, 1, 64, 64, dtype=torch.bool)
+    table = Calibration()
+    table.update(centre, spreads, 2 * spreads * torch.randn(4, 1, 64, 64), nowhere)
+    half, most = table.widths()
+    assert (half, most) == pytest.approx([2 * width for width in GAUSSIAN], rel=0.05)
+    assert table.coverage((half, most)) == pytest.approx((0.5, 0.9), abs=0.01)
+    assert table.coverage(GAUSSIAN)[1] < 0.7  # twice too narrow
+    table.reset()
+    table.update(centre, spreads, centre + 9.0, ~nowhere)
+    assert not table.counts.any()  # buildings are no test of intervals
+
+
+def test_a_first_stage_of_other_sizes_or_none_is_named(flow, tmp_path):
+    with pytest.raises(InputError, match="no checkpoint"):
+        flow.take_first_stage(str(tmp_path))
+    other = Autoencoder(width=8, blocks=1)
+    state = {f"autoencoder.{name}": value for name, value in other.state_dict().items()}
+    file = tmp_path / "best.ckpt"
+    torch.save({"state_dict": state, "class": "radiodiff.estimate.module.RadioMapEstimator"}, file)
+    with pytest.raises(InputError, match="radiodiff_vae"):
+        flow.take_first_stage(str(file))
+    sizes = {"network": {"width": 8, "blocks": 1}}
+    whole = {"state_dict": state, "class": "radiodiff.module.RadioDiffVAE"}
+    torch.save(whole | {"hyper_parameters": sizes}, file)
+    with pytest.raises(InputError, match="'width': 8"):
+        flow.take_first_stage(str(file))
+
+
+@pytest.mark.slow
+def test_from_two_runs_to_a_flow_and_its_report(tmp_path):
+    run(tmp_path / "vae", "+exp=smoke/radiodiff_vae", "test=false")
+    run(tmp_path / "map", "+exp=smoke/radio_map", "test=false")
+    given = ["+exp=smoke/radio_map_flow", f"init_from={tmp_path / 'map'}"]
+    with pytest.raises(InputError, match=r"model\.first_stage"):
+        run(tmp_path / "none", *given)
+    run(tmp_path / "flow", *given, f"model.first_stage={tmp_path / 'vae'}")
+    summary = json.loads((tmp_path / "flow/summary.json").read_text())
+    ours, beside = summary["metrics"], summary["baselines"]["regressor"]
+    for name in ("nmse", "ssim", "sharpness", "interval_90_coverage", "interval_90_db"):
+        assert np.isfinite(ours[f"test/{name}"])
+        assert np.isfinite(beside[name])
+    before = torch.load(tmp_path / "map/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    after = torch.load(tmp_path / "flow/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    kept = [name for name in before if name.startswith("network.")]
+    assert kept
+    assert all(torch.equal(before[name], after[name]) for name in kept)
