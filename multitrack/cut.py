@@ -22,9 +22,9 @@ from multitrack.cutting.settings import LOSING, Settings, load
 from multitrack.cutting.signals import Signals, Sources, gather
 from multitrack.cutting.switch import switch
 from multitrack.edit.drivers import read_signals
-from multitrack.edit.floor import floor
 from multitrack.edit.pace import FIELDS, SPEAKERS
 from multitrack.edit.timeline import Timeline
+from multitrack.examples.moments import listening
 from multitrack.module import Multitrack
 from multitrack.xmeml import files
 
@@ -83,11 +83,13 @@ def decide(
     if options.like is not None:
         beside = options.like.with_name(f"{options.like.stem}.drivers.npz")
         speech = read_signals(beside)[:, :SPEAKERS] if beside.is_file() else None
-        like = model.habits(files.read(options.like), speech)
-        least, lag = like.row[FIELDS.index("least")], like.row[FIELDS.index("usual lag")]
+        like = model.earlier(files.read(options.like), speech)
+        row = like.pace.row
+        least, lag = row[FIELDS.index("least")], row[FIELDS.index("usual lag")]
         fixed.shortest = int(least) if options.shortest is None else fixed.shortest
         fixed.lag = int(lag) if lag >= 0 and options.lag is None else fixed.lag
-    ruled = switch(floor(signals.speech), signals.speech, people, fixed)
+    heard = listening(signals.speech, len(people.usable))
+    ruled = switch(heard.holder, signals.speech, people, fixed)
     if options.by == "rule":
         return ruled, ruled
     head = checkpoints.load(Multitrack, options.checkpoint).eval().hazard
@@ -95,7 +97,7 @@ def decide(
         raise InputError(
             f"--checkpoint {options.checkpoint}: expected a run of exp/multitrack, which tells cuts"
         )
-    return model.switch(head, signals.speech, people, fixed, like), ruled
+    return model.switch(heard, model.Director(head, people, fixed, like)), ruled
 
 
 def main() -> None:

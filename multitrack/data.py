@@ -19,10 +19,10 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
-from experiments.shared.sampling import EpochSampler
+from experiments.shared.loaders import training_loader
 from multitrack import baselines, corpus, losses
 from multitrack.examples.edits import Edit, load, prepare
-from multitrack.examples.splits import Print, split_by_programme
+from multitrack.examples.splits import Print, leave_one_out, split_by_programme
 from multitrack.examples.tasks import Task
 from multitrack.examples.windows import HISTORY, WholeEdits, Windows, only
 
@@ -45,6 +45,7 @@ class MultitrackData(pl.LightningDataModule):
 
     `task`: `mixed` (forecasts, in-filling, generation, identity) or `identity` (as published).
     `rule`: whether Basic Motion's centre is in units of the `source` or the `sequence`.
+    `fold`: of `root`, leave one programme out: this one is scored, the next one chooses.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class MultitrackData(pl.LightningDataModule):
         augment: bool = True,
         task: Literal["mixed", "identity"] = "mixed",
         rule: Literal["source", "sequence"] = "source",
+        fold: NonNegativeInt | None = None,
     ):
         super().__init__()
         if task not in ("mixed", "identity"):
@@ -81,7 +83,11 @@ class MultitrackData(pl.LightningDataModule):
         unknown = set(self.timelines) - set(SPLITS)
         if unknown:
             raise InputError(f"data.timelines: expected {SPLITS}, got {sorted(unknown)}")
-        self.augment, self.task, self.rule = augment, task, rule
+        self.augment, self.task, self.rule, self.fold = augment, task, rule, fold
+        if fold is not None and root is None:
+            raise InputError(
+                f"data.fold={fold}: expected data.root, a folder of edits to leave out"
+            )
         self.edits: dict[str, list[Edit]] | None = None
         self.test_tasks = TEST_TASKS if task == "mixed" else (Task("identity"),)
         self.val_tasks = VAL_TASKS if task == "mixed" else (Task("identity"),)
@@ -149,7 +155,7 @@ class MultitrackData(pl.LightningDataModule):
 
     def _splits(self, folder: Path, files: list[Path], readable: dict[str, dict]) -> dict[str, str]:
         manifest = folder / "manifest.json"
-        if manifest.is_file():
+        if manifest.is_file() and self.fold is None:
             try:
                 listed = json.loads(manifest.read_text())["files"]
                 found = {str(folder / name): name.split("/")[0] for name in listed}
@@ -165,7 +171,10 @@ class MultitrackData(pl.LightningDataModule):
             Path(file).relative_to(folder).as_posix(): Print(**stored["print"])
             for file, stored in readable.items()
         }
-        places, self.remarks = split_by_programme(prints)
+        if self.fold is None:
+            places, self.remarks = split_by_programme(prints)
+        else:
+            places, self.remarks = leave_one_out(prints, self.fold)
         return {str(folder / name): split for name, split in places.items()}
 
     @property
@@ -180,22 +189,9 @@ class MultitrackData(pl.LightningDataModule):
         )  # fmt: skip
 
     def train_dataloader(self) -> StatefulDataLoader:
-        windows = self._windows()
-        world, rank = (
-            (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        )
-        if len(windows) < self.batch_size * world:
-            raise InputError(
-                f"{len(windows)} training windows, expected at least one batch "
-                f"({self.batch_size} x {world}): lower data.batch_size"
-            )
-        sampler = EpochSampler(
-            len(windows), shuffle=True, seed=self.seed, num_replicas=world, rank=rank,
-            drop_last=True,
-        )  # fmt: skip
-        return StatefulDataLoader(
-            windows, batch_size=self.batch_size, sampler=sampler, drop_last=True,
-            num_workers=self.num_workers, persistent_workers=self.num_workers > 0,
+        return training_loader(
+            self._windows(), self.batch_size, seed=self.seed, trainer=self.trainer,
+            num_workers=self.num_workers,
         )  # fmt: skip
 
     def _whole(self, edits: list[tuple[Edit, bool]], chosen: tuple[Task, ...]) -> DataLoader:

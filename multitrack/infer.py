@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="an FCP7 XML, or a folder of them")
     parser.add_argument("target", type=Path, help="the new XML, or a folder")
     parser.add_argument("--checkpoint", required=True, help="a run's folder or a .ckpt file")
-    parser.add_argument("--horizon", type=int, default=30, help="samples (0.1 s) to add")
+    parser.add_argument("--ahead", type=float, default=3.0, help="seconds to add")
     parser.add_argument("--infill", type=float, nargs=2, metavar=("FROM", "TO"), help="seconds")
     parser.add_argument("--tracks", help="for --infill: such as 2,4; all if not given")
     parser.add_argument("--sequence", help="name of the sequence, where a file holds several")
@@ -220,8 +220,9 @@ def main() -> None:
             "every track"
         )
     options.tracks = None if options.tracks is None else _track_list(options.tracks)
-    if not 1 <= options.horizon <= 6000:
-        raise InputError(f"--horizon {options.horizon}: expected 1 to 6000 samples of 0.1 s")
+    if not 0.1 <= options.ahead <= 600:
+        raise InputError(f"--ahead {options.ahead:g}: expected 0.1 to 600 seconds")
+    options.horizon = round(options.ahead * SAMPLES_PER_SECOND)
     _check_paths(options.source, options.target)
     network = checkpoints.load(Multitrack, options.checkpoint).network.eval()
     if options.int8:

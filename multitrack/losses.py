@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TERMS = ("active", "asset", "scale", "position", "crop")
-CUTS = ("cut", "camera")  # of the default model, not of the published one
+CUTS = ("cut",)  # of the default model, not of the published one
 RARE = 10.0  # cuts are rare: so their entropy is about one
 FRESH, FADING = 10.0, 0.8  # frames, exponent: how much more a young clip's errors count
 # Persistence's error of each term at 10 frames.
@@ -47,13 +47,6 @@ def cut(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Cross entropy (nats) of cuts at moments (B, M), of which each stands for `weight` others."""
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (loss * weight).sum() / weight.sum().clamp_min(1e-6) * RARE
-
-
-def camera(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy (nats) of the next camera at cuts; logits (B, M, C), target (B, M), -1 none."""
-    if not (target >= 0).any():
-        return logits.sum() * 0
-    return F.cross_entropy(logits.flatten(0, -2), target.flatten().long(), ignore_index=-1)
 
 
 def published(

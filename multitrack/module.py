@@ -14,14 +14,13 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, PositiveFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from multitrack import baselines, figures, losses, metrics, scoring
+from multitrack import baselines, comparison, figures, losses, metrics, scoring
 from multitrack.answer.decode import stitch
 from multitrack.edit.timeline import TRACKS
 from multitrack.examples.tasks import Task
 from multitrack.networks.additive import AdditiveTransformer
 from multitrack.networks.cell import PRESETS, TrackTransformer
 from multitrack.networks.hazard import CutHead
-from multitrack.optimum import additive_optimum
 
 COMPARE_EVERY = 10  # steps between those that also compute the published terms
 
@@ -103,7 +102,9 @@ class Multitrack(pl.LightningModule):
         output = self(batch)
         size = len(batch["past"])
         terms = self._terms(output, batch)
-        other = self._published(output, batch) if batch_idx % COMPARE_EVERY == 0 else {}
+        other = (
+            comparison.terms(output, batch, self._columns) if batch_idx % COMPARE_EVERY == 0 else {}
+        )
         total, shares = weighted_sum(terms, self.loss_weights)
         self.log("train/total", total, batch_size=size)
         for name, value in terms.items():
@@ -117,23 +118,16 @@ class Multitrack(pl.LightningModule):
         """The terms that are trained on."""
         target, score = batch["target"], batch["score"]
         if self.terms == "published":
-            return losses.published(output, target, score, self.column_mean, self.column_std)
+            return losses.published(output, target, score, *self._columns)
         terms = losses.robust(output, target, score, self.units, batch["clip_age"])
         if "moments" not in batch:  # an identity to be learnt has no cuts to be told
             return {**terms, **dict.fromkeys(losses.CUTS, output["values"].sum() * 0)}
         told = self.hazard(batch["moments"])
-        terms["cut"] = losses.cut(told, batch["is_cut"], batch["stands_for"])
-        following = self.hazard.cameras(batch["candidates"])
-        return {**terms, "camera": losses.camera(following, batch["next_camera"])}
+        return {**terms, "cut": losses.cut(told, batch["is_cut"], batch["stands_for"])}
 
-    @torch.no_grad()
-    def _published(
-        self, output: dict[str, Tensor], batch: dict[str, Tensor], keep: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """The published terms and their sum, to compare with; of the frames `keep` (N, S)."""
-        score = batch["score"] if keep is None else batch["score"] & keep[..., None]
-        terms = losses.published(output, batch["target"], score, self.column_mean, self.column_std)
-        return {**terms, "total": sum(terms.values())}
+    @property
+    def _columns(self) -> tuple[Tensor, Tensor]:
+        return self.column_mean, self.column_std
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._score(batch, "val", batch_idx)
@@ -157,7 +151,12 @@ class Multitrack(pl.LightningModule):
             "reference": batch["reference"],
         }
         if self.terms == "published":
-            self._compare(split, output, batch, predictions, (kept["target"], score))
+            truth = (kept["target"], score)
+            mine = comparison.terms(output, batch, self._columns, batch["keep"])
+            for name, value in mine.items():
+                self.log(f"{split}/published_{name}", value, batch_size=1)
+            for key, value in comparison.baselines_terms(predictions, truth, self._columns):
+                self.compared.setdefault(key, []).append(value)
         cut_sure = None
         if self.hazard is not None:
             cut_sure = self.hazard(batch["around"]).sigmoid() * batch["ahead"]
@@ -172,26 +171,6 @@ class Multitrack(pl.LightningModule):
                 "canvas": tuple(int(v) for v in batch["canvas"]),
                 "task": chosen.name,
             }
-
-    def _compare(
-        self,
-        split: str,
-        output: dict[str, Tensor],
-        batch: dict[str, Tensor],
-        predictions: dict[str, Tensor],
-        truth: tuple[Tensor, Tensor],
-    ) -> None:
-        """The published terms of the model, and of the baselines for the report."""
-        for name, value in self._published(output, batch, batch["keep"]).items():
-            self.log(f"{split}/published_{name}", value, batch_size=1)
-        known = {name: predictions[name] for name in baselines.NAMES}
-        known["previous"] = baselines.previous(truth[0], predictions["prior"])
-        for name, prediction in known.items():
-            terms = losses.published(
-                baselines.as_output(prediction), *truth, self.column_mean, self.column_std
-            )
-            for term, value in {**terms, "total": sum(terms.values())}.items():
-                self.compared.setdefault((name, f"published_{term}"), []).append(float(value))
 
     def on_validation_epoch_start(self) -> None:
         self._begin(self.trainer.datamodule.val_tasks, (False,))
@@ -232,24 +211,11 @@ class Multitrack(pl.LightningModule):
             if not any(np.isfinite(value) for value in found["model"].values()):
                 continue  # no such edits, or no batches of them
             self.rows[f"{task}{'/heldout' if heldout else ''}"] = scores.rows()
-            known = task.startswith("forecast") and np.any(scores.rows()[:, -1])
-            for predictor, values in found.items():
-                if predictor == "reference" and not known:
-                    continue
-                for name, value in values.items():
-                    if not np.isfinite(value):
-                        continue
-                    if predictor == "model":
-                        self.log(f"{split}/{prefix}{name}", value)
-                    else:
-                        self.baselines.setdefault(predictor, {})[prefix + name] = value
-            self.log(
-                f"{split}/{prefix}excess", scoring.excess(found["model"], found["persistence"])
-            )
-            self.baselines["persistence"][f"{prefix}excess"] = 1.0
-            self.baselines["linear"][f"{prefix}excess"] = scoring.excess(
-                found["linear"], found["persistence"]
-            )
+            mine, others = scoring.named(found, scores.rows(), task, prefix)
+            for name, value in mine.items():
+                self.log(f"{split}/{name}", value)
+            for predictor, values in others.items():
+                self.baselines.setdefault(predictor, {}).update(values)
             if split == "test" and task == headline:
                 for name, value in scoring.intervals(scores.rows()):
                     self.log(f"test/{prefix}{name}", value)
@@ -259,10 +225,7 @@ class Multitrack(pl.LightningModule):
             self.baselines.setdefault(predictor, {})[name] = float(np.mean(values))
         if self.terms == "published":
             edits = data.edits[split] + (data.edits["heldout"] if split == "test" else [])
-            columns = (self.column_mean.cpu().numpy(), self.column_std.cpu().numpy())
-            floor = additive_optimum([edit.values for edit in edits], *columns)
-            found = {f"published_{term}": value for term, value in floor.items()}
-            self.baselines["additive_optimum"] = found
+            self.baselines["additive_optimum"] = comparison.floor(edits, self._columns)
 
     def configure_optimizers(self) -> dict | torch.optim.Optimizer:
         optimizer = self.optimizer(self.parameters())

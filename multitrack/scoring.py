@@ -64,6 +64,25 @@ def excess(model: dict[str, float], persistence: dict[str, float]) -> float:
     return float(np.mean(shares)) if shares else 1.0
 
 
+def named(
+    found: dict[str, dict[str, float]], rows: np.ndarray, task: str, prefix: str
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Finite metrics under `prefix`: the model's, and those of each baseline.
+
+    found: of `EditScores.compute`; rows (V, P, R). `reference` only where the corpus tells it.
+    """
+    known = task.startswith("forecast") and np.any(rows[:, -1])
+    kept = {
+        predictor: {prefix + name: value for name, value in values.items() if np.isfinite(value)}
+        for predictor, values in found.items()
+        if predictor != "reference" or known
+    }
+    for predictor in ("model", "linear"):
+        kept[predictor][f"{prefix}excess"] = excess(found[predictor], found["persistence"])
+    kept["persistence"][f"{prefix}excess"] = 1.0
+    return kept.pop("model"), kept
+
+
 def intervals(rows: np.ndarray) -> Iterator[tuple[str, float]]:
     """95 % intervals by bootstrap over edits (V, P, R), and of the lead over each baseline."""
     draws = metrics.bootstrap(rows)

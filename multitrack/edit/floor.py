@@ -1,46 +1,94 @@
 """Who has the floor: told from speech activity that may be noisy. `T` ticks of 0.1 s, `M` speakers.
 
-Unlike `drivers.events`, which hears tick by tick as it comes, this looks 0.2 s around: a recording
-is known before it is cut.
+Unlike `drivers.events`, which hears tick by tick as it comes, this looks around: a recording is
+known before it is cut.
 """
 
 import numpy as np
-from scipy.ndimage import binary_closing, uniform_filter1d
+from scipy.ndimage import binary_closing
 
-AROUND = 7  # ticks over which speech is averaged: shorter slips of a detector are none
 HELD = 5  # ticks; a detector keeps up shorter breaths
+HEARD = np.log([0.9, 0.12])  # that a detector hears one with the floor, and one without
+SILENT = np.log([0.1, 0.88])
+PASSES = -12.0  # log odds of a change of the floor at a tick: a word thrown in is none
+SLIPS = 0.4  # log odds of a tick of speech where an edge is sought: slips come in stretches
+SLACK = np.array([0.4, 2.0])  # ticks by which edges may be off: a good detector's, a poor one's
+OFF = np.arange(-7, 8)  # D: ticks by which a change may be off
+AROUND = 14  # ticks of speech around a change that tell where it is
 
 
 def floor(speech: np.ndarray) -> np.ndarray:
     """The holder at each tick (T,), -1 before anybody spoke, from activities (T, M) of 0..1.
 
-    The floor passes when its holder is silent and somebody else speaks: a word thrown in or a pause
-    of all is no change.
+    The likeliest holders of a hidden Markov model (Viterbi), each change then moved to where it
+    most likely is, within two ticks.
     """
-    heard = uniform_filter1d(speech.astype(np.float64), AROUND, axis=0, mode="nearest")
-    loudest, talks = heard.argmax(1), heard.max(1) > 0.5
-    holder, out = -1, np.empty(len(speech), np.int64)
-    for tick in range(len(speech)):
-        if talks[tick] and (holder < 0 or heard[tick, holder] < 0.5):
-            if holder >= 0:
-                first = _passed(speech[:, holder], speech[:, loudest[tick]], tick)
-                out[first:tick] = int(loudest[tick])
-            holder = int(loudest[tick])
-        out[tick] = holder
+    act = speech > 0.5
+    out = np.full(len(speech), -1)
+    if not act.any():
+        return out
+    first = int(act.any(1).argmax())
+    out[first:] = _holders(act[first:])
+    at = changes(out)
+    likely = spreads(speech, out, at)[:, 1]
+    moved = at + OFF[[np.convolve(each, np.ones(5), "same").argmax() for each in likely]]
+    moved[0] = first
+    # In order, and each turn a tick long at least.
+    moved = np.maximum.accumulate(moved - np.arange(len(at))) + np.arange(len(at))
+    for change, until, who in zip(moved, [*moved[1:], len(out)], out[at], strict=True):
+        out[change:until] = who
     return out
 
 
-def _passed(one: np.ndarray, two: np.ndarray, about: int) -> int:
-    """The tick, within AROUND before `about`, that best parts what `one` says from what `two` does.
+def _holders(act: np.ndarray) -> np.ndarray:
+    """The likeliest course of the floor (T,) over activities (T, M) of 0/1."""
+    spoken = np.nonzero(act.any(0))[0]
+    other = np.where(act, HEARD[1], SILENT[1])[:, spoken]
+    own = np.where(act, HEARD[0], SILENT[0])[:, spoken] - other  # less what all share
+    came = np.empty(own.shape, np.int64)
+    score, numbers = own[0].copy(), np.arange(len(spoken))
+    for tick in range(1, len(own)):
+        best = int(score.argmax())
+        stays = score >= score[best] + PASSES
+        came[tick] = np.where(stays, numbers, best)
+        score = np.where(stays, score, score[best] + PASSES) + own[tick]
+    out, holder = np.empty(len(own), np.int64), int(score.argmax())
+    for tick in range(len(own) - 1, -1, -1):
+        out[tick] = spoken[holder]
+        holder = came[tick, holder] if tick else holder
+    return out
 
-    Where both are silent, or both speak, it is the middle: each end may be off by as much.
+
+def spreads(speech: np.ndarray, holder: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """How likely each change of the floor `at` (J,) is off by OFF ticks, by each SLACK: (J, 2, D).
+
+    The end of one's speech and the beginning of the other's are each told from AROUND ticks, and
+    each is off by a normal error.
     """
-    low = max(1, about - 2 * AROUND)
-    lead = (one - two)[low : about + AROUND].astype(np.float64)
-    # What `one` leads by before a tick, and `two` from it on, is greatest there.
-    score = np.concatenate([[0], np.cumsum(lead)])[: about - low + AROUND]
-    best = np.nonzero(score >= score.max() - 1e-6)[0]
-    return min(about, low + int((best[0] + best[-1] + 1) // 2))
+    lead = 2 * SLIPS * ((speech > 0.5) - 0.5)
+    out = np.zeros((len(at), len(SLACK), len(OFF)))
+    out[:, :, len(OFF) // 2] = 1
+    kernels = [np.exp(-0.5 * (np.arange(-6, 7) / slack) ** 2) for slack in SLACK]
+    for number, change in enumerate(at):
+        if change == 0 or holder[change - 1] < 0:
+            continue
+        low = max(0, change - AROUND)
+        part = lead[low : change + AROUND]
+        ends, begins = (_step(part[:, holder[change - 1]]), _step(-part[:, holder[change]]))
+        place = change - low + OFF
+        inside = (place >= 0) & (place < len(ends))
+        for which, kernel in enumerate(kernels):
+            both = np.convolve(ends, kernel, "same") * np.convolve(begins, kernel, "same")
+            found = np.where(inside, both[place.clip(0, len(both) - 1)], 0)
+            if found.sum() > 0:
+                out[number, which] = found / found.sum()
+    return out
+
+
+def _step(lead: np.ndarray) -> np.ndarray:
+    """Likelihood of a fall at each tick (n + 1,): what leads before it, less what does after."""
+    sums = np.concatenate([[0.0], np.cumsum(lead)])
+    return np.exp(2 * (sums - sums.max()))
 
 
 def noisy(

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from multitrack.edit import habits
 from multitrack.edit.floor import changes, floor, noisy
+from multitrack.edit.habits import Due, Habits, Turns
 from multitrack.edit.pace import CAMERAS, FIELDS, SPEAKERS, Paces, paces
 from multitrack.edit.shots import cut_times
 
 AHEAD = 30  # ticks
+FARTHEST = 40  # ticks after a shot's end of which may be told while it runs
 LONG = 600
 NEAR = np.arange(-4, 5, dtype=np.float32)  # ticks around a moment that is due, each told apart
 RULE_LAG, RULE_SHORTEST = 5, 15  # of the switcher: what is taken of an editor not yet seen
-WITH = 7  # columns of `candidates`
 
 
 @dataclass
@@ -33,16 +35,15 @@ class Listening:
     since: np.ndarray
     until: np.ndarray
     more: np.ndarray
+    turns: Turns
     slips: float = 0.0
 
 
 def listening(speech: np.ndarray | None, ticks: int) -> Listening:
     """Of speech (T, M); None: nothing is known of the recording."""
-    silent = Listening(
-        np.full(ticks, -1), np.full(ticks, LONG), np.full(ticks, LONG), np.zeros((ticks, 2))
-    )
     if speech is None:
-        return silent
+        never, nobody = np.full(ticks, LONG), np.full(ticks, -1)
+        return Listening(nobody, never, never, np.zeros((ticks, 2)), Turns.none())
     speech = np.pad(speech[:ticks], ((0, max(0, ticks - len(speech))), (0, 0)))
     holder, count = floor(speech), (speech > 0.5).sum(1)
     at, now = changes(holder), np.arange(ticks)
@@ -52,23 +53,49 @@ def listening(speech: np.ndarray | None, ticks: int) -> Listening:
     more = np.stack([count > 1, count == 0], 1)
     flips = np.abs(np.diff((speech > 0.5).astype(np.int8), axis=0)).sum()
     slips = float(flips) / max(1, 2 * len(at)) / 10
-    return Listening(holder, np.minimum(since, LONG), np.minimum(until, LONG), more, slips)
+    turns = Turns.of(holder, speech, LONG)
+    return Listening(holder, np.minimum(since, LONG), np.minimum(until, LONG), more, turns, slips)
 
 
 @dataclass
 class Moments:
-    """An edit as the cut head sees it. `cameras`: (T,) the camera shown, by first appearance."""
+    """An edit as the cut head sees it.
+
+    cameras: (T,) the camera shown, by first appearance; due: when each shot is due to end; shot:
+    (T,) the number of each tick's shot; editor: what is known of whose edit it is, at its end.
+    """
 
     cameras: np.ndarray
     heard: Listening
     known: Paces
+    due: list[Due]
+    shot: np.ndarray
+    editor: Habits
 
     @classmethod
     def of(cls, shown: np.ndarray, speech: np.ndarray | None) -> "Moments":
         """From the programme (T,) and speech (T, M)."""
         heard = listening(speech, len(shown))
         cameras = numbered(shown)
-        return cls(cameras, heard, paces(cameras, heard.holder, heard.since))
+        known = paces(cameras, heard.holder, heard.since)
+        return cls(cameras, heard, known, *foretold(cameras, heard, known))
+
+
+def foretold(
+    cameras: np.ndarray, heard: Listening, known: Paces
+) -> tuple[list[Due], np.ndarray, Habits]:
+    """When each shot is due to end, as known when it begins; each tick's shot; the editor."""
+    begins = np.concatenate([[0], np.nonzero(np.diff(cameras))[0] + 1])
+    editor, due = Habits(), []
+    for began, end in zip(begins, [*begins[1:], len(cameras)], strict=True):
+        camera, together = int(cameras[began]), known.together[began + 1]
+        editor.begin(camera, int(heard.holder[began]), int(heard.since[began]))
+        ticks = int(end - began) + FARTHEST
+        running, by_hypothesis = editor.due(int(began), camera, heard.turns, together, ticks)
+        due.append(running)
+        if end < len(cameras):
+            editor.end(camera, int(end - began), by_hypothesis, together)
+    return due, np.searchsorted(begins, np.arange(len(cameras)), side="right") - 1, editor
 
 
 def numbered(shown: np.ndarray) -> np.ndarray:
@@ -92,45 +119,18 @@ def _near(distance: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.concatenate([*parts, np.ones((len(distance), 1))], 1) * known[:, None]
 
 
-def ruled(
-    rows: np.ndarray, share: np.ndarray, heard: Listening, at: np.ndarray, seen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The switcher let run on from `seen` with the editor's own constants: its latest cut (N,).
-
-    Up to 4 ticks after `at`, -LONG if none; and the camera's favourite then (N,). The rule is the
-    prior of the head: what it is told first is when the rule would cut.
-    """
-    name = FIELDS.index
-    lag = np.where(rows[:, name("usual lag")] >= 0, rows[:, name("usual lag")], RULE_LAG)
-    shortest = np.where(rows[:, name("least")] >= 0, rows[:, name("least")], RULE_SHORTEST)
-    last, camera = rows[:, name("since")].copy(), rows[:, 0].astype(int)
-    moments = np.concatenate([np.full(3, -9 * LONG), np.nonzero(heard.since == 0)[0]])
-    over = np.append(moments[1:], len(heard.holder) + LONG)
-    latest = np.searchsorted(moments, at + 4, side="right") - 1
-    cut = np.full(len(at), -float(LONG))
-    returns = rows[:, name("of camera")]
-    for place in (latest - 2, latest - 1, latest):
-        place = place.clip(0)
-        change, until = moments[place], over[place]
-        who = heard.holder[change.clip(0)].clip(0, SPEAKERS - 1)
-        own = share[np.arange(len(at)), who]  # (N, C)
-        theirs = np.where(own.sum(-1) > 0, own.argmax(-1), -1)
-        when = np.maximum(change + lag, last + shortest)
-        does = (change >= 0) & (change > rows[:, name("since")]) & (when > seen) & (when < until)
-        does &= (until - change >= lag + 4) & ((theirs < 0) | (theirs != camera))
-        last, cut = np.where(does, when, last), np.where(does, when, cut)
-        camera = np.where(does, theirs, camera)
-    back = rows[:, name("since")] + returns
-    wide = ~(share.argmax(-1) == rows[:, :1]).any(-1) | (rows[:, name("again")] > 0)
-    wide &= (rows[:, 0] >= 0) & (returns >= 0)
-    does = wide & (back > seen) & (back <= at + 4) & ((cut < 0) | (back < cut - shortest))
-    return np.where(does & (cut < 0), back, cut), np.where(does, back, -float(LONG))
-
-
 def features(
-    rows: np.ndarray, together: np.ndarray, heard: Listening, at: np.ndarray, seen: np.ndarray
+    rows: np.ndarray,
+    together: np.ndarray,
+    heard: Listening,
+    at: np.ndarray,
+    seen: np.ndarray,
+    foretold: np.ndarray,
 ) -> np.ndarray:
-    """(N, F) float32, about -1..1. rows (N, FIELDS), together (N, M, C): the pace at `seen`."""
+    """(N, F) float32, about -1..1. rows (N, FIELDS), together (N, M, C): the pace at `seen`.
+
+    foretold: (N, habits.WIDTH) of `habits.told`.
+    """
     field = {name: rows[:, number] for number, name in enumerate(FIELDS)}
     then = at.clip(0, len(heard.holder) - 1)
     holder, since, until = heard.holder[then], heard.since[then], heard.until[then]
@@ -170,38 +170,14 @@ def features(
     parts = [alone, *lengths, _near(at - due, pending)]
     parts += [_near(since - lag, driven), _near(since - usual, driven)]
     parts.append(_near(age - field["of camera"], shot & (field["again"] > 0)))
-    cut, back = ruled(rows, share, heard, at, seen)
-    parts += [_near(at - cut, cut >= 0), _near(at - back, back >= 0)]
     parts.append(_near(age - field["of camera"], nobodys & (field["of camera"] >= 0)))
-    return np.concatenate(parts, 1).astype(np.float32)
+    return np.concatenate([*parts, foretold * (seen >= 0)[:, None]], 1).astype(np.float32)
 
 
-WIDTH = 24 + 12 * (len(NEAR) + 3)
-
-
-def candidates(
-    rows: np.ndarray, together: np.ndarray, heard: Listening, at: np.ndarray, own: np.ndarray | None
-) -> np.ndarray:
-    """What speaks for each camera as the next: (N, C, WITH).
-
-    own: (M,) the camera of each speaker where a cast says so; else what has been seen together.
-    """
-    then = at.clip(0, len(heard.holder) - 1)
-    holder = heard.holder[then]
-    share = mapped(together)
-    if own is not None:
-        share = np.broadcast_to(np.eye(CAMERAS, dtype=np.float32)[own.clip(0)], share.shape)
-    rowed, shown = np.arange(len(at)), rows[:, 0].astype(int)
-    theirs = share[rowed, holder.clip(0, SPEAKERS - 1)] * (holder >= 0)[:, None]
-    ticks = together.sum(1)
-    total = ticks.sum(-1, keepdims=True).clip(1)
-    favourite = (share >= share.max(-1, keepdims=True)) & (share > 0)
-    here = np.arange(CAMERAS) == shown[:, None]
-    seen = ticks > 0
-    return np.stack(
-        [theirs, theirs >= theirs.max(-1, keepdims=True).clip(1e-6), here, ticks / total, seen,
-         seen & ~favourite.any(1), ~seen], -1,
-    ).astype(np.float32)  # fmt: skip
+OWN = 24 + 10 * (len(NEAR) + 3)
+WIDTH = OWN + habits.WIDTH
+DRIVEN = 0  # the column that says whether somebody has the floor
+FORETOLD = OWN + list(habits.NEAR).index(0)  # the column of P(cut) by the editor's habits
 
 
 NEARBY = 8  # ticks from a cut, within which half of the moments to train on are drawn
@@ -219,23 +195,23 @@ def varied(shown: np.ndarray, speech: np.ndarray | None, rng: np.random.Generato
         speech = np.pad(speech[: len(shown)], ((0, max(0, len(shown) - len(speech))), (0, 0)))
         speech = np.roll(speech[at], int(rng.integers(-2, 3)), 0)
         if rng.random() < 0.5:
-            speech = noisy(speech, rng, rng.uniform(0.5, 2.5), rng.uniform(0, 0.08))
+            speech = noisy(speech, rng, rng.uniform(0.5, 3), rng.uniform(0, 0.1))
     return Moments.of(shown[at], speech if rng.random() < 0.85 else None)
 
 
 def told(edit: Moments, at: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """`features` of an edit's moments: (N, F)."""
-    known = edit.known
-    return features(known.rows[seen + 1], known.together[seen + 1], edit.heard, at, seen)
+    known, number = edit.known, edit.shot[seen.clip(0)]
+    due = habits.told(edit.due, number, at, seen.clip(0))
+    return features(known.rows[seen + 1], known.together[seen + 1], edit.heard, at, seen, due)
 
 
 def drawn(
-    edit: Moments, rng: np.random.Generator, horizon: int, count: int = 192, cuts: int = 12
+    edit: Moments, rng: np.random.Generator, horizon: int, count: int = 192
 ) -> dict[str, np.ndarray]:
     """Moments to train on, told `horizon` ticks before.
 
-    moments (M, F), is_cut (M,), stands_for (M,): how many of the edit's moments each is one of;
-    candidates (P, C, WITH) at some of its cuts, next_camera (P,), -1 where there are no more.
+    moments (M, F), is_cut (M,), stands_for (M,): how many of the edit's moments each is one of.
     """
     times, ticks = cut_times(edit.cameras), len(edit.cameras)
     marks = np.zeros(ticks, bool)
@@ -247,18 +223,9 @@ def drawn(
             at.append(rng.choice(part, count // 2))
             weight.append(np.full(count // 2, len(part) / ticks, np.float32))
     at, weight = np.resize(np.concatenate(at), count), np.resize(np.concatenate(weight), count)
-    chosen = rng.choice(times, min(cuts, len(times)), replace=False) if len(times) else times
-    shown = np.full((cuts, CAMERAS, WITH), 0, np.float32)
-    following = np.full(cuts, -1, np.int64)
-    if len(chosen):
-        before = chosen - 1  # told from the frame before the cut
-        rows, together = edit.known.rows[before + 1], edit.known.together[before + 1]
-        shown[: len(chosen)] = candidates(rows, together, edit.heard, chosen, None)
-        following[: len(chosen)] = edit.cameras[chosen]
     return {
         "moments": told(edit, at, np.maximum(at - horizon, -1)),
         "is_cut": marks[at].astype(np.float32), "stands_for": weight,
-        "candidates": shown, "next_camera": following,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from experiments.shared.errors import InputError
 from multitrack.edit.timeline import Timeline
 from multitrack.xmeml.media import file_name
 
@@ -121,3 +122,22 @@ def split_by_programme(prints: dict[str, Print]) -> tuple[dict[str, str], list[s
         for name in moved
     ]
     return {name: places[programme] for name, programme in of.items()}, remarks
+
+
+def leave_one_out(prints: dict[str, Print], fold: int) -> tuple[dict[str, str], list[str]]:
+    """All versions of one programme in `test`, of the next in `val`, the rest in `train`; a remark.
+
+    Raises:
+        InputError: fewer than three programmes, or none of that number.
+    """
+    of = programmes(prints)
+    found = sorted(set(of.values()))
+    if not fold < len(found) or len(found) < 3:
+        raise InputError(
+            f"data.fold={fold}: expected a number below that of the programmes, and three of them "
+            f"at least; there are {len(found)}: {', '.join(found[:9])}"
+        )
+    place = dict.fromkeys(found, "train")
+    place[found[(fold + 1) % len(found)]], place[found[fold]] = "val", "test"
+    said = f"fold {fold} of {len(found)}: {found[fold]} is scored"
+    return {name: place[programme] for name, programme in of.items()}, [said]

@@ -19,6 +19,7 @@ from multitrack.cutting.report import shots
 from multitrack.cutting.settings import load
 from multitrack.cutting.switch import Cast, Constants, switch
 from multitrack.edit.floor import floor, noisy
+from multitrack.examples.moments import listening
 from multitrack.module import Multitrack
 from multitrack.networks.hazard import CutHead
 from multitrack.xmeml import files
@@ -283,7 +284,9 @@ def test_a_head_that_is_sure_of_anything_still_makes_a_cut_of_whole_shots(seed):
     torch.nn.init.normal_(head.moment[-1].weight, std=3.0)
     rng = np.random.default_rng(seed)
     speech = (rng.random((40, 2)) > 0.5).repeat(15, 0).astype(np.float32)
-    made = model.switch(head, speech, cast(), Constants())
+    heard = listening(speech, len(speech))
+    made = model.switch(heard, model.Director(head, cast(), Constants()))
     assert (made >= 0).all()
     assert min(end - begin for begin, end, _ in shots(made)) >= 15
-    np.testing.assert_array_equal(made, model.switch(head, speech, cast(), Constants()))
+    again = model.switch(heard, model.Director(head, cast(), Constants()))
+    np.testing.assert_array_equal(made, again)

@@ -6,8 +6,15 @@ from collections import Counter
 
 import pytest
 
+from experiments.shared.errors import InputError
 from multitrack.data import MultitrackData
-from multitrack.examples.splits import Print, programmes, split_by_name, split_by_programme
+from multitrack.examples.splits import (
+    Print,
+    leave_one_out,
+    programmes,
+    split_by_name,
+    split_by_programme,
+)
 
 MANY = [f"edit {n}.xml" for n in range(2000)]
 
@@ -103,3 +110,16 @@ def test_too_few_programmes_are_split_by_file_and_that_is_said():
     splits, remarks = split_by_programme(prints)
     assert set(splits.values()) == {"train", "val", "test"}
     assert remarks[0].startswith("WARNING 6 files are versions of 1 programmes")
+
+
+def test_leaving_one_programme_out_scores_each_once_with_all_its_versions():
+    prints = {f"{n}": edit({f"{n % 4}.mov 900": 40.0}) for n in range(8)}
+    scored = []
+    for fold in range(4):
+        splits, remarks = leave_one_out(prints, fold)
+        assert set(splits.values()) == {"train", "val", "test"}
+        scored += [name for name, split in splits.items() if split == "test"]
+        assert f"fold {fold} of 4" in remarks[0]
+    assert sorted(scored) == sorted(prints)
+    with pytest.raises(InputError, match=r"data\.fold=4"):
+        leave_one_out(prints, 4)

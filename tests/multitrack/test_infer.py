@@ -144,7 +144,7 @@ def test_a_forecast_makes_a_longer_xml_that_both_readers_read(
     files.write(timeline, tmp_path / "in.xml")
     np.savez(tmp_path / "in.drivers.npz", drivers=signals)
     arguments = (tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint)
-    command(monkeypatch, *arguments, "--horizon", 40)
+    command(monkeypatch, *arguments, "--ahead", 4)
     before, after = sample(timeline), sample(files.read(tmp_path / "out.xml"))
     assert len(after.values) == len(before.values) + 40
     np.testing.assert_array_equal(after.values[:400], before.values)
@@ -166,15 +166,15 @@ def test_a_file_alone_and_in_a_folder_gives_the_same_bytes(
         files.write(made, source / f"{number}.xml")
     (source / "bad.xml").write_text("<xmeml>")
     with pytest.raises(InputError, match="1 of 3 files failed"):
-        command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
+        command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--ahead", 0.5)
     command(monkeypatch, source / "1.xml", tmp_path / "one.xml", "--checkpoint", checkpoint,
-            "--horizon", 5)  # fmt: skip
+            "--ahead", 0.5)  # fmt: skip
     assert (tmp_path / "out" / "1.xml").read_bytes() == (tmp_path / "one.xml").read_bytes()
     told = capsys.readouterr().out
     assert "skipped" in told
     assert not (tmp_path / "out" / "bad.xml").exists()
     (source / "bad.xml").unlink()
-    command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--horizon", 5)
+    command(monkeypatch, source, tmp_path / "out", "--checkpoint", checkpoint, "--ahead", 0.5)
     assert "already there" in capsys.readouterr().out
 
 
@@ -196,13 +196,13 @@ def test_an_infill_changes_nothing_outside_its_block(
 def test_int8_is_offered(tmp_path, monkeypatch, checkpoint, edit, capsys):
     files.write(edit[0], tmp_path / "in.xml")
     command(monkeypatch, tmp_path / "in.xml", tmp_path / "out.xml", "--checkpoint", checkpoint,
-            "--int8", "--horizon", 5)  # fmt: skip
+            "--int8", "--ahead", 0.5)  # fmt: skip
     assert "int8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--horizon", 0), ("--infill", 5, 500), ("--infill", -1, 3), ("--infill", "nan", 3),
+    [("--ahead", 0), ("--infill", 5, 500), ("--infill", -1, 3), ("--infill", "nan", 3),
      ("--infill", 5, 8, "--tracks", "x"), ("--infill", 5, 8, "--tracks", ""), ("--tracks", "2")],
 )  # fmt: skip
 def test_wrong_arguments_have_messages(tmp_path, monkeypatch, checkpoint, edit, arguments):
@@ -226,7 +226,7 @@ def test_wrong_paths_end_in_one_line_that_names_one(
         (tmp_path / folder).mkdir()
     arguments = (tmp_path / source, tmp_path / target, "--checkpoint", checkpoint)
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr("sys.argv", ["infer", *map(str, arguments), "--horizon", "5"])
+    monkeypatch.setattr("sys.argv", ["infer", *map(str, arguments), "--ahead", "0.5"])
     with pytest.raises(SystemExit) as caught:
         cli(infer.main)
     said = capsys.readouterr().err
