@@ -280,17 +280,17 @@ class MolecularData(L.LightningDataModule):
     def test_dataloader(self) -> StatefulDataLoader:
         return self._held_out("test")
 
-    def _contents(self) -> list[Path]:
-        if not self.file.is_dir():
-            return [self.file]
-        return [file for files in series.files(self.file).values() for file in files]
+    @property
+    def evaluations(self) -> int | None:
+        """Energies that the data took; None where nobody counted: own files, fresh frames."""
+        return None if self.root or self.fresh else self.plan.evaluations()
 
     def describe(self) -> dict:
         """What the run was trained on."""
         return {
             "source": "embedded" if self.root is None else str(self.root),
             "sizes": {split: len(table["source"]) for split, table in self._tables.items()},
-            "hash": content_hash(self._contents()),
+            "hash": content_hash(series.contents(self.file)),
             "skipped": 0,
             "molecule": self.molecule.label,
             "temperatures_kelvin": list(self.rungs),

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +14,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, figures, losses, rungs
+from molecular_flow.bill import Bill
 from molecular_flow.coordinates import torsions
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.metrics import TransportMetrics
@@ -78,7 +78,7 @@ class MolecularFlow(L.LightningModule):
         self.history: dict[str, list[float]] = {}
         self._example: dict[str, Tensor] = {}
         self._latest: dict[str, Tensor] = {}
-        self._above = 0
+        self._above, self.bill = 0, Bill()
         self.between: tuple[list[float], Tensor, Tensor] | None = None
         self._maps: dict[str, baselines.Map] = {}
         coordinates = self.flow.coordinates
@@ -106,6 +106,7 @@ class MolecularFlow(L.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         ahead, back, terms = self._terms(batch)
+        self.bill.training += 2 * len(batch["source"])
         total, shares = weighted_sum(terms, self.loss_weights)
         values = {f"train/{name}": value.detach() for name, value in terms.items()}
         values |= {f"share/{name}": value for name, value in shares.items()}
@@ -212,19 +213,9 @@ class MolecularFlow(L.LightningModule):
     def _between(self) -> None:
         """Acceptance between all rungs of a ladder, with the map and without."""
         frames = self.trainer.datamodule.held_out("test")
-        if len(frames) == 2:
-            return
-        frames = {
-            temperature: {key: part.to(self.device) for key, part in rung.items()}
-            for temperature, rung in frames.items()
-        }
-        with_map = rungs.acceptances(self.works, frames)
-        without = rungs.acceptances(self.works, frames, plain=True)
-        self.between = (list(frames), with_map, without)
-        for (i, low), (j, high) in combinations(enumerate(frames), 2):
-            name = f"{low:g}_{high:g}"
-            self.log(f"test/acceptance_{name}", with_map[i, j].item(), batch_size=1)
-            self.log(f"test/plain_{name}", without[i, j].item(), batch_size=1)
+        if len(frames) > 2:
+            self.between, values = rungs.between(self.works, frames, self.device)
+            self.log_dict({f"test/{name}": value for name, value in values.items()}, batch_size=1)
 
     def _learned(self, z: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         return self.flow(z, *self.pair, inverse=inverse)
@@ -282,7 +273,11 @@ class MolecularFlow(L.LightningModule):
 
     # --- checkpoints ---------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        self.bill.start(self.trainer.datamodule.evaluations)
+
     def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["bill"] = self.bill.total()
         checkpoint["molecule"] = self.molecule.fingerprint
         checkpoint["history"] = self.history
 
@@ -293,3 +288,4 @@ class MolecularFlow(L.LightningModule):
                 "molecule's: give the pdb and force_field that it was trained with"
             )
         self.history = checkpoint.get("history", {})
+        self.bill = Bill(**checkpoint.get("bill", {}))

@@ -33,6 +33,23 @@ def acceptances(works: Works, frames: dict[float, Rung], *, plain: bool = False)
     return found
 
 
+def between(
+    works: Works, frames: dict[float, Rung], device: torch.device
+) -> tuple[tuple[list[float], Tensor, Tensor], dict[str, float]]:
+    """Temperatures, `acceptances` with the map and without; and these by name, for a log."""
+    here = {
+        temperature: {key: part.to(device) for key, part in rung.items()}
+        for temperature, rung in frames.items()
+    }
+    tables = {"acceptance": acceptances(works, here), "plain": acceptances(works, here, plain=True)}
+    named = {
+        f"{kind}_{low:g}_{high:g}": table[i, j].item()
+        for (i, low), (j, high) in combinations(enumerate(frames), 2)
+        for kind, table in tables.items()
+    }
+    return (list(frames), *tables.values()), named
+
+
 def fewest(found: Tensor, wanted: float) -> list[int]:
     """Places of the fewest rungs, first and last among them, whose neighbours all swap `wanted`.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from experiments.shared.errors import InputError
 from molecular_flow import exchange, output, rungs
+from molecular_flow.bill import Bill
 from molecular_flow.module import MolecularFlow
 
 COLUMNS = {
@@ -120,11 +121,14 @@ def exchange_runs(module: MolecularFlow, args: argparse.Namespace) -> None:
     }
     if recording:
         print("frames:", ", ".join(map(str, recording.write(args.out, module.molecule))))
-    report(runs, temperatures, args)
+    report(runs, temperatures, args, module.bill)
 
 
 def report(
-    runs: dict[str, exchange.Outcome], temperatures: list[float], args: argparse.Namespace
+    runs: dict[str, exchange.Outcome],
+    temperatures: list[float],
+    args: argparse.Namespace,
+    bill: Bill,
 ) -> None:
     """Print the table and what the map gains; write the former where `--json` says."""
     print(f"{' <-> '.join(f'{t:g}' for t in temperatures)} K, {args.ladders} ladders; samples are "
@@ -145,8 +149,9 @@ def report(
             ours = max(value for name, value in found.items() if name.startswith("flow"))
             print(
                 f"effective samples of the slowest torsion for each {unit}: "
-                f"{ours / best[rival]:.2f} times those of {rival!r}, the best without a map; the "
-                "map's data and training are not counted"
+                f"{ours / best[rival]:.2f} times those of {rival!r}, the best without a map"
             )
+            if unit == "evaluation":
+                print(bill.line(ours, best[rival]))
     if args.json:
         args.json.write_text(json.dumps({k: asdict(v) for k, v in runs.items()}, indent=1))

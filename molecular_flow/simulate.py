@@ -16,8 +16,9 @@ from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import Progress
 from molecular_flow.physics import force_field
 from molecular_flow.physics import molecule as molecules
-from molecular_flow.physics.dynamics import Ladders
+from molecular_flow.physics.dynamics import Ladders, turn_every
 from molecular_flow.physics.trajectory import Trajectory, write
+from molecular_flow.physics.tree import build_tree
 
 FRAMES_PER_PART = 100
 
@@ -41,6 +42,13 @@ class Plan:
     def molecule(self) -> molecules.Molecule:
         """What is simulated."""
         return molecules.build(self.sequence, self.pdb, self.force_field, system=self.system)
+
+    def evaluations(self) -> int:
+        """How many energies it takes, torsion moves included."""
+        steps = round(self.equilibrate_ps / self.step_ps)
+        steps += self.frames * round(self.spacing_ps / self.step_ps)
+        turn = turn_every(len(build_tree(self.molecule()).torsions))
+        return len(self.temperatures) * self.ladders * (1 + steps + steps // turn)
 
     def check(self) -> None:
         """Stop on a plan that cannot be run.

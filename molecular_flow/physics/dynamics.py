@@ -75,7 +75,7 @@ class Ladders:
         self.moved = torch.zeros(len(torsions), atoms, dtype=torch.bool, device=device)
         for row, torsion in enumerate(torsions):
             self.moved[row, tree.moved_by(torsion)] = True
-        self.turn_every = max(2, round(TURN_EACH / max(1, len(torsions))))  # steps
+        self.turn_every = turn_every(len(torsions))
         start = torch.tensor(molecule.positions, dtype=torch.float32, device=device)
         self.x = start.repeat(replicas, 1, 1)
         self.v = self._normal(self.x) * (self.kt.max() / MASS).sqrt()
@@ -229,6 +229,11 @@ class Ladders:
             int(state["turn_attempts"]),
             int(state["turn_accepts"]),
         )
+
+
+def turn_every(torsions: int) -> int:
+    """Steps between two torsion moves."""
+    return max(2, round(TURN_EACH / max(1, torsions)))
 
 
 def mapped_works(

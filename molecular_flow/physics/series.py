@@ -32,6 +32,13 @@ def files(folder: Path) -> dict[float, list[Path]]:
     return dict(sorted(found.items()))
 
 
+def contents(path: Path) -> list[Path]:
+    """A file itself, a folder's trajectory files."""
+    if not path.is_dir():
+        return [path]
+    return [file for parts in files(path).values() for file in parts]
+
+
 def read(folder: Path, molecule: Molecule) -> Trajectory:
     """The frames of `molecule` in the folder's files, checked as those of any trajectory.
 

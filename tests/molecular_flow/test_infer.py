@@ -72,6 +72,7 @@ def test_exchange_prints_both_kinds(tmp_path, checkpoint, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "acceptance" in printed
     assert "times those of" in printed
+    assert "was not counted" in printed  # nobody trained this map
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".dcd"])

@@ -11,6 +11,7 @@ import torch
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from molecular_flow import exchange, infer, rungs
+from molecular_flow.bill import Bill
 from molecular_flow.data import MolecularData
 from molecular_flow.metrics import multistate
 from molecular_flow.module import MolecularFlow
@@ -158,6 +159,24 @@ def test_what_a_ladder_cannot_do(checkpoint, monkeypatch, capsys, words, message
         infer.cli(infer.main)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_from_when_on_a_map_pays():
+    """Its own evaluations counted, at that budget it has made as many samples as its rival."""
+    bill = Bill(data=1_500_000, training=500_000, seconds=60.0)
+    said = bill.line(ours=3000.0, rival=1000.0)
+    assert "pays from 3 million" in said  # (3 - 2) * 3000 = 3 * 1000
+    assert "1.5 million evaluations of data" in said
+    assert "does not pay" in bill.line(ours=900.0, rival=1000.0)
+    assert "not counted" in Bill().line(ours=2.0, rival=1.0)
+
+
+def test_evaluations_of_a_plan_are_those_of_its_simulation(dipeptide):
+    plan = Plan(temperatures=LADDER, ladders=3, frames=6, spacing_ps=0.04, equilibrate_ps=0.1)
+    ladders = Ladders(dipeptide, list(LADDER), 3, 0)
+    ladders.equilibrate(50)
+    ladders.advance(6 * 20)
+    assert plan.evaluations() == ladders.evaluations
 
 
 class TestMBAR:
