@@ -39,7 +39,7 @@ def measure(sequence: str, batch: int, repeats: int) -> dict[str, float]:
         found[f"energy + forces, OpenMM {name}"] = cost(
             lambda platform=platform: platform.with_gradient(x), 2
         )
-    for network, width in (("mlp", 64), ("transformer", 32)):
+    for network, width in (("mlp", 64), ("local", 32)):
         flow = TransportFlow(molecule, network=network, width=width).float()
         z, _ = flow.coordinates.encode(x)
         with torch.no_grad():

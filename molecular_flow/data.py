@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 import numpy as np
@@ -14,11 +15,12 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.loaders import training_loader
 from experiments.shared.sampling import EpochSampler
-from molecular_flow.coordinates.internal import InternalCoordinates, internal
-from molecular_flow.frames import Frames
+from molecular_flow.coordinates.internal import InternalCoordinates
+from molecular_flow.frames import Frames, table
 from molecular_flow.fresh import ENDS, FreshFrames
 from molecular_flow.metrics import multistate
 from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics import series
 from molecular_flow.physics.energy import TorchEnergy, beta
 from molecular_flow.physics.trajectory import Trajectory, read
 from molecular_flow.simulate import Plan, simulate
@@ -27,11 +29,14 @@ from molecular_flow.simulate import Plan, simulate
 class MolecularData(L.LightningDataModule):
     """Frames of a molecule at `source` and `target` kelvin.
 
-    `root`: a trajectory file (.npz of `simulate`, or .pt/.npy of a table), or a folder with one;
-    None simulates `ladders` independent ladders over `temperatures`, once, under `cache`. Ladders
-    are split 6 : 1 : 1 into training, validation and test; a file with fewer than three ladders is
-    split by time, which is weaker and said so. `fresh`, {blocks, steps}: training batches come from
-    ladders that go on from the recorded training frames (see `FreshFrames`).
+    `pairs`: training batches are of these two (`ends`), or each of a pair drawn from `all`
+    temperatures of the file between and with them: for a map that serves a whole ladder.
+    `root`: a trajectory file (.npz of `simulate`, or .pt/.npy of a table), or a folder with one, or
+    with files as run_300K.dcd (see `series`); None simulates `ladders` independent ladders over
+    `temperatures`, once, under `cache`. Ladders are split 6 : 1 : 1 into training, validation and
+    test; a file with fewer than three ladders is split by time, which is weaker and said so.
+    `fresh`, {blocks, steps}: training batches come from ladders that go on from the recorded
+    training frames (see `FreshFrames`).
     """
 
     def __init__(
@@ -39,16 +44,18 @@ class MolecularData(L.LightningDataModule):
         *,
         source: PositiveFloat = 300.0,
         target: PositiveFloat = 450.0,
+        pairs: Literal["ends", "all"] = "ends",
         root: str | None = None,
         cache: str = "data",
         seed: NonNegativeInt = 42,
         sequence: str | None = "AA",
         pdb: str | None = None,
         force_field: Sequence[str] = molecules.FORCE_FIELD,
+        system: str | None = None,
         temperatures: Sequence[PositiveFloat] = (300.0, 450.0, 670.0, 1000.0),
         ladders: PositiveInt = 96,
         frames: PositiveInt = 800,
-        spacing_ps: PositiveFloat = 0.2,
+        spacing_ps: PositiveFloat = 0.1,
         equilibrate_ps: NonNegativeFloat = 6.0,
         batch_size: PositiveInt = 64,
         batches_per_epoch: PositiveInt = 1,
@@ -66,7 +73,11 @@ class MolecularData(L.LightningDataModule):
             raise InputError("expected batch_size, batches_per_epoch, eval_frames, eval_batch >= 1")
         if fresh is not None and (set(fresh) != {"blocks", "steps"} or min(fresh.values()) < 1):
             raise InputError(f"expected data.fresh with blocks >= 1 and steps >= 1, got {fresh}")
-        self.pair = (float(source), float(target))
+        if pairs not in ("ends", "all") or (fresh and pairs == "all"):
+            raise InputError(
+                f"expected data.pairs ends, or all without data.fresh, got {pairs!r} and {fresh}"
+            )
+        self.pair, self.pairs = (float(source), float(target)), pairs
         self.root, self.cache, self.seed = root, Path(cache), seed
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.eval_frames, self.eval_batch = eval_frames, eval_batch
@@ -80,6 +91,7 @@ class MolecularData(L.LightningDataModule):
             sequence=sequence if pdb is None else None,
             pdb=pdb,
             force_field=tuple(force_field),
+            system=system,
         )
         self.notes: list[str] = []
         self._tables: dict[str, dict[str, Tensor]] = {}
@@ -100,8 +112,9 @@ class MolecularData(L.LightningDataModule):
                 k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.plan).items()
             }
             if self.plan.pdb is not None:
-                molecules.build(None, self.plan.pdb, self.plan.force_field)  # says what is wrong
-                parameters["pdb_content"] = content_hash([Path(self.plan.pdb)])
+                self.plan.molecule()  # says what is wrong
+                files = [Path(file) for file in (self.plan.pdb, self.plan.system) if file]
+                parameters["pdb_content"] = content_hash(files)
             folder = build_once(
                 self.cache,
                 "molecular_flow",
@@ -112,10 +125,12 @@ class MolecularData(L.LightningDataModule):
         path = Path(self.root)
         if path.is_dir():
             files = sorted(f for f in path.iterdir() if f.suffix in (".npz", ".npy", ".pt"))
+            if not files and series.files(path):
+                return path
             if len(files) != 1:
                 raise InputError(
-                    f"expected one trajectory (.npz, .npy, .pt) in {path}, got {len(files)}: "
-                    "name the file itself"
+                    f"expected one trajectory (.npz, .npy, .pt) in {path}, got {len(files)}, and "
+                    "none like run_300K.dcd: name the file itself"
                 )
             return files[0]
         return path
@@ -126,13 +141,20 @@ class MolecularData(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self._tables:
             return
-        self.molecule = molecules.build(self.plan.sequence, self.plan.pdb, self.plan.force_field)
+        self.molecule = self.plan.molecule()
         self.file = self._file()
-        trajectory = read(self.file, self.molecule)
+        read_it = series.read if self.file.is_dir() else read
+        trajectory = read_it(self.file, self.molecule)
         self.notes += [*self.molecule.notes, *trajectory.notes]
         if trajectory.fingerprint not in (None, self.molecule.fingerprint):
             self.notes.append("WARNING: the trajectory was made with another build of the molecule")
-        rows = [trajectory.row(temperature) for temperature in self.pair]
+        low, high = (trajectory.temperatures[trajectory.row(t)] for t in self.pair)
+        self.rungs = {float(low): ENDS[0]}
+        if self.pairs == "all":
+            inner = sorted(t for t in trajectory.temperatures if low < t < high)
+            self.rungs |= {float(t): f"{t:g}K" for t in inner}
+        self.rungs[float(high)] = ENDS[1]
+        rows = [trajectory.row(temperature) for temperature in self.rungs]
         splits = self._split(trajectory)
         order = np.argsort(trajectory.temperatures)
         free = multistate(
@@ -140,10 +162,18 @@ class MolecularData(L.LightningDataModule):
             [beta(trajectory.temperatures[n]) for n in order],
         )
         ranks = [order.tolist().index(row) for row in rows]
-        self.free_energy = float(free[ranks[1]] - free[ranks[0]])
+        self.free_energy = float(free[ranks[-1]] - free[ranks[0]])
         self.coordinates = InternalCoordinates(self.molecule).float()
         for split, (ladders, times) in splits.items():
-            self._tables[split] = self._table(trajectory, rows, ladders, times, split)
+            training = split == "train"
+            self._tables[split] = table(
+                self.coordinates,
+                TorchEnergy(self.molecule).float() if training and not self.fresh else None,
+                trajectory,
+                dict(zip(self.rungs.values(), rows, strict=True)),
+                (ladders, times),
+                None if training else self.eval_frames,
+            )
         if self.fresh:
             ladders, times = splits["train"]
             recorded = trajectory.positions[rows][:, ladders, times]
@@ -171,41 +201,18 @@ class MolecularData(L.LightningDataModule):
                 slice(frames - few, frames))  # fmt: skip
         return dict(zip(("train", "val", "test"), ((everything, c) for c in cuts), strict=True))
 
-    def _table(self, trajectory, rows, ladders: slice, times: slice, split: str):
-        table = {}
-        for name, row in zip(ENDS, rows, strict=True):
-            # Time first, so that a stride over the frames keeps every ladder.
-            x = trajectory.positions[row, ladders, times].swapaxes(0, 1)
-            u = trajectory.energies[row, ladders, times].swapaxes(0, 1)
-            x, u = x.reshape(-1, *x.shape[2:]), u.reshape(-1)
-            if split != "train":
-                keep = np.linspace(0, len(x) - 1, min(len(x), self.eval_frames)).astype(int)
-                x, u = x[keep], u[keep]
-                count = trajectory.positions[row, ladders].shape[0]
-                table["ladder"] = torch.from_numpy(keep % count)
-            z, labels, gradient = self._internal(
-                torch.from_numpy(np.ascontiguousarray(x)), split == "train" and not self.fresh
-            )
-            table[name], table[f"{name}_energy"] = z, torch.from_numpy(u.copy()).float()
-            table[f"{name}_labels"] = labels
-            if gradient is not None:
-                table[f"{name}_gradient"] = gradient
-        return table
-
-    def _internal(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """`coordinates.internal` of frames (M, N, 3), block by block."""
-        energy = TorchEnergy(self.molecule).float() if with_gradient else None
-        found = []
-        for block in x.split(512):
-            slope = energy.with_gradient(block)[1] if with_gradient else None
-            found.append(internal(self.coordinates, block, slope))
-        z, labels, gradients = zip(*found, strict=True)
-        return torch.cat(z), torch.cat(labels), torch.cat(gradients) if with_gradient else None
-
     def statistics(self) -> dict[float, Tensor]:
         """Training coordinates (M, D) by temperature in kelvin, for `TransportFlow.fit`."""
-        table = self._tables["train"]
-        return {t: table[name] for t, name in zip(self.pair, ENDS, strict=True)}
+        return {t: self._tables["train"][name] for t, name in self.rungs.items()}
+
+    def held_out(self, split: str) -> dict[float, dict[str, Tensor]]:
+        """The frames of `val` or `test` by temperature: z (M, D), labels (M, N), energy (M,)."""
+        rows = self._tables[split]
+        parts = {"z": "", "labels": "_labels", "energy": "_energy"}
+        return {
+            temperature: {key: rows[name + part] for key, part in parts.items()}
+            for temperature, name in self.rungs.items()
+        }
 
     def floor(self, betas: tuple[float, float]) -> tuple[float, float]:
         """The least that any map's forward and inverse loss can be, in nats.
@@ -222,7 +229,7 @@ class MolecularData(L.LightningDataModule):
 
     def _held_out(self, split: str) -> StatefulDataLoader:
         trainer = self.trainer
-        data = Frames(self._tables[split], self.eval_batch, None, self.seed)
+        data = Frames(self._tables[split], self.eval_batch, None, self.seed, self.rungs)
         sampler = EpochSampler(
             len(data),
             shuffle=False,
@@ -263,7 +270,7 @@ class MolecularData(L.LightningDataModule):
         if self.fresh:
             data = self._simulated(draws)
         else:
-            data = Frames(self._tables["train"], self.batch_size, draws, self.seed)
+            data = Frames(self._tables["train"], self.batch_size, draws, self.seed, self.rungs)
         # fresh frames lie on the device already, where nothing can be pinned
         return training_loader(data, None, seed=self.seed, trainer=self.trainer, pin_memory=False)
 
@@ -273,15 +280,20 @@ class MolecularData(L.LightningDataModule):
     def test_dataloader(self) -> StatefulDataLoader:
         return self._held_out("test")
 
+    @property
+    def evaluations(self) -> int | None:
+        """Energies that the data took; None where nobody counted: own files, fresh frames."""
+        return None if self.root or self.fresh else self.plan.evaluations()
+
     def describe(self) -> dict:
         """What the run was trained on."""
         return {
             "source": "embedded" if self.root is None else str(self.root),
             "sizes": {split: len(table["source"]) for split, table in self._tables.items()},
-            "hash": content_hash([self.file]),
+            "hash": content_hash(series.contents(self.file)),
             "skipped": 0,
             "molecule": self.molecule.label,
-            "temperatures_kelvin": list(self.pair),
+            "temperatures_kelvin": list(self.rungs),
             "free_energy_mbar": self.free_energy,
             "fresh": self.fresh,
             "notes": self.notes,

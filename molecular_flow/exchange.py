@@ -1,15 +1,20 @@
-"""Replica exchange of two temperatures, plain and with a flow, and dynamics alone beside it."""
+"""Replica exchange of two or more temperatures, plain and with a flow, and dynamics alone."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.shared.errors import InputError
 from experiments.shared.progress import Progress
 from molecular_flow.coordinates.internal import dihedral
-from molecular_flow.metrics import bennett
+from molecular_flow.metrics import bennett, multistate
 from molecular_flow.physics.dynamics import SWAP_EVERY, Ladders
+from molecular_flow.physics.energy import beta
 from molecular_flow.physics.molecule import Molecule
 from molecular_flow.physics.tree import build_tree
 
@@ -20,72 +25,103 @@ GROUPS = 8  # of ladders, for standard errors
 class Outcome:
     """What one kind of run did; counts are over all ladders; nan what dynamics alone has not."""
 
-    acceptance: float
-    round_trips_per_million: float
-    effective_samples_per_million: float  # of the slowest torsion at the lower temperature
-    free_energy: float  # f(target) - f(source) in kT
+    acceptance: float  # of the pair of neighbours that swaps least
+    round_trips_per_million: float  # evaluations
+    effective_samples_per_million: float  # of the slowest torsion at the lowest temperature
+    round_trips_per_second: float  # of this process on its processors, the map counted
+    effective_samples_per_second: float
+    free_energy: float  # f(highest) - f(lowest) in kT
     free_energy_error: float  # standard error over groups of ladders
+    seconds: float
     energy_evaluations: int
 
 
 def run(
     molecule: Molecule,
-    pair: tuple[float, float],
-    budget: int,
+    temperatures: list[float],
     *,
     ladders: int,
     seed: int,
+    evaluations: float = math.inf,
+    seconds: float = math.inf,
     transport=None,
-    temperatures: list[float] | None = None,
     equilibrate_ps: float = 4.0,
     turns: bool = False,
     label: str = "",
     watch: Callable[[Ladders], None] | None = None,
 ) -> Outcome:
-    """Exchange until `budget` energy evaluations are spent, after an uncounted equilibration.
+    """Exchange until `evaluations` of the energy or `seconds` are spent, whichever is first.
 
-    `transport`: the map of `dynamics.Ladders`, or None for plain exchange, which may have rungs
-    between (`temperatures`, first and last being the pair), or a single one: molecular dynamics.
-    `turns`: with torsion moves. `watch` sees the state after each attempt to exchange.
+    The equilibration before is not counted. `temperatures` in kelvin, rising; a single one is
+    molecular dynamics. `transport`: the map of `dynamics.Ladders`, or None for plain exchange.
+    `turns`: with torsion moves. `watch` sees the state after each attempt to exchange. Seconds are
+    of the processor, so that what else the machine does is not counted.
     """
-    rungs = temperatures or list(pair)
-    state = Ladders(molecule, rungs, ladders, seed, transport=transport)
+    state = Ladders(molecule, temperatures, ladders, seed, transport=transport)
     state.equilibrate(round(equilibrate_ps / state.step_ps))
     # The moves that help the equilibration would hide what the exchange does.
-    state.turns, state.evaluations, state.works = turns, 0, []
+    state.turns, state.evaluations, state.works = turns, 0, [[] for _ in temperatures[1:]]
     axes, orders = torsions(molecule)
-    walkers, angles = [], []
-    with Progress(budget, f"exchange {label}".strip(), "evaluation") as bar:
-        while state.evaluations < budget:
-            before = state.evaluations
+    walkers, angles, energies, spent = [], [], [], 0.0
+    by_time = math.isinf(evaluations)
+    total, unit = (seconds, "second") if by_time else (evaluations, "evaluation")
+    with Progress(round(total), f"exchange {label}".strip(), unit) as bar:
+        while state.evaluations < evaluations and spent < seconds:
+            before, start = state.evaluations, time.process_time()
             state.advance(SWAP_EVERY)
+            more = time.process_time() - start
+            spent += more
             walkers.append(state.walkers.clone())
             angles.append(dihedral(state.x[:ladders], *axes.T))
+            energies.append(state.u.view(state.shape).clone())
             if watch:
                 watch(state)
-            bar.update(state.evaluations - before)
-    cost = state.evaluations / 1e6
-    alone = len(rungs) == 1
-    trips = float("nan") if alone else round_trips(torch.stack(walkers)).item()
-    works = torch.stack(state.works, 1) if state.works else None  # (2, attempts, L)
-    free, error = (float("nan"),) * 2
-    if works is not None:
-        free = bennett(works[0].flatten(), works[1].flatten())
-        parts = torch.tensor(
-            [bennett(*part.flatten(1)) for part in works.tensor_split(min(GROUPS, ladders), 2)]
-        )
-        error = (parts.std() / len(parts) ** 0.5).item()
+            bar.update(int(spent) - bar.done if by_time else state.evaluations - before)
+    millions = state.evaluations / 1e6
+    alone = len(temperatures) == 1
+    trips = math.nan if alone else round_trips(torch.stack(walkers)).item()
+    samples = effective(torch.stack(angles), orders).item()
+    works = [torch.stack(found, 1) for found in state.works]  # (2, attempts, L) of each pair
+    free, error = free_energy(works, torch.stack(energies, -1), temperatures, transport is not None)
     counts = state.counts
     return Outcome(
-        acceptance=float("nan")
-        if alone
-        else (counts.swap_accepts / counts.swap_attempts).min().item(),
-        round_trips_per_million=trips / cost,
-        effective_samples_per_million=effective(torch.stack(angles), orders).item() / cost,
+        acceptance=math.nan if alone else (counts.swap_accepts / counts.swap_attempts).min().item(),
+        round_trips_per_million=trips / millions,
+        effective_samples_per_million=samples / millions,
+        round_trips_per_second=trips / spent,
+        effective_samples_per_second=samples / spent,
         free_energy=free,
         free_energy_error=error,
+        seconds=spent,
         energy_evaluations=state.evaluations,
     )
+
+
+def free_energy(
+    works: list[Tensor], energies: Tensor, temperatures: list[float], mapped: bool
+) -> tuple[float, float]:
+    """f(highest) - f(lowest) in kT and its standard error, from the scatter of groups of ladders.
+
+    With a map the sum of Bennett's over neighbours, from `works` (2, attempts, L) of each pair;
+    without one MBAR over all rungs, from `energies` (T, L, F) in kJ/mol. nan for a single rung, and
+    where too few frames overlap.
+    """
+    if len(temperatures) == 1:
+        return math.nan, math.nan
+    betas = [beta(temperature) for temperature in temperatures]
+
+    def estimate(ladders: Tensor) -> float:
+        if mapped:
+            return sum(bennett(*pair[:, :, ladders].flatten(1)) for pair in works)
+        rows = energies[:, ladders].flatten(1).numpy()
+        try:
+            return float(multistate(list(rows), betas)[-1])
+        except InputError:
+            return math.nan
+
+    everybody = torch.arange(energies.shape[1])
+    parts = [estimate(group) for group in everybody.tensor_split(min(GROUPS, len(everybody)))]
+    return estimate(everybody), float(np.std(parts, ddof=1) / len(parts) ** 0.5)
 
 
 def round_trips(walkers: Tensor) -> Tensor:

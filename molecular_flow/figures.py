@@ -153,3 +153,49 @@ def ramachandran(angles: dict[str, Tensor], plane: Plane, pair: tuple[float, flo
         axis.set_xticks([-180, -90, 0, 90, 180])
     axes[0].set_ylabel(f"psi of residue {plane.psi_residue + 1}, degrees")
     return figure
+
+
+def between_rungs(temperatures: list[float], with_map: Tensor, without: Tensor) -> Figure:
+    """Acceptance of swaps between any two temperatures (kelvin): without the map, and with it."""
+    figure, axes = new_figure(1, 2, size=(3.2, 3.2))
+    names = [f"{temperature:g}" for temperature in temperatures]
+    for axis, table, title in zip(
+        axes, (without, with_map), ("plain", "with the map"), strict=True
+    ):
+        axis.imshow(table.numpy(), vmin=0, vmax=1, cmap="viridis")
+        for i, row in enumerate(table.tolist()):
+            for j, value in enumerate(row):
+                if i != j:
+                    axis.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7,
+                              color="black" if value > 0.6 else "white")  # fmt: skip
+        axis.set(xticks=range(len(names)), yticks=range(len(names)), title=title)
+        axis.set_xticklabels(names)
+        axis.set_yticklabels(names)
+        axis.set_xlabel("kelvin")
+    figure.suptitle("acceptance of swaps, held-out ladders")
+    return figure
+
+
+def free_energy_surface(
+    angles: Tensor, plane: Plane, temperatures: list[float], bins: int = 36
+) -> Figure:
+    """-ln of the density over (phi, psi), in kT above its least, of angles (T, M, 2) in radians."""
+    size = {"size": (3.8, 3.4), "sharex": True, "sharey": True}
+    figure, axes = new_figure(1, len(temperatures), **size)
+    for axis, values, temperature in zip(axes, angles, temperatures, strict=True):
+        height, edges = surface(values, bins)
+        drawn = axis.pcolormesh(edges, edges, height.T.numpy(), vmin=0, vmax=8, cmap="viridis")
+        axis.set(title=f"{temperature:g} K", xlabel=f"phi of residue {plane.phi_residue + 1}",
+                 xticks=[-180, -90, 0, 90, 180], yticks=[-180, -90, 0, 90, 180])  # fmt: skip
+    axes[0].set_ylabel(f"psi of residue {plane.psi_residue + 1}, degrees")
+    figure.colorbar(drawn, ax=axes, label="free energy, kT")
+    return figure
+
+
+def surface(angles: Tensor, bins: int = 36) -> tuple[Tensor, list[float]]:
+    """Free energy (bins, bins) in kT of angles (M, 2) in radians, inf where nobody was; edges."""
+    degrees = (torch.rad2deg(angles) + 180) % 360
+    place = (degrees * bins / 360).long().clamp_max(bins - 1)
+    counts = torch.bincount(place[:, 0] * bins + place[:, 1], minlength=bins * bins)
+    height = -(counts.view(bins, bins).double() / len(angles)).log()
+    return height - height.min(), torch.linspace(-180, 180, bins + 1).tolist()

@@ -66,7 +66,8 @@ class FreshFrames(Dataset):
         ladders = self.blocks[self.drawn % len(self.blocks)]
         self.drawn += 1
         ladders.advance(self.steps)
-        ladders.works.clear()  # for free energies of an exchange: here they would only pile up
+        for works in ladders.works:
+            works.clear()  # for free energies of an exchange: here they would only pile up
         z, labels, gradient = internal(self.coordinates, ladders.x, ladders.gradient)
         parts = {"": z, "_energy": ladders.u.clone(), "_labels": labels, "_gradient": gradient}
         return {

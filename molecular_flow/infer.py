@@ -1,8 +1,6 @@
 """Puts a trained flow to use: transports trajectories, and samples by replica exchange with it."""
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,7 +9,7 @@ from torch import Tensor
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
-from molecular_flow import exchange, output
+from molecular_flow import output, sampling
 from molecular_flow.metrics import effective_samples
 from molecular_flow.module import MolecularFlow
 from molecular_flow.physics import force_field
@@ -46,15 +44,29 @@ def load(
                 "opened because a checkpoint says so: give all its --force-field files"
             )
     module = checkpoints.load(MolecularFlow, run, **changes)
-    if temperatures and tuple(temperatures) != tuple(module.pair):
-        raise InputError(
-            f"{run} maps {module.pair[0]:g} K to {module.pair[1]:g} K, asked for "
-            f"{temperatures[0]:g} K to {temperatures[1]:g} K: train that pair (data.source, "
-            "data.target), or leave --temperatures out"
-        )
+    _check_temperatures(run, module, temperatures)
     for note in module.molecule.notes:
         print(note)
     return module
+
+
+def _check_temperatures(run: str, module: MolecularFlow, asked: list[float] | None) -> None:
+    """Stop on temperatures that the map was not trained for."""
+    low, high = module.pair
+    if not asked or tuple(asked) == (low, high):
+        return
+    if module.hparams.get("pairs") == "all":
+        if not all(low <= temperature <= high for temperature in asked) or len(set(asked)) < 2:
+            raise InputError(
+                f"{run} serves temperatures from {low:g} to {high:g} K, asked for {asked}: give "
+                "two or more of these, or train a wider ladder (data.source, data.target)"
+            )
+        return
+    raise InputError(
+        f"{run} maps {low:g} K to {high:g} K, asked for {asked[0]:g} K to {asked[-1]:g} K: train "
+        "that pair (data.source, data.target) or a ladder (+exp=molecular_flow_ladder), or leave "
+        "--temperatures out"
+    )
 
 
 def _loaded(args: argparse.Namespace) -> MolecularFlow:
@@ -64,15 +76,24 @@ def _loaded(args: argparse.Namespace) -> MolecularFlow:
 
 
 @torch.no_grad()
-def transport(module: MolecularFlow, x: Tensor, inverse: bool, chunk: int = 1024):
+def transport(
+    module: MolecularFlow,
+    x: Tensor,
+    inverse: bool,
+    chunk: int = 1024,
+    pair: tuple[float, ...] | None = None,
+):
     """Frames (M, N, 3) nm moved; their energies (M,) kJ/mol and log-weights (M,).
+
+    `pair`: kelvin, where it is not the module's own.
 
     exp(log-weight) makes averages over the moved frames averages at their new temperature.
     """
-    start, end = module.betas[::-1] if inverse else module.betas
+    pair = pair or module.pair
+    start, end = (beta(t) for t in (pair[::-1] if inverse else pair))
     found = []
     for block in progress(x.to(module.device).split(chunk), "moving frames", "block"):
-        moved, log_det = module.flow.transport(block, *module.pair, inverse=inverse)
+        moved, log_det = module.flow.transport(block, *pair, inverse=inverse)
         before, after = module.energy(block), module.energy(moved)
         found.append((moved, after, start * before - end * after + log_det))
     return tuple(torch.cat(part).cpu() for part in zip(*found, strict=True))
@@ -96,13 +117,14 @@ def worth(energies: Tensor, weights: Tensor) -> dict[str, float | int]:
 def transport_file(args: argparse.Namespace) -> None:
     output.check(args.output)
     module = _loaded(args)
-    start, end = module.pair[::-1] if args.inverse else module.pair
+    pair = tuple(args.temperatures or module.pair)
+    start, end = pair[::-1] if args.inverse else pair
     trajectory = read(args.input, module.molecule, start, args.topology)
     for note in trajectory.notes:
         print(note)
     positions = trajectory.positions[trajectory.row(start)]  # (L, F, N, 3)
     flat = torch.from_numpy(positions.reshape(-1, *positions.shape[2:]))
-    moved, energies, weights = transport(module, flat, args.inverse)
+    moved, energies, weights = transport(module, flat, args.inverse, pair=pair)
     files = output.moved_frames(
         args.output,
         module.molecule,
@@ -120,71 +142,8 @@ def transport_file(args: argparse.Namespace) -> None:
 
 
 def exchange_runs(args: argparse.Namespace) -> None:
-    if args.out:
-        output.check(args.out)
-    module = _loaded(args)
-    if args.evaluations < 1 or args.ladders < 2:
-        raise InputError(
-            "expected --evaluations of 1 or more, and --ladders of 2 or more, between which errors "
-            f"are told; got {args.evaluations} and {args.ladders}"
-        )
-
-    @torch.no_grad()
-    def move(x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
-        return module.flow.transport(x, *module.pair, inverse=inverse)
-
-    low, high = module.pair
-    if args.rungs and not all(low < rung < high for rung in args.rungs):
-        raise InputError(f"expected --rungs between {low:g} and {high:g} K, got {args.rungs}")
-    common = {"seed": args.seed, "equilibrate_ps": args.equilibrate_ps}
-    recording = output.Recording() if args.out else None
-    # As many replicas in all, so that the same budget buys the same time for each.
-    kinds: dict[str, dict] = {
-        "flow": {"ladders": args.ladders, "transport": move, "watch": recording},
-        "plain": {"ladders": args.ladders},
-        f"MD, {low:g} K": {"ladders": 2 * args.ladders, "temperatures": [low]},
-    }
-    if args.rungs:
-        rungs = sorted({*module.pair, *args.rungs})
-        kinds["plain, " + "/".join(f"{t:g}" for t in rungs)] = {
-            "ladders": max(2, round(2 * args.ladders / len(rungs))), "temperatures": rungs,
-        }  # fmt: skip
-    if args.only_flow:
-        kinds = {"flow": kinds["flow"]}
-    elif args.turns:
-        turned = {f"{name} + turns": {**k, "turns": True} for name, k in kinds.items()}
-        for kind in turned.values():
-            kind.pop("watch", None)
-        kinds |= turned
-    runs = {
-        name: exchange.run(
-            module.molecule, module.pair, args.evaluations, label=name, **common, **kind
-        )
-        for name, kind in kinds.items()
-    }
-    if recording:
-        print("frames:", ", ".join(map(str, recording.write(args.out, module))))
-    print(f"{low:g} K <-> {high:g} K, beta {beta(low):.4f} and {beta(high):.4f} mol/kJ, "
-          f"{args.ladders} ladders; free energies in kT")  # fmt: skip
-    columns = ("acceptance", "round trips/1e6", "eff. samples/1e6", "free energy", "+-", "evals")
-    print(f"{'':24s}" + "".join(f"{c:>18s}" for c in columns))
-    for name, outcome in runs.items():
-        values = list(asdict(outcome).values())
-        print(f"{name:24s}" + "".join(f"{v:18.5g}" for v in values[:-1]) + f"{values[-1]:18d}")
-    best = {
-        name: outcome.effective_samples_per_million
-        for name, outcome in runs.items()
-        if not name.startswith("flow")
-    }
-    if best:
-        rival = max(best, key=best.__getitem__)
-        ours = max(o.effective_samples_per_million for n, o in runs.items() if n.startswith("flow"))
-        print(
-            f"effective samples of the slowest torsion: {ours / best[rival]:.2f} times those of "
-            f"{rival!r}, the best without a map; the map's data and training are not counted"
-        )
-    if args.json:
-        args.json.write_text(json.dumps({k: asdict(v) for k, v in runs.items()}, indent=1))
+    sampling.check(args)
+    sampling.exchange_runs(_loaded(args), args)
 
 
 def main() -> None:
@@ -204,8 +163,12 @@ def main() -> None:
     one.add_argument("--inverse", action="store_true", help="from the target to the source")
     one.set_defaults(run=transport_file)
     two = commands.add_parser("exchange", help="replica exchange with the flow, beside plain")
-    two.add_argument("--evaluations", type=int, default=2_000_000,
-                     help="energies each kind may evaluate (default: %(default)s)")  # fmt: skip
+    two.add_argument("--evaluations", type=int,
+                     help="energies each kind may evaluate (default: 2,000,000)")  # fmt: skip
+    two.add_argument("--seconds", type=float, help="processor seconds each kind may take instead")
+    two.add_argument("--acceptance", type=float,
+                     help="of a ladder's map: take the fewest of --temperatures that all swap so "
+                          "often")  # fmt: skip
     two.add_argument("--ladders", type=int, default=64, help="independent pairs of replicas")
     two.add_argument("--rungs", type=float, nargs="+",
                      help="also run a plain ladder with these temperatures between")  # fmt: skip
@@ -219,10 +182,12 @@ def main() -> None:
                           "for each temperature")  # fmt: skip
     two.add_argument("--json", type=Path, help="write the table here too")
     two.set_defaults(run=exchange_runs)
+    one.add_argument("--temperatures", type=float, nargs=2, metavar=("SOURCE", "TARGET"),
+                     help="a pair that a ladder's map serves; else a check")  # fmt: skip
+    two.add_argument("--temperatures", type=float, nargs="+",
+                     help="rungs that a ladder's map serves (default: the outer two)")  # fmt: skip
     for command in (one, two):
         command.add_argument("--checkpoint", required=True, help="run folder or .ckpt file")
-        command.add_argument("--temperatures", type=float, nargs=2, metavar=("SOURCE", "TARGET"),
-                             help="refuse a checkpoint of another pair (kelvin)")  # fmt: skip
         command.add_argument("--pdb", type=Path,
                              help="the molecule's file, if it lies elsewhere now")  # fmt: skip
         command.add_argument("--force-field", nargs="+",

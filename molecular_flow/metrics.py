@@ -152,6 +152,15 @@ def pair_counts(first: Tensor, second: Tensor, bins: int) -> Tensor:
     return torch.bincount(i * bins + j, minlength=bins * bins).view(bins, bins)
 
 
+def _halves(ladder: Tensor) -> tuple[Tensor, Tensor]:
+    """Which rows (B,) are of every other ladder, and which of the rest; of one ladder, in time."""
+    _, place = ladder.unique(return_inverse=True)
+    if place.max() == 0:
+        place = torch.arange(len(ladder), device=ladder.device) * 2 // max(1, len(ladder))
+    first = place % 2 == 0
+    return first, ~first
+
+
 class TransportMetrics(Metric):
     """Collects works, energies and coordinates of both directions; `compute` gives the metrics.
 
@@ -186,7 +195,11 @@ class TransportMetrics(Metric):
         self.ladder.append(ladder)
 
     def compute(self) -> dict[str, float]:
-        """See the module's documentation of metric names."""
+        """See the module's documentation of metric names.
+
+        `ramachandran_divergence` is of one half of the ladders' moved frames from the other half's
+        own; `ramachandran_floor`, which no map can be below but by luck, of the two halves' own.
+        """
 
         def whole(state):
             return torch.cat(state) if isinstance(state, list) else state
@@ -221,8 +234,13 @@ class TransportMetrics(Metric):
             found = torch.stack([divergence(a, b) for a, b in tables])
             result["torsion_divergence"] = found.mean().item()
             if self.plane:
-                i, j = self.plane
-                one = pair_counts(mine[:, i], mine[:, j], 24)
-                two = pair_counts(theirs[:, i], theirs[:, j], 24)
-                result["ramachandran_divergence"] = divergence(one, two).item()
+                halves = _halves(ladder)
+                tables = [
+                    [pair_counts(*part[half][:, self.plane].T, 24) for half in here]
+                    for part, here in ((mine, [h[good] for h in halves]), (theirs, halves))
+                ]
+                cross = divergence(tables[0][0], tables[1][1])
+                cross = cross + divergence(tables[0][1], tables[1][0])
+                result["ramachandran_divergence"] = cross.item() / 2
+                result["ramachandran_floor"] = divergence(*tables[1]).item()
         return result

@@ -13,13 +13,14 @@ from torch import Tensor
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
-from molecular_flow import baselines, figures, losses
+from molecular_flow import baselines, figures, losses, rungs
+from molecular_flow.bill import Bill
 from molecular_flow.coordinates import torsions
 from molecular_flow.flow.transport import TransportFlow
-from molecular_flow.fresh import ENDS
 from molecular_flow.metrics import TransportMetrics
 from molecular_flow.physics import molecule
 from molecular_flow.physics.energy import TorchEnergy
+from molecular_flow.scoring import score
 from molecular_flow.works import Direction, Works
 
 TERMS = ("forward", "inverse", "variance")
@@ -32,7 +33,9 @@ class MolecularFlow(L.LightningModule):
 
     `estimator`: `path` leaves out the part of the gradient that has mean zero but noise (see
     `losses.with_path_gradient`); `plain` is the published gradient. Their expectations are equal.
-    `flow`: options of `TransportFlow`. Logged works and losses are in nats, energies in kT.
+    `flow`: options of `TransportFlow`. `pairs`: what the data trains on, `ends` alone or `all`
+    pairs of temperatures between; such a map may be put to use between any. Logged works and
+    losses are in nats, energies in kT.
     """
 
     precisions = ("32-true",)  # energies and determinants want all digits
@@ -43,9 +46,11 @@ class MolecularFlow(L.LightningModule):
         source: PositiveFloat,
         target: PositiveFloat,
         loss_weights: Weights,
+        pairs: Literal["ends", "all"] = "ends",
         sequence: str | None = "AA",
         pdb: str | None = None,
         force_field: Sequence[str] = molecule.FORCE_FIELD,
+        system: str | None = None,
         init: Literal["stretch", "identity"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
@@ -53,13 +58,16 @@ class MolecularFlow(L.LightningModule):
         schedule: Callable | None = None,
     ):
         super().__init__()
-        pdb = pdb and str(Path(pdb).absolute())  # a checkpoint is loaded from other folders, too
+        # a checkpoint is loaded from other folders, too
+        pdb, system = (file and str(Path(file).absolute()) for file in (pdb, system))
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
         check_names(loss_weights, TERMS)
         if estimator not in ("path", "plain"):
             raise InputError(f"expected model.estimator path or plain, got {estimator!r}")
         self.pair, self.loss_weights, self.estimator = (source, target), loss_weights, estimator
-        self.molecule = molecule.build(sequence if pdb is None else None, pdb, tuple(force_field))
+        self.molecule = molecule.build(
+            None if pdb else sequence, pdb, tuple(force_field), system=system
+        )
         self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
@@ -70,7 +78,8 @@ class MolecularFlow(L.LightningModule):
         self.history: dict[str, list[float]] = {}
         self._example: dict[str, Tensor] = {}
         self._latest: dict[str, Tensor] = {}
-        self._above = 0
+        self._above, self.bill = 0, Bill()
+        self.between: tuple[list[float], Tensor, Tensor] | None = None
         self._maps: dict[str, baselines.Map] = {}
         coordinates = self.flow.coordinates
         self._plane = torsions.ramachandran(coordinates, self.molecule)
@@ -91,12 +100,13 @@ class MolecularFlow(L.LightningModule):
             self.flow.fit(frames)
         self._maps = baselines.make(
             self.flow.coordinates,
-            {t: z.to(self.device) for t, z in frames.items()},
+            {t: frames[t].to(self.device) for t in (min(frames), max(frames))},
             self.flow.centre,
         )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         ahead, back, terms = self._terms(batch)
+        self.bill.training += 2 * len(batch["source"])
         total, shares = weighted_sum(terms, self.loss_weights)
         values = {f"train/{name}": value.detach() for name, value in terms.items()}
         values |= {f"share/{name}": value for name, value in shares.items()}
@@ -168,7 +178,7 @@ class MolecularFlow(L.LightningModule):
     # --- validation ----------------------------------------------------------------------------
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        found = self._score(self.scores, self._learned, batch)
+        found = score(self.works, self.scores, self._learned, batch)
         if batch_idx == 0:
             self._example = {"source": batch["source"], "target": batch["target"],
                              "energy": batch["target_energy"], **found}  # fmt: skip
@@ -181,7 +191,7 @@ class MolecularFlow(L.LightningModule):
     on_test_epoch_start = on_validation_epoch_start
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self._score(self.scores, self._learned, batch)
+        score(self.works, self.scores, self._learned, batch)
         self._score_baselines(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -198,37 +208,17 @@ class MolecularFlow(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self._finish("test")
+        self._between()
+
+    def _between(self) -> None:
+        """Acceptance between all rungs of a ladder, with the map and without."""
+        frames = self.trainer.datamodule.held_out("test")
+        if len(frames) > 2:
+            self.between, values = rungs.between(self.works, frames, self.device)
+            self.log_dict({f"test/{name}": value for name, value in values.items()}, batch_size=1)
 
     def _learned(self, z: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         return self.flow(z, *self.pair, inverse=inverse)
-
-    def _score(self, scores: TransportMetrics, move: baselines.Map, batch) -> dict[str, Tensor]:
-        """Give a batch of pairs, moved both ways by `move`, to `scores`."""
-        decode, before = self.flow.coordinates.decode, self.flow.coordinates.log_volume
-        works, moved, energies, over = [], [], [], []
-        for start, name in enumerate(ENDS):
-            z, end = batch[name], self.betas[1 - start]
-            there, log_det = move(z, start == 1)
-            level, volume, cap = self.works.reduced(there, batch[f"{name}_labels"], end)
-            reduced = self.betas[start] * batch[f"{name}_energy"]
-            works.append(level - volume - log_det - reduced + before(z))
-            moved.append(there)
-            energies.append(level / end)
-            over.append(cap)
-        again, _ = move(moved[0], True)
-        error = (decode(again) - decode(batch["source"])).norm(dim=-1).amax(1)
-        scores.update(
-            forward_work=works[0],
-            inverse_work=works[1],
-            moved_energy=energies[0],
-            energy=batch["target_energy"],
-            moved=moved[0],
-            target=batch["target"],
-            round_trip=error,
-            capped=0.5 * (over[0] + over[1]),
-            ladder=batch["ladder"],
-        )
-        return {"moved": moved[0], "moved_energy": energies[0], "moved_back": moved[1]}
 
     def _score_baselines(self, batch: dict[str, Tensor]) -> None:
         for name, move in self._maps.items():
@@ -236,7 +226,7 @@ class MolecularFlow(L.LightningModule):
                 fresh = self.scores.clone().to(self.device)
                 fresh.reset()  # the clone brought what the flow has collected
                 self._baseline_scores[name] = fresh
-            self._score(self._baseline_scores[name], move, batch)
+            score(self.works, self._baseline_scores[name], move, batch)
 
     def _finish(self, split: str) -> dict[str, float]:
         reference = self.trainer.datamodule.free_energy
@@ -267,6 +257,8 @@ class MolecularFlow(L.LightningModule):
         )
         found = {f"loss_curves_{pair}": panels}
         found[f"acceptance_{pair}"] = figures.acceptance_curve(self.history, self.baselines)
+        if self.between:
+            found["ladder"] = figures.between_rungs(*self.between)
         if self._example:
             found[f"energies_{pair}"] = figures.energy_histograms(self._example, self.pair)
             angles = {
@@ -281,7 +273,11 @@ class MolecularFlow(L.LightningModule):
 
     # --- checkpoints ---------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        self.bill.start(self.trainer.datamodule.evaluations)
+
     def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["bill"] = self.bill.total()
         checkpoint["molecule"] = self.molecule.fingerprint
         checkpoint["history"] = self.history
 
@@ -292,3 +288,4 @@ class MolecularFlow(L.LightningModule):
                 "molecule's: give the pdb and force_field that it was trained with"
             )
         self.history = checkpoint.get("history", {})
+        self.bill = Bill(**checkpoint.get("bill", {}))

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 
 from experiments.shared.errors import InputError
+from molecular_flow import figures
+from molecular_flow.coordinates import torsions
+from molecular_flow.coordinates.internal import InternalCoordinates, dihedral
 from molecular_flow.physics import formats
 from molecular_flow.physics.dynamics import Ladders
 from molecular_flow.physics.molecule import Molecule
@@ -64,7 +67,8 @@ def moved_frames(
 class Recording:
     """Collects the frames of an exchange, as `exchange.run`'s `watch`."""
 
-    def __init__(self) -> None:
+    def __init__(self, temperatures: list[float]) -> None:
+        self.temperatures = temperatures  # kelvin
         self.frames: list[tuple[torch.Tensor, ...]] = []
 
     def __call__(self, state: Ladders) -> None:
@@ -73,10 +77,13 @@ class Recording:
         energies = state.u.view(state.shape)
         self.frames.append(tuple(v.cpu().clone() for v in (positions, energies, state.walkers)))
 
-    def write(self, path: Path, module) -> list[Path]:
+    def write(self, path: Path, molecule: Molecule) -> list[Path]:
         """Frames (T, L, F, N, 3) as .npz, or ladder after ladder in `<stem>_<T>K<suffix>`.
 
-        Every frame is of its temperature's Boltzmann distribution: no weights. Returns the files.
+        Every frame is of its temperature's Boltzmann distribution: no weights. Of a peptide also
+        the free-energy surface over phi and psi, `<stem>_surface.png` and `.csv`.
+
+        Returns the files written.
         """
         positions, energies, walkers = (
             torch.stack(part, 2).numpy() for part in zip(*self.frames, strict=True)
@@ -87,15 +94,38 @@ class Recording:
                 Trajectory(
                     positions=positions,
                     energies=energies,
-                    temperatures=np.array(module.pair),
+                    temperatures=np.array(self.temperatures),
                     walkers=walkers.astype(np.int16),
-                    atom_names=tuple(atom.name for atom in module.molecule.atoms),
-                    fingerprint=module.molecule.fingerprint,
+                    atom_names=tuple(atom.name for atom in molecule.atoms),
+                    fingerprint=molecule.fingerprint,
                 ),
             )
-            return [path]
+            return [path, *self._surface(path, positions, molecule)]
         files = []
-        for temperature, frames in zip(module.pair, positions, strict=True):
+        for temperature, frames in zip(self.temperatures, positions, strict=True):
             here = path.with_name(f"{path.stem}_{temperature:g}K{path.suffix}")
-            files += formats.save(here, frames.reshape(-1, *frames.shape[2:]), module.molecule)
-        return files
+            files += formats.save(here, frames.reshape(-1, *frames.shape[2:]), molecule)
+        return files + self._surface(path, positions, molecule)
+
+    def _surface(self, path: Path, positions: np.ndarray, molecule: Molecule) -> list[Path]:
+        """Write the free-energy surface of frames (T, L, F, N, 3); the files, if a peptide's."""
+        coordinates = InternalCoordinates(molecule)
+        plane = torsions.ramachandran(coordinates, molecule)
+        if plane is None:
+            return []
+        atoms = coordinates.dihedral_atoms[coordinates.free][[plane.phi, plane.psi]]
+        x = torch.from_numpy(positions).flatten(1, 2)
+        angles = torch.stack([dihedral(frames, *atoms.T) for frames in x])
+        figure = figures.free_energy_surface(angles, plane, self.temperatures)
+        picture, table = (path.with_name(f"{path.stem}_surface{kind}") for kind in (".png", ".csv"))
+        figure.savefig(picture)
+        rows = []
+        for temperature, values in zip(self.temperatures, angles, strict=True):
+            height, edges = figures.surface(values)
+            middle = torch.tensor(edges[:-1]) + 180 / len(height)
+            phi, psi = torch.meshgrid(middle, middle, indexing="ij")
+            kelvin = torch.full_like(phi, temperature)
+            rows.append(torch.stack([kelvin, phi, psi, height.float()], -1).flatten(0, 1))
+        np.savetxt(table, torch.cat(rows).numpy(), fmt="%.6g", delimiter=",", comments="",
+                   header="temperature_kelvin,phi_degrees,psi_degrees,free_energy_kt")  # fmt: skip
+        return [picture, table]

@@ -16,8 +16,9 @@ from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import Progress
 from molecular_flow.physics import force_field
 from molecular_flow.physics import molecule as molecules
-from molecular_flow.physics.dynamics import Ladders
+from molecular_flow.physics.dynamics import Ladders, turn_every
 from molecular_flow.physics.trajectory import Trajectory, write
+from molecular_flow.physics.tree import build_tree
 
 FRAMES_PER_PART = 100
 
@@ -29,13 +30,25 @@ class Plan:
     temperatures: tuple[float, ...] = (300.0, 450.0, 670.0, 1000.0)  # kelvin
     ladders: int = 64
     frames: int = 500  # per ladder and temperature
-    spacing_ps: float = 0.2
+    spacing_ps: float = 0.1
     equilibrate_ps: float = 4.0
-    step_ps: float = 0.004
+    step_ps: float = 0.002
     seed: int = 0
     sequence: str | None = "AA"
     pdb: str | None = None
     force_field: tuple[str, ...] = field(default=molecules.FORCE_FIELD)
+    system: str | None = None
+
+    def molecule(self) -> molecules.Molecule:
+        """What is simulated."""
+        return molecules.build(self.sequence, self.pdb, self.force_field, system=self.system)
+
+    def evaluations(self) -> int:
+        """How many energies it takes, torsion moves included."""
+        steps = round(self.equilibrate_ps / self.step_ps)
+        steps += self.frames * round(self.spacing_ps / self.step_ps)
+        turn = turn_every(len(build_tree(self.molecule()).torsions))
+        return len(self.temperatures) * self.ladders * (1 + steps + steps // turn)
 
     def check(self) -> None:
         """Stop on a plan that cannot be run.
@@ -69,7 +82,7 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
         InputError: an impossible plan, or parts of another plan in the way.
     """
     plan.check()
-    molecule = molecules.build(plan.sequence, plan.pdb, plan.force_field)
+    molecule = plan.molecule()
     for note in molecule.notes:
         print(f"simulate: {note}", flush=True)
     ladders = Ladders(
@@ -171,6 +184,7 @@ def main() -> None:
     source.add_argument("--pdb", help="a PDB or mmCIF file instead")
     parser.add_argument("--force-field", nargs="+", default=default.force_field,
                         help="OpenMM force-field files")  # fmt: skip
+    parser.add_argument("--system", help="an OpenMM System (.xml) of the --pdb file instead")
     parser.add_argument("--trust-scripts", action="store_true",
                         help="run programs that force-field files of your own hold")  # fmt: skip
     parser.add_argument("--device", default="cpu")

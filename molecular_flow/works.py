@@ -35,7 +35,8 @@ class Direction(NamedTuple):
 class Works:
     """Works of `flow` between the temperatures `pair` (kelvin) in the potential `energy` (kJ/mol).
 
-    `lowest` is the energy's minimum, from which the cap is counted. Batches are `data.Frames`'s.
+    `lowest` is the energy's minimum, from which the cap is counted. Batches are `frames.Frames`'s;
+    one that names its own `pair` is of that.
     """
 
     def __init__(
@@ -43,6 +44,13 @@ class Works:
     ):
         self.flow, self.energy, self.pair, self.lowest = flow, energy, pair, lowest
         self.betas = (beta(pair[0]), beta(pair[1]))
+
+    def _pair(self, batch: dict[str, Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """A batch's temperatures in kelvin, and their betas in mol/kJ."""
+        if "pair" not in batch:
+            return self.pair, self.betas
+        pair = tuple(batch["pair"].tolist())
+        return pair, tuple(beta(temperature) for temperature in pair)
 
     def reduced(
         self, z: Tensor, labels: Tensor, beta: float | Tensor
@@ -59,13 +67,35 @@ class Works:
     def one_way(self, batch: dict[str, Tensor], backwards: bool) -> Direction:
         """The source's frames moved to the target, or `backwards`; automatic differentiation."""
         start, end = (1, 0) if backwards else (0, 1)
-        z = batch[ENDS[start]]
-        moved, log_z = self.flow(z, *self.pair, inverse=backwards)
+        z, (pair, betas) = batch[ENDS[start]], self._pair(batch)
+        moved, log_z = self.flow(z, *pair, inverse=backwards)
         labels = batch[f"{ENDS[start]}_labels"]
-        energy, volume, over = self.reduced(moved, labels, self.betas[end])
-        before = self.betas[start] * batch[f"{ENDS[start]}_energy"]
+        energy, volume, over = self.reduced(moved, labels, betas[end])
+        before = betas[start] * batch[f"{ENDS[start]}_energy"]
         log_det = log_z + volume - self.flow.coordinates.log_volume(z)
         return Direction(energy - log_det - before, before, energy, log_det, moved, over)
+
+    def ends(
+        self,
+        low: float,
+        high: float,
+        one: dict[str, Tensor],
+        two: dict[str, Tensor],
+        plain: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Works (M,) up and down between `low` and `high` kelvin; `plain`: of no map at all.
+
+        `one`, `two`: coordinates z (M, D), labels (M, N) and energies (M,) in kJ/mol at each.
+        """  # fmt: skip
+        pair = torch.tensor([low, high], dtype=torch.float64)
+        batch = {"pair": pair}
+        for name, rung in zip(ENDS, (one, two), strict=True):
+            batch |= {name: rung["z"], f"{name}_labels": rung["labels"],
+                      f"{name}_energy": rung["energy"]}  # fmt: skip
+        if plain:
+            gap = beta(high) - beta(low)
+            return gap * one["energy"], -gap * two["energy"]
+        return self.one_way(batch, False).work, self.one_way(batch, True).work
 
     def both_ways(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction]:
         """Forward and backward with `pull`, for `losses.with_path_gradient`.
@@ -75,18 +105,18 @@ class Works:
         equally many frames.
         """
         z_s, z_t = (batch[name] for name in ENDS)
-        size = len(z_s)
-        moved_t, _ = self.flow(z_t, *self.pair, inverse=True)
+        size, (pair, both) = len(z_s), self._pair(batch)
+        moved_t, _ = self.flow(z_t, *pair, inverse=True)
         leaf_t = moved_t.detach().requires_grad_(True)
-        there, log_there = self.flow(torch.cat([z_s, leaf_t]), *self.pair)
+        there, log_there = self.flow(torch.cat([z_s, leaf_t]), *pair)
         moved_s, back_t = there[:size], there[size:]
         leaf_s = moved_s.detach().requires_grad_(True)
-        back_s, log_back_s = self.flow(leaf_s, *self.pair, inverse=True)
+        back_s, log_back_s = self.flow(leaf_s, *pair, inverse=True)
 
         leaf, moved = torch.cat([leaf_s, leaf_t]), torch.cat([moved_s, moved_t])
         back, log_back = torch.cat([back_s, back_t]), torch.cat([log_back_s, log_there[size:]])
         start = torch.cat([z_s, z_t])
-        cold, hot = (z_s.new_full((size,), beta) for beta in self.betas)
+        cold, hot = (z_s.new_full((size,), beta) for beta in both)
         betas = torch.cat([cold, hot])
         labels = torch.cat([batch[f"{name}_labels"] for name in ENDS])
         energy, volume, over = self.reduced(leaf, labels, torch.cat([hot, cold]))

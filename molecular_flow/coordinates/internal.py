@@ -11,28 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from molecular_flow.coordinates.geometry import angle, dihedral, wrap
 from molecular_flow.coordinates.kinematics import Kinematics
+from molecular_flow.coordinates.rings import Rings
 from molecular_flow.physics.molecule import Molecule
 from molecular_flow.physics.tree import build_tree
-
-
-def wrap(angle: Tensor, period: Tensor | float = 2 * math.pi) -> Tensor:
-    """The angle moved by whole periods into [-period/2, period/2)."""
-    return angle - period * torch.floor(angle / period + 0.5)
-
-
-def angle(x: Tensor, i, j, k) -> Tensor:
-    """Angles (B, M) in radians at atoms `j` of positions (B, N, 3)."""
-    u, v = x[:, i] - x[:, j], x[:, k] - x[:, j]
-    return torch.atan2(torch.linalg.cross(u, v).norm(dim=-1), (u * v).sum(-1))
-
-
-def dihedral(x: Tensor, i, j, k, m) -> Tensor:
-    """Dihedral angles (B, M) in radians of atoms i-j-k-m, IUPAC sign."""
-    first, axis, last = x[:, j] - x[:, i], x[:, k] - x[:, j], x[:, m] - x[:, k]
-    left, right = torch.linalg.cross(first, axis), torch.linalg.cross(axis, last)
-    sine = axis.norm(dim=-1) * (first * right).sum(-1)
-    return torch.atan2(sine, (left * right).sum(-1))
 
 
 class InternalCoordinates(nn.Module):
@@ -85,6 +68,11 @@ class InternalCoordinates(nn.Module):
         self.kinematics = Kinematics(tree)
         # Dihedrals (B, N - 3) of relative ones and torsions, but for the former's reference.
         self._keep("mixing", self._mixing(len(placements)))
+        columns = [*self.bound.tolist(), *self.free.tolist()]  # of the dihedrals, by rank
+        first = 2 * self.atoms - 3
+        self.rings = Rings(
+            tree, {placements[rank].atom: first + n for n, rank in enumerate(columns)}, rest
+        )
         rest_z = self.encode(rest)[0]
         self._keep("rest", rest_z[0], persistent=True)  # (D,): the minimised structure
 
@@ -119,27 +107,39 @@ class InternalCoordinates(nn.Module):
         first = nn.functional.normalize(a - b, dim=-1)
         third = nn.functional.normalize(torch.linalg.cross(first, c - b), dim=-1)
         axes = torch.stack([first, torch.linalg.cross(third, first), third], dim=-1)
-        return torch.cat([bonds, angles, bound, free], 1), (b, axes)
+        return self.rings.close(torch.cat([bonds, angles, bound, free], 1), x), (b, axes)
 
     def decode(self, z: Tensor, frame: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Coordinates (B, D) to positions (B, N, 3) nm, in `frame` or in the molecule's own."""
-        bonds, angles, turned = z.split((self.atoms - 1, self.atoms - 2, self.atoms - 3), 1)
-        reference = turned.new_zeros(self.atoms - 3).index_copy(0, self.bound, self.reference)
-        x = self.kinematics(bonds, angles, torch.addmm(reference, turned, self.mixing))
+        x = self._place(self.rings.open(z, self._place)[0])
         if frame is None:
             return x
         origin, axes = frame
         return origin[:, None] + x @ axes.mT
 
+    def _place(self, z: Tensor) -> Tensor:
+        """Positions (B, N, 3) in the molecule's own frame, of coordinates with open rings."""
+        bonds, angles, turned = z.split((self.atoms - 1, self.atoms - 2, self.atoms - 3), 1)
+        reference = turned.new_zeros(self.atoms - 3).index_copy(0, self.bound, self.reference)
+        return self.kinematics(bonds, angles, torch.addmm(reference, turned, self.mixing))
+
     def log_volume(self, z: Tensor) -> Tensor:
-        """Log |dx/dz| (B,) at a fixed frame: 2 ln r of all bonds and ln sin of all angles."""
+        """Log |dx/dz| (B,) at a fixed frame: 2 ln r of all bonds and ln sin of all angles.
+
+        Of open coordinates; closed ones bring the share of `rings.Rings.open`.
+        """
         n = self.atoms
+        z, log = self.rings.open(z, self._place)
         bonds, angles = z[:, : n - 1], z[:, n - 1 : 2 * n - 3]
-        return 2 * bonds.log().sum(1) + angles.sin().log().sum(1)
+        return 2 * bonds.log().sum(1) + angles.sin().log().sum(1) + log
 
     def log_volume_gradient(self, z: Tensor) -> Tensor:
         """The derivative (B, D) of `log_volume` by the coordinates."""
         n = self.atoms
+        if self.rings.rings:
+            with torch.enable_grad():
+                leaf = z.detach().requires_grad_(True)
+                return torch.autograd.grad(self.log_volume(leaf).sum(), leaf)[0]
         bonds, angles, turned = z[:, : n - 1], z[:, n - 1 : 2 * n - 3], z[:, 2 * n - 3 :]
         return torch.cat([2 / bonds, 1 / angles.tan(), torch.zeros_like(turned)], 1)
 

@@ -14,6 +14,7 @@ Every learned term is multiplied by ln(T_t / T_s), so the map from T to T is the
 
 import itertools
 import math
+from functools import partial
 from typing import Literal
 
 import torch
@@ -23,6 +24,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from molecular_flow.coordinates.internal import InternalCoordinates, reorder, restore, wrap
 from molecular_flow.flow import conditioner
+from molecular_flow.flow.local import LocalMLP, Sites
 from molecular_flow.flow.splines import conditional_spline
 from molecular_flow.physics.molecule import Molecule
 from molecular_flow.physics.tree import separate
@@ -40,20 +42,20 @@ class TransportFlow(nn.Module):
         molecule: Molecule,
         *,
         init: Literal["identity", "stretch"] = "stretch",
-        network: Literal["mlp", "transformer"] = "mlp",
+        network: Literal["mlp", "local"] = "mlp",
         width: PositiveInt = 64,
         bins: PositiveInt = 8,
         couplings: NonNegativeInt = 4,
         stiff_couplings: NonNegativeInt = 2,
         stiff_context: bool = False,
-        blocks: PositiveInt = 1,
-        heads: PositiveInt = 4,
+        window: PositiveInt = 8,
+        products: NonNegativeInt = 0,
     ):
         super().__init__()
         if init not in ("identity", "stretch"):
             raise InputError(f"expected model.init identity or stretch, got {init!r}")
-        if network not in ("mlp", "transformer"):
-            raise InputError(f"expected model.network mlp or transformer, got {network!r}")
+        if network not in ("mlp", "local"):
+            raise InputError(f"expected model.network mlp or local, got {network!r}")
         self.coordinates = coordinates = InternalCoordinates(molecule)
         self.features = conditioner.Features()
         self.power = 0.5 if init == "stretch" else 0.0
@@ -61,40 +63,50 @@ class TransportFlow(nn.Module):
         self.stiff, self.torsions = stiff, torsions
         self.register_buffer("centre", coordinates.rest[stiff:].float().clone())
         self.register_buffer("scale", torch.full((stiff,), 0.05))
-        self.register_buffer("regression", torch.zeros(self._regressors(), stiff))
-        self.regression[0] = coordinates.rest[:stiff].float()
-
         bond, angle, turned = (
             getattr(coordinates, name)[:, 0].tolist()
             for name in ("bond_atoms", "angle_atoms", "dihedral_atoms")
         )
-        places = bond + angle + [turned[n] for n in coordinates.bound.tolist()]
-        pivots = [turned[n] for n in coordinates.free.tolist()]
-        size = {"width": width}
-        if network == "transformer":
-            size |= {"atoms": coordinates.atoms, "blocks": blocks, "heads": heads}
-        make = conditioner.MLP if network == "mlp" else conditioner.Transformer
+        atoms = bond + angle + [turned[n] for n in coordinates.bound.tolist()]
+        sites = Sites.make(coordinates.tree, molecule)
+        near = [
+            (i, j)
+            for i, j in itertools.combinations(range(torsions), 2)
+            if sites.apart[i][j] <= products
+        ]
+        self.register_buffer("near", torch.tensor(near).view(-1, 2).T, persistent=False)
+        self.register_buffer("regression", torch.zeros(1 + 4 * torsions + 4 * len(near), stiff))
+        self.regression[0] = coordinates.rest[:stiff].float()
+        places = [sites.of.get(atom, 0) for atom in atoms]
+        every = list(range(torsions))
+        make = partial(conditioner.MLP, width=width)
+        if network == "local":
+            make = partial(LocalMLP, sites, width=width, window=window)
 
         sets = separate(coordinates.tree.torsions, molecule.neighbours, TORSION_SETS)
         masks = list(itertools.islice(itertools.cycle(sets), couplings if sets else 0))
         self.masks = self._sides("mask", masks, torsions)
         self.turning = nn.ModuleList(
             make(
-                [pivots[k] for k in range(torsions) if k not in moved],
-                [pivots[k] for k in moved],
+                [k for k in every if k not in moved],
+                moved,
                 3 * bins,
-                stiff=stiff if stiff_context else 0,
-                **size,
+                stiff=places if stiff_context else [],
             )
             for moved in masks
         )
         self.stiff_context = stiff_context
-        self.bending = make(pivots, places, 2, **size)  # mean of the stiff coordinates: A + tau B
-        self.stretching = make(pivots, places, 2, **size)  # log-scale and shift of rho
+        self.bending = make(every, places, 2)  # mean of the stiff coordinates: A + tau B
+        self.stretching = make(every, places, 2)  # log-scale and shift of rho
         halves = [list(range(n % 2, stiff, 2)) for n in range(stiff_couplings)]
         self.halves = self._sides("half", halves, stiff)
         self.coupling = nn.ModuleList(
-            make(pivots, [places[s] for s in half], 2, stiff=stiff - len(half), **size)
+            make(
+                every,
+                [places[s] for s in half],
+                2,
+                stiff=[places[s] for s in range(stiff) if s not in set(half)],
+            )
             for half in halves
         )
 
@@ -108,13 +120,10 @@ class TransportFlow(nn.Module):
             )
         return [f"{name}{n}" for n in range(len(moved))]
 
-    def _regressors(self) -> int:
-        return 1 + 4 * self.torsions + 4 * max(0, self.torsions - 1)
-
     def _regressor(self, seen: Tensor) -> Tensor:
-        """(B, K, F) to (B, 8 K - 3): one, two harmonics of each torsion, products of neighbours."""
+        """(B, K, F) to (B, M): one, two harmonics of each torsion, products of near ones."""
         one, two = seen[..., :: conditioner.HARMONICS], seen[..., 1 :: conditioner.HARMONICS]
-        cross = one[:, :-1, :, None] * one[:, 1:, None, :]
+        cross = one[:, self.near[0], :, None] * one[:, self.near[1], None, :]
         ones = torch.ones_like(seen[:, :1, 0])
         return torch.cat([ones, one.flatten(1), two.flatten(1), cross.flatten(1)], 1)
 

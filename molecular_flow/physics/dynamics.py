@@ -4,7 +4,7 @@ Axes: `T` temperatures, `L` independent ladders, `R` = T L replicas (temperature
 Units: nm, ps, kJ/mol, atomic mass units.
 
 Averages over positions do not depend on masses, so every atom weighs 12 units: that slows the
-stretching of bonds to hydrogen, and steps of 2 to 4 fs keep all bonds flexible. BAOAB order
+stretching of bonds to hydrogen, and steps of 2 fs keep all bonds flexible. BAOAB order
 (Leimkuhler and Matthews 2013) samples positions of harmonic modes without a step-size error. The
 torsion moves (Metropolis) carry replicas over barriers that the dynamics crosses once in 10 ps.
 """
@@ -23,7 +23,9 @@ from molecular_flow.physics.tree import build_tree
 MASS = 12.0
 FRICTION = 2.0  # 1/ps
 SWAP_EVERY = 50  # steps
-TURN_EVERY = 20  # steps
+TURN_EACH = 70  # steps, after which every torsion has been tried once in the mean
+SCATTER = 800.0  # kelvin: where no basin of a torsion holds a replica for long
+COOLING = 10.0  # 1/ps, the friction while replicas cool
 
 
 @dataclass
@@ -40,8 +42,9 @@ class Ladders:
     """`L` independent ladders over `temperatures` (kelvin), advanced together.
 
     Deterministic in `seed`. All state is in `state_dict`. With `transport`, a map (positions,
-    inverse) -> (positions, log |det J|) from the first temperature to the second, swaps exchange
-    transported configurations (two temperatures only). `turns` switches the torsion moves.
+    source, target, inverse) -> (positions, log |det J|) between kelvin, swaps exchange transported
+    configurations. `turns` switches the torsion moves. `works[n]` collects (2, L) of each attempt
+    to swap temperatures n and n + 1.
     """
 
     def __init__(
@@ -54,13 +57,11 @@ class Ladders:
         step_ps: float = 0.002,
         device: str = "cpu",
         turns: bool = True,
-        transport: Callable[[Tensor, bool], tuple[Tensor, Tensor]] | None = None,
+        transport: Callable[[Tensor, float, float, bool], tuple[Tensor, Tensor]] | None = None,
     ):
-        if transport is not None and len(temperatures) != 2:
-            raise ValueError(f"expected two temperatures with a map, got {temperatures}")
-        self.transport, self.turns = transport, turns
+        self.transport, self.turns, self.temperatures = transport, turns, temperatures
         self.evaluations = 0  # energies, with or without their gradient
-        self.works: list[Tensor] = []  # (2, L) of each swap attempt of two temperatures
+        self.works: list[list[Tensor]] = [[] for _ in temperatures[1:]]
         self.energy = TorchEnergy(molecule).float().to(device)
         self.shape = (len(temperatures), ladders)
         self.step_ps, self.device = step_ps, device
@@ -68,11 +69,13 @@ class Ladders:
         self.generator = torch.Generator(device).manual_seed(seed)
         replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
         tree = build_tree(molecule)
-        torsions = tree.torsions
+        closing = {closure.x for closure in tree.closures}  # to turn it would break its ring
+        torsions = [torsion for torsion in tree.torsions if torsion.atom not in closing]
         self.axis = torch.tensor([[t.grand, t.parent] for t in torsions], device=device)
         self.moved = torch.zeros(len(torsions), atoms, dtype=torch.bool, device=device)
         for row, torsion in enumerate(torsions):
             self.moved[row, tree.moved_by(torsion)] = True
+        self.turn_every = turn_every(len(torsions))
         start = torch.tensor(molecule.positions, dtype=torch.float32, device=device)
         self.x = start.repeat(replicas, 1, 1)
         self.v = self._normal(self.x) * (self.kt.max() / MASS).sqrt()
@@ -100,15 +103,15 @@ class Ladders:
         return torch.rand(*shape, generator=self.generator, device=self.device)
 
     def equilibrate(self, steps: int) -> None:
-        """Scatter the replicas at the highest temperature, then let each cool to its own."""
-        own, self.kt = self.kt, self.kt.max().expand_as(self.kt).clone()
+        """Scatter the replicas where it is hot, then let each cool to its own temperature."""
+        own, self.kt = self.kt, self.kt.clamp_min(BOLTZMANN * SCATTER)
         self.advance(steps // 3, swap=False)
         self.kt = own
-        self.advance(steps - steps // 3)
+        self.advance(steps - steps // 3, friction=COOLING)
         self.counts = Counts(torch.zeros(self.shape[0] - 1), torch.zeros(self.shape[0] - 1))
 
     @torch.no_grad()
-    def advance(self, steps: int, swap: bool = True) -> None:
+    def advance(self, steps: int, swap: bool = True, friction: float = FRICTION) -> None:
         """`steps` time steps, with torsion moves and swaps between neighbours on the way.
 
         Raises:
@@ -116,7 +119,7 @@ class Ladders:
         """
         half = self.step_ps / 2
         kt = self.kt.repeat_interleave(self.shape[1])[:, None, None]
-        keep = torch.exp(torch.tensor(-FRICTION * self.step_ps)).item()
+        keep = torch.exp(torch.tensor(-friction * self.step_ps)).item()
         noise = (kt / MASS * (1 - keep**2)).sqrt()
         for _ in range(steps):
             self.v.add_(self.gradient, alpha=-half / MASS)
@@ -126,13 +129,15 @@ class Ladders:
             self.u, self.gradient = self._evaluate(self.x)
             self.v.add_(self.gradient, alpha=-half / MASS)
             self.steps += 1
-            if self.turns and self.steps % TURN_EVERY == 0 and len(self.axis):
+            if self.turns and self.steps % self.turn_every == 0 and len(self.axis):
                 self._turn()
             if swap and self.steps % SWAP_EVERY == 0:
+                parity = (self.steps // SWAP_EVERY) % 2 if len(self.kt) > 2 else 0
                 if self.transport is None:
-                    self._swap((self.steps // SWAP_EVERY) % 2 if len(self.kt) > 2 else 0)
+                    self._swap(parity)
                 else:
-                    self._mapped_swap()
+                    for low in range(parity, len(self.kt) - 1, 2):
+                        self._mapped_swap(low)
         if not self.u.isfinite().all():
             raise InputError(
                 f"the simulation blew up (energy not finite): lower step_ps ({self.step_ps})"
@@ -166,31 +171,34 @@ class Ladders:
             self.counts.swap_accepts[low] += accept.sum().cpu()
             pair = place[low : low + 2]
             place[low : low + 2] = torch.where(accept, pair.flip(0), pair)
-            if temperatures == 2:
-                self.works.append(torch.stack([-gap * u[0], gap * u[1]]))
+            self.works[low].append(torch.stack([-gap * u[low], gap * u[low + 1]]))
         source = place.view(-1)
         self._exchange_velocities(source)
         self.x, self.gradient, self.u = self.x[source], self.gradient[source], self.u[source]
 
-    def _mapped_swap(self) -> None:
-        """Exchange (x, y) for (T^-1 y, T x): the Jacobians enter, and both ways use one map."""
+    def _mapped_swap(self, low: int) -> None:
+        """Exchange (x, y) of neighbours for (T^-1 y, T x): one map both ways, with its Jacobian."""
         ladders = self.shape[1]
-        up, log_up = self.transport(self.x[:ladders], False)
-        down, log_down = self.transport(self.x[ladders:], True)
+        pair, rows = self.temperatures[low : low + 2], slice(low * ladders, (low + 2) * ladders)
+        x, u_before = self.x[rows], self.u[rows]
+        up, log_up = self.transport(x[:ladders], *pair, False)
+        down, log_down = self.transport(x[ladders:], *pair, True)
         proposal = torch.cat([down, up])
         u, gradient = self._evaluate(proposal)
-        heat = self.kt.repeat_interleave(ladders)
-        works = mapped_works(self.u, u, heat, log_up, log_down)
+        heat = self.kt[low : low + 2].repeat_interleave(ladders)
+        works = mapped_works(u_before, u, heat, log_up, log_down)
         accept = self._uniform(ladders).log() < -works.sum(0)  # False for a NaN work
-        self.works.append(works)
-        self.counts.swap_attempts[0] += ladders
-        self.counts.swap_accepts[0] += accept.sum().cpu()
+        self.works[low].append(works)
+        self.counts.swap_attempts[low] += ladders
+        self.counts.swap_accepts[low] += accept.sum().cpu()
         both = accept.repeat(2)
-        place = torch.arange(2 * ladders, device=self.device)
-        self._exchange_velocities(torch.where(both, place.roll(ladders), place))
-        self.x = torch.where(both[:, None, None], proposal, self.x)
-        self.gradient = torch.where(both[:, None, None], gradient, self.gradient)
-        self.u = torch.where(both, u, self.u)
+        source = torch.arange(len(self.x), device=self.device)
+        source[rows] = torch.where(both, source[rows].roll(ladders), source[rows])
+        self._exchange_velocities(source)
+        wide = both[:, None, None]
+        self.x[rows] = torch.where(wide, proposal, x)
+        self.gradient[rows] = torch.where(wide, gradient, self.gradient[rows])
+        self.u[rows] = torch.where(both, u, u_before)
 
     def _exchange_velocities(self, source: Tensor) -> None:
         """Velocities and walkers go along with their replica; velocities scale by sqrt(T)."""
@@ -221,6 +229,11 @@ class Ladders:
             int(state["turn_attempts"]),
             int(state["turn_accepts"]),
         )
+
+
+def turn_every(torsions: int) -> int:
+    """Steps between two torsion moves."""
+    return max(2, round(TURN_EACH / max(1, torsions)))
 
 
 def mapped_works(

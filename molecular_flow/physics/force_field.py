@@ -131,3 +131,30 @@ def create_system(field, topology, label: str, names: Sequence[str], *, constrai
         raise InputError(
             f"{label}: the force field {list(names)} cannot be taken here ({error}): {FITS}"
         ) from error
+
+
+def read_system(file: Path, atoms: int, pdb: str | None):
+    """An OpenMM System from its XML file, which must have as many particles as the PDB has atoms.
+
+    Raises:
+        InputError: it is not there, no System, or another molecule's.
+    """
+    openmm, _, _ = openmm_modules()
+    if not file.is_file():
+        raise InputError(f"expected an OpenMM System as XML, got {file} which is not there: mend "
+                         "data.system")  # fmt: skip
+    try:
+        found = openmm.XmlSerializer.deserialize(file.read_text())
+    except Exception as error:  # OpenMM's reader raises whatever the file provokes
+        raise InputError(
+            f"{file} cannot be read as an OpenMM System ({error}): write it with "
+            "openmm.XmlSerializer.serialize(system)"
+        ) from error
+    if not isinstance(found, openmm.System):
+        raise InputError(f"{file}: expected an OpenMM System, got a {type(found).__name__}")
+    if found.getNumParticles() != atoms:
+        raise InputError(
+            f"{file} has {found.getNumParticles()} particles, {pdb} has {atoms} atoms: give the "
+            "PDB file of this system, without water and ions"
+        )
+    return found

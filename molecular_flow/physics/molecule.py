@@ -98,11 +98,19 @@ def peptide_pdb(sequence: str) -> str:
 
 @lru_cache(maxsize=8)
 def _build(
-    sequence: str | None, pdb: str | None, names: tuple[str, ...], constraints: bool
+    sequence: str | None,
+    pdb: str | None,
+    names: tuple[str, ...],
+    constraints: bool,
+    system_file: str | None,
 ) -> Molecule:
-    openmm, app, unit = openmm_modules()
-    field_ = force_field.load(names)
+    openmm, app, _ = openmm_modules()
     notes: list[str] = []
+    if system_file is not None:
+        topology, positions, notes = structure.read(Path(pdb), app)
+        system = force_field.read_system(Path(system_file), topology.getNumAtoms(), pdb)
+        return _made(Path(pdb).stem, topology, positions, system, notes)
+    field_ = force_field.load(names)
     if pdb is None:
         source = app.PDBFile(io.StringIO(peptide_pdb(sequence)))
         topology, positions, label = source.topology, source.positions, sequence
@@ -126,6 +134,12 @@ def _build(
             f"{pdb or sequence}: the force field {list(names)} {known}: {remedy}"
             + ("" if "template" in str(error) else f"; {force_field.FITS}")
         ) from error
+    return _made(label, topology, positions, system, notes)
+
+
+def _made(label: str, topology, positions, system, notes: Sequence[str]) -> Molecule:
+    """The molecule of an OpenMM topology, positions and system; minimised."""
+    _, _, unit = openmm_modules()
     atoms = tuple(
         Atom(a.name, a.residue.index, a.residue.name, a.element.atomic_number if a.element else 0)
         for a in topology.atoms()
@@ -134,9 +148,7 @@ def _build(
     start = np.array(positions.value_in_unit(unit.nanometer))
     nonbonded = next((f for f in system.getForces() if f.getName() == "NonbondedForce"), None)
     if nonbonded is None:
-        raise InputError(
-            f"{label}: the force field {list(names)} has no NonbondedForce: {force_field.FITS}"
-        )
+        raise InputError(f"{label}: it has no NonbondedForce: {force_field.FITS}")
     parameters = tuple(
         tuple(value._value for value in nonbonded.getParticleParameters(n))
         for n in range(len(atoms))
@@ -196,8 +208,12 @@ def build(
     pdb: str | None = None,
     force_field: Sequence[str] = FORCE_FIELD,
     constraints: bool = False,
+    system: str | None = None,
 ) -> Molecule:
     """The molecule of a one-letter peptide `sequence` (zwitterion, pH 7), or of a PDB file.
+
+    With `system`, a file of an OpenMM System (`XmlSerializer.serialize`), that is the force field
+    of the PDB file as it is: for molecules that were parametrised elsewhere, ligands say.
 
     A PDB (or mmCIF) file must hold every heavy atom. Water and ions are left out, missing hydrogens
     added, CHARMM's names understood: `notes` say so. Without `constraints` all bonds are flexible,
@@ -209,7 +225,14 @@ def build(
     """
     if pdb is None and not sequence:
         raise InputError("expected data.sequence or data.pdb, got neither: give one")
-    molecule = _build(sequence, str(pdb) if pdb else None, tuple(force_field), constraints)
+    if system and not pdb:
+        raise InputError(
+            "expected data.pdb with data.system, for the atoms and bonds of that system"
+        )
+    molecule = _build(
+        sequence, str(pdb) if pdb else None, tuple(force_field), constraints,
+        str(system) if system else None,
+    )  # fmt: skip
     check_connected(molecule)
     return molecule
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-IN_CACHE = 128  # frames at a time on a CPU: some thirty passes over what then stays in its cache
+IN_CACHE = 200_000  # pairs at a time on a CPU: some thirty passes over what stays in its cache
+FRAMES = 128  # at a time, at most
 
 
 class PairTerms(nn.Module):
@@ -57,8 +58,9 @@ class PairTerms(nn.Module):
 
     def forward(self, squared: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
         """Energy (B,) and, if asked for, its derivative by the squared distances (P, B)."""
-        if squared.is_cpu and squared.shape[1] > IN_CACHE:
-            parts = [self(part.contiguous(), derivative) for part in squared.split(IN_CACHE, 1)]
+        most = max(1, min(FRAMES, IN_CACHE // max(1, len(squared))))
+        if squared.is_cpu and squared.shape[1] > most:
+            parts = [self(part.contiguous(), derivative) for part in squared.split(most, 1)]
             energies, slopes = zip(*parts, strict=True)
             return torch.cat(energies), torch.cat(slopes, 1) if derivative else None
         inverse = squared.rsqrt()

@@ -1,12 +1,13 @@
 """The spanning tree behind the internal coordinates: who is placed from whom, and what turns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from molecular_flow.physics.molecule import Molecule
 
 BACKBONE = ("N", "CA", "C")
+RING = 7  # atoms of the largest ring that is kept closed
 PLANAR = 0.015  # nm: a centre this near its neighbours' plane; an amine's nitrogen is at 0.03
 
 
@@ -26,8 +27,22 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Closure:
+    """A bond `x` - `y` that closes a small ring and is none of the tree; x is placed from `p`.
+
+    `stage`: closures of one stage do not move one another's atoms, those of a later one do not
+    move an earlier one's.
+    """
+
+    x: int
+    y: int
+    p: int
+    stage: int
+
+
+@dataclass(frozen=True)
 class Tree:
-    """Root path `a - b - c`, the other atoms by level, and the groups of like end atoms.
+    """Root path `a - b - c`, the other atoms by level, groups of like end atoms, closed rings.
 
     A group (CH3, NH3+, COO-, a planar NH2) is a tuple of atoms on one centre with nothing else on
     it, alike in element and parameters, first the one that carries the torsion. Turning them by one
@@ -38,6 +53,7 @@ class Tree:
     root: tuple[int, int, int]
     levels: tuple[tuple[Placement, ...], ...]
     groups: tuple[tuple[int, ...], ...]
+    closures: tuple[Closure, ...] = ()
 
     @property
     def placements(self) -> list[Placement]:
@@ -58,7 +74,8 @@ class Tree:
         return moved
 
 
-def _distances(neighbours: list[list[int]], start: set[int]) -> dict[int, int]:
+def distances(neighbours: list[list[int]], start: set[int]) -> dict[int, int]:
+    """How many bonds each atom is from the nearest of `start`."""
     found, front = dict.fromkeys(start, 0), list(start)
     for atom in front:
         for other in neighbours[atom]:
@@ -76,7 +93,7 @@ def _root(molecule: Molecule, neighbours: list[list[int]]) -> tuple[int, int, in
 
     def rank(path):
         light = sum(molecule.atoms[atom].element == 1 for atom in path)
-        return light, max(_distances(neighbours, set(path)).values()), path
+        return light, max(distances(neighbours, set(path)).values()), path
 
     return min(paths, key=rank)
 
@@ -117,7 +134,49 @@ def build_tree(molecule: Molecule) -> Tree:
         front = [placement.atom for placement in level]
         if level:
             levels.append(tuple(level))
-    return Tree((a, b, c), tuple(levels), _groups(molecule, neighbours, levels))
+    closures = _closures(molecule, parents, levels, (a, b, c))
+    closing = {closure.x for closure in closures}
+    hinges = closing | {closure.y for closure in closures}
+
+    def hung(p: Placement) -> Placement:
+        # What hangs on a closing bond turns with it: no torsion of its own, no sibling's either.
+        first = p.atom if p.atom in closing else None if p.parent in hinges else p.first
+        return replace(p, first=first)
+
+    levels = [tuple(map(hung, level)) for level in levels]
+    return Tree((a, b, c), tuple(levels), _groups(molecule, neighbours, levels), closures)
+
+
+def _closures(molecule: Molecule, parents, levels, root) -> tuple[Closure, ...]:
+    """The bonds that the tree left open in rings of up to `RING` atoms."""
+    depth = {p.atom: n for n, level in enumerate(levels) for p in level}
+
+    def ancestors(atom: int) -> list[int]:
+        found = [atom]
+        while parents[found[-1]] not in found:
+            found.append(parents[found[-1]])
+        return found
+
+    found: list[Closure] = []
+    taken: set[int] = set()
+    for i, j in sorted(molecule.bonds, key=lambda bond: max(depth.get(a, -1) for a in bond)):
+        if parents[i] == j or parents[j] == i or {i, j} <= set(root):
+            continue
+        x, y = (i, j) if depth.get(i, -1) >= depth.get(j, -1) else (j, i)
+        ring = set(ancestors(x)) ^ set(ancestors(y))
+        clash = taken & {x, y, parents[x]} or any(parents[c.x] in (x, y) for c in found)
+        if len(ring) + 1 > RING or x in root or y in ancestors(x) or clash:
+            continue
+        stage = 0
+        for other in found:
+            turned = {other.x} | {
+                a for a, parent in parents.items() if parent in (other.x, other.y)
+            }
+            if turned & ({*ancestors(x), *ancestors(y)} - {x}):
+                stage = max(stage, other.stage + 1)
+        taken |= {x, y}
+        found.append(Closure(x, y, parents[x], stage))
+    return tuple(found)
 
 
 def separate(torsions: list[Placement], neighbours: list[list[int]], count: int) -> list[list[int]]:

@@ -13,7 +13,7 @@ from molecular_flow.physics.tree import build_tree, separate
 PAIR = (300.0, 450.0)
 SIZES = {
     "mlp": {"network": "mlp", "width": 16},
-    "transformer": {"network": "transformer", "width": 8},
+    "local": {"network": "local", "width": 8, "window": 3, "stiff_context": True},
     "context": {"network": "mlp", "width": 16, "stiff_context": True, "couplings": 7},
 }
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from experiments.shared.errors import InputError
-from molecular_flow.physics import formats
+from molecular_flow.data import MolecularData
+from molecular_flow.physics import formats, series, trajectory
 from molecular_flow.physics import molecule as molecules
 from molecular_flow.physics.trajectory import read
 
@@ -104,3 +105,32 @@ def test_what_cannot_be_read(tmp_path, capped, frames, dipeptide):
         read(tmp_path / "x.pdb", capped)
     with pytest.raises(InputError, match=r"ending in \.npz or \.pdb"):
         formats.save(tmp_path / "x.gro", frames, capped)
+
+
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc", ".nc", ".pdb", ".cif", ".h5"])
+def test_a_folder_of_trajectories_is_training_data(tmp_path, dipeptide, tiny_ladder, suffix):
+    if suffix == ".h5":
+        pytest.importorskip("tables")
+    with np.load(tiny_ladder) as file:
+        positions = file["positions_nm"]
+    for temperature, row in zip((300, 450), positions, strict=True):
+        for number, frames in enumerate(row[:4]):
+            formats.save(tmp_path / f"run{number}_{temperature}K{suffix}", frames, dipeptide)
+    data = MolecularData(root=str(tmp_path), eval_frames=100)
+    data.setup()
+    assert data.describe()["sizes"] == {"train": 24, "val": 12, "test": 12}
+    assert data.describe()["temperatures_kelvin"] == [300.0, 450.0]
+    expected = sum(trajectory.frame_energies(dipeptide, positions[:1, :2]).ravel())
+    found = data._tables["train"]["source_energy"].sum().item()
+    assert found == pytest.approx(expected, rel=0.05 if suffix == ".xtc" else 1e-2)
+
+
+def test_a_folder_that_lacks_something(tmp_path, dipeptide, tiny_ladder):
+    with np.load(tiny_ladder) as file:
+        frames = file["positions_nm"][0, 0]
+    formats.save(tmp_path / "a_300K.dcd", frames, dipeptide)
+    with pytest.raises(InputError, match="two temperatures or more"):
+        series.read(tmp_path, dipeptide)
+    formats.save(tmp_path / "a_450K.dcd", frames[:5], dipeptide)
+    with pytest.raises(InputError, match="cut them to one length"):
+        series.read(tmp_path, dipeptide)

@@ -72,6 +72,7 @@ def test_exchange_prints_both_kinds(tmp_path, checkpoint, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "acceptance" in printed
     assert "times those of" in printed
+    assert "was not counted" in printed  # nobody trained this map
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".dcd"])
@@ -81,6 +82,13 @@ def test_exchange_is_a_sampler(tmp_path, checkpoint, monkeypatch, capsys, suffix
          "--ladders", 4, "--equilibrate-ps", 0.1, "--only-flow", "--out", out)  # fmt: skip
     assert "plain" not in capsys.readouterr().out
     molecule = infer.load(checkpoint).molecule
+    assert (tmp_path / "run_surface.png").stat().st_size > 1000
+    surface = np.loadtxt(tmp_path / "run_surface.csv", delimiter=",", skiprows=1)
+    for rows in surface.reshape(2, 36 * 36, 4):  # of each temperature: shares sum to one
+        shares = np.exp(-rows[:, 3])
+        assert len({*rows[:, 0]}) == 1
+        assert np.round(16 * shares / shares.sum(), 3).max() >= 1
+        assert rows[:, 3].min() == 0
     if suffix == ".npz":
         found = read(out, molecule)
         assert found.positions.shape == (2, 4, 4, 23, 3)
