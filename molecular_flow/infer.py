@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints, writing
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
 from molecular_flow import exchange, output
@@ -38,8 +38,10 @@ def load(
     if own_force_field:
         changes["force_field"] = own_force_field
     else:
-        known = checkpoints.read(checkpoints.resolve(run)).get("hyper_parameters", {})
-        strange = force_field.own(known.get("force_field", ()))
+        known = checkpoints.read(checkpoints.resolve(run)).get("hyper_parameters")
+        named = known.get("force_field") if isinstance(known, dict) else None
+        names = named if isinstance(named, list | tuple) else ()
+        strange = force_field.own([str(name) for name in names])
         if strange:
             raise InputError(
                 f"{run} was trained with {strange}, which does not come with OpenMM and is not "
@@ -94,7 +96,7 @@ def worth(energies: Tensor, weights: Tensor) -> dict[str, float | int]:
 
 
 def transport_file(args: argparse.Namespace) -> None:
-    output.check(args.output)
+    output.check(args.output, (args.input, args.topology, args.pdb), args.overwrite)
     module = _loaded(args)
     start, end = module.pair[::-1] if args.inverse else module.pair
     trajectory = read(args.input, module.molecule, start, args.topology)
@@ -121,13 +123,10 @@ def transport_file(args: argparse.Namespace) -> None:
 
 def exchange_runs(args: argparse.Namespace) -> None:
     if args.out:
-        output.check(args.out)
+        output.check(args.out, (args.pdb,), args.overwrite)
+    if args.json:
+        writing.check_file(args.json, overwrite=args.overwrite, option="--json")
     module = _loaded(args)
-    if args.evaluations < 1 or args.ladders < 2:
-        raise InputError(
-            "expected --evaluations of 1 or more, and --ladders of 2 or more, between which errors "
-            f"are told; got {args.evaluations} and {args.ladders}"
-        )
 
     @torch.no_grad()
     def move(x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
@@ -184,33 +183,38 @@ def exchange_runs(args: argparse.Namespace) -> None:
             f"{rival!r}, the best without a map; the map's data and training are not counted"
         )
     if args.json:
-        args.json.write_text(json.dumps({k: asdict(v) for k, v in runs.items()}, indent=1))
+        found = {k: asdict(v) for k, v in runs.items()}
+        writing.write_text(args.json, json.dumps(found, indent=1))
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.Parser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser(
         "transport", help="move a trajectory's frames to the other temperature"
     )
-    one.add_argument("input", type=Path, help="trajectory (.npz, .pt/.npy of a table, or frames "
+    one.add_argument("input", type=arguments.file("a trajectory"),
+                     help="trajectory (.npz, .pt/.npy of a table, or frames "
                                               "as .pdb, .cif, .dcd, .xtc, .nc, .h5)")  # fmt: skip
     one.add_argument("output", type=Path,
                      help="frames, energies and log-weights as .npz; or frames as .pdb, .cif, "
                           ".dcd, .xtc, .nc, .h5 and the others beside them as .csv")  # fmt: skip
-    one.add_argument("--topology", type=Path,
+    one.add_argument("--topology", type=arguments.file("a topology"),
                      help="atoms of a .dcd, .xtc, .nc with others or another order")  # fmt: skip
     one.add_argument("--inverse", action="store_true", help="from the target to the source")
     one.set_defaults(run=transport_file)
     two = commands.add_parser("exchange", help="replica exchange with the flow, beside plain")
-    two.add_argument("--evaluations", type=int, default=2_000_000,
+    two.add_argument("--evaluations", type=arguments.whole(1, 10**12), default=2_000_000,
                      help="energies each kind may evaluate (default: %(default)s)")  # fmt: skip
-    two.add_argument("--ladders", type=int, default=64, help="independent pairs of replicas")
-    two.add_argument("--rungs", type=float, nargs="+",
+    two.add_argument("--ladders", type=arguments.whole(2), default=64,
+                     help="independent pairs of replicas (errors: between them)")  # fmt: skip
+    kelvin = arguments.real(0, 1e5, above=True)
+    two.add_argument("--rungs", type=kelvin, nargs="+",
                      help="also run a plain ladder with these temperatures between")  # fmt: skip
-    two.add_argument("--equilibrate-ps", type=float, default=4.0, help="not counted")
-    two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--equilibrate-ps", type=arguments.real(0, 1e6), default=4.0,
+                     help="not counted")  # fmt: skip
+    two.add_argument("--seed", type=arguments.seed, default=0)
     two.add_argument("--turns", action="store_true",
                      help="run all kinds with Metropolis torsion moves, too")  # fmt: skip
     two.add_argument("--only-flow", action="store_true", help="no baselines: as a sampler")
@@ -221,9 +225,10 @@ def main() -> None:
     two.set_defaults(run=exchange_runs)
     for command in (one, two):
         command.add_argument("--checkpoint", required=True, help="run folder or .ckpt file")
-        command.add_argument("--temperatures", type=float, nargs=2, metavar=("SOURCE", "TARGET"),
+        command.overwrite()
+        command.add_argument("--temperatures", type=kelvin, nargs=2, metavar=("SOURCE", "TARGET"),
                              help="refuse a checkpoint of another pair (kelvin)")  # fmt: skip
-        command.add_argument("--pdb", type=Path,
+        command.add_argument("--pdb", type=arguments.file("the molecule"),
                              help="the molecule's file, if it lies elsewhere now")  # fmt: skip
         command.add_argument("--force-field", nargs="+",
                              help="the files, where one did not come with OpenMM")  # fmt: skip

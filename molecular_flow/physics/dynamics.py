@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from experiments.shared import memory
 from experiments.shared.errors import InputError
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
@@ -58,6 +59,11 @@ class Ladders:
     ):
         if transport is not None and len(temperatures) != 2:
             raise ValueError(f"expected two temperatures with a map, got {temperatures}")
+        replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
+        memory.foresee(
+            replicas * (36 * atoms + 8 * atoms**2),  # positions, velocities, forces; pairs of atoms
+            f"{ladders} ladders of {len(temperatures)} temperatures; give fewer ladders",
+        )
         self.transport, self.turns = transport, turns
         self.evaluations = 0  # energies, with or without their gradient
         self.works: list[Tensor] = []  # (2, L) of each swap attempt of two temperatures
@@ -66,7 +72,6 @@ class Ladders:
         self.step_ps, self.device = step_ps, device
         self.kt = BOLTZMANN * torch.tensor(temperatures, dtype=torch.float32, device=device)
         self.generator = torch.Generator(device).manual_seed(seed)
-        replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
         tree = build_tree(molecule)
         torsions = tree.torsions
         self.axis = torch.tensor([[t.grand, t.parent] for t in torsions], device=device)
