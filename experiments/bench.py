@@ -1,6 +1,7 @@
 """python -m experiments.bench [+exp=NAME] [overrides]: what a training step costs here.
 
-The bench's own settings are overrides too: bench.steps, bench.warmup, bench.threads, bench.json.
+The bench's own settings are overrides too: bench.steps, bench.warmup, bench.threads, bench.json,
+bench.overwrite.
 Without +exp every experiment is measured in turn, each in a process of its own.
 """
 
@@ -23,7 +24,10 @@ from experiments.measuring import table
 from experiments.running.explain import explain
 from experiments.running.settings import check
 from experiments.running.words import CONF, mend
-from experiments.shared.errors import InputError
+from experiments.shared.errors import InputError, printable, speak_plainly
+from experiments.shared.writing import check_file, write_text
+
+MOST = 1_000_000  # of anything that is counted
 
 
 @dataclass
@@ -34,11 +38,15 @@ class Settings:
     warmup: int = 3
     threads: int = 1
     json: str | None = None
+    overwrite: bool = False  # replace that file where it is there already
 
     def check(self) -> None:
         for name, least in (("steps", 1), ("warmup", 0), ("threads", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"bench.{name}={getattr(self, name)}: expected at least {least}")
+            if not least <= getattr(self, name) <= MOST:
+                raise InputError(
+                    f"bench.{name}={getattr(self, name)}: expected at least {least}, at most "
+                    f"{MOST:,}"
+                )
 
 
 def split(arguments: list[str]) -> tuple[Settings, list[str]]:
@@ -51,11 +59,17 @@ def split(arguments: list[str]) -> tuple[Settings, list[str]]:
     rest = [a for a in arguments if not a.lstrip("+").startswith("bench.")]
     places = [a.removeprefix("json=") for a in own if a.startswith("json=")]  # "-" is no YAML
     own = [a for a in own if not a.startswith("json=")]
+    for word in own:
+        if word.partition("=")[0] not in Settings.__annotations__:
+            there = ", ".join(f"bench.{name}" for name in Settings.__annotations__)
+            raise InputError(f"bench.{word}: there is no such setting; there are: {there}")
     settings: Any = OmegaConf.to_object(
         OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(own))
     )
     settings.json = places[-1] if places else None
     settings.check()
+    if settings.json not in (None, "-"):
+        check_file(Path(settings.json), option="bench.json=", overwrite=settings.overwrite)
     return settings, rest
 
 
@@ -94,10 +108,7 @@ def save(result: dict | list, place: str | None) -> None:
     if place == "-":
         print(text)
         return
-    try:
-        Path(place).write_text(text + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write bench.json={place} ({error.strerror})") from error
+    write_text(Path(place), text + "\n")
 
 
 def main(arguments: list[str]) -> None:
@@ -133,6 +144,7 @@ def measured(settings: Settings, overrides: list[str]) -> dict | list | None:
 
 def entry(arguments: list[str]) -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    speak_plainly()
     try:
         main(arguments)
     except Exception as error:
@@ -140,7 +152,7 @@ def entry(arguments: list[str]) -> None:
         if message is None:
             traceback.print_exc()
             raise SystemExit(1) from None
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

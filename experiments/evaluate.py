@@ -5,20 +5,25 @@ the same baselines. RUN/evaluation/NAME/ gets summary.json, figures and a report
 what differs from the run, unless given with as=NAME; the same name again replaces what it holds.
 """
 
+import contextlib
+import os
 import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 
 from experiments.run import CONF
+from experiments.running import settings
 from experiments.running.again import file_name
 from experiments.running.explain import explain
-from experiments.shared.errors import InputError
+from experiments.shared.errors import InputError, first_line, printable, speak_plainly
 from experiments.shared.folder import Folder, Summary
 
 USAGE = (
     "usage: python -m experiments.evaluate RUN [data.KEY=VALUE ...] [split=test|val] [as=NAME]\n"
     "  also trainer.accelerator=, trainer.precision=, trainer.limit_test_batches=, threads="
 )
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MAY_SET = ("data.", "trainer.accelerator", "trainer.precision", "trainer.limit_", "threads")
 
 
@@ -42,16 +47,28 @@ def evaluate(run: Path, split: str, values: dict, name: str) -> Path:
     target = Folder(place.evaluation / name)
     config = restore.own_config(run)
     restore.change(config, values)
+    settings.check(config)
+    accelerator = str(config.trainer.accelerator)
+    if accelerator not in ACCELERATORS:
+        raise InputError(
+            f"trainer.accelerator={accelerator}: expected one of {', '.join(ACCELERATORS)}"
+        )
     path = checkpoints.resolve(run)
+    restore.check_files(config, values, path)
     module, datamodule = build(config, ("data", "model"))
     checkpoint = restore.fill(module, path)
     target.path.mkdir(parents=True, exist_ok=True)
 
     figures = summary.Figures(str(target.path))
-    accelerator = "cpu" if config.trainer.accelerator == "cpu" else "auto"
+    accelerator = "cpu" if accelerator == "cpu" else "auto"
     trainer = finish.one_device(config, accelerator, logger=False, callbacks=[figures])
     check = trainer.test if split == "test" else trainer.validate
-    check(module, datamodule=datamodule, verbose=False)
+    try:
+        check(module, datamodule=datamodule, verbose=False)
+    except InputError:
+        with contextlib.suppress(OSError):
+            os.removedirs(target.path)  # nothing came of it
+        raise
     if split == "val":
         figures.draw(trainer, module)
 
@@ -99,39 +116,43 @@ def parse(words: list[str]) -> tuple[Path, str, dict, str]:
 
     runs = [word for word in words if "=" not in word or Path(word).is_dir()]
     if len(runs) != 1:
-        raise InputError(f"expected one run's folder, got {runs or 'none'}\n\n{USAGE}")
+        raise InputError(f"expected one run's folder, got {runs or 'none'}\n{USAGE}")
     try:
         typed = OverridesParser.create().parse_overrides([w for w in words if w not in runs])
     except HydraException as error:
-        raise InputError(f"{error}\n\n{USAGE}") from error
+        raise InputError(f"{first_line(error)}\n{USAGE}") from error
     given = {o.key_or_group: o.value() for o in typed}
     split, name = str(given.pop("split", "test")), given.pop("as", None)
     if split not in ("test", "val"):
         raise InputError(f"split={split}: expected test or val")
     wrong = [key for key in given if not key.startswith(MAY_SET)]
     if wrong:
-        raise InputError(f"{wrong[0]} is no part of an evaluation\n\n{USAGE}")
+        raise InputError(f"{wrong[0]} is no part of an evaluation\n{USAGE}")
     told = [str(o.input_line).replace("=", "-").removeprefix("data.") for o in typed
             if o.key_or_group in given]  # fmt: skip
     return Path(runs[0]), split, given, file_name(str(name) if name else "_".join([split, *told]))
 
 
 def main(words: list[str]) -> None:
-    if not words or words[0] in ("-h", "--help"):
+    if not words:
+        raise InputError("expected a run's folder; --help says more")
+    if words[0] in ("-h", "--help"):
         print(f"{__doc__}\n{USAGE}")
-        raise SystemExit(0 if words else 2)
+        return
     evaluate(*parse(words))
 
 
 def entry(words: list[str]) -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    speak_plainly()
     try:
         main(words)
     except Exception as error:
         message = explain(error, CONF)
         if message is None:
-            raise
-        print(f"error: {message}", file=sys.stderr)
+            traceback.print_exc()
+            raise SystemExit(1) from None
+        print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

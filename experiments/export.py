@@ -10,6 +10,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from experiments.shared import arguments
 from experiments.shared.errors import InputError, cli
 
 WORST = 0.1  # difference of a file with int8 weights that is still of use
@@ -17,7 +18,7 @@ WORST = 0.1  # difference of a file with int8 weights that is still of use
 
 def main(words: list[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="python -m experiments.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,6 +1,5 @@
 """python -m experiments.report FOLDER: report.md, report.html and figures/ in that folder."""
 
-import argparse
 import os
 from pathlib import Path
 
@@ -12,8 +11,10 @@ from experiments.reporting.page import page
 from experiments.reporting.run import run_document
 from experiments.reporting.search import search_document
 from experiments.reporting.sweep import sweep_document
-from experiments.shared.errors import InputError, cli
+from experiments.shared import arguments
+from experiments.shared.errors import cli
 from experiments.shared.folder import SEARCH
+from experiments.shared.writing import cannot, check_below, check_file, write_text
 
 
 def write_report(folder: Path) -> Path:
@@ -48,33 +49,39 @@ def write(folder: Path, runs: list[Path], together: bool = False) -> Path:
             document = sweep_document(folder, [read_run(run) for run in runs], together)
         return write_document(document, folder)
     except OSError as error:
-        raise InputError(
-            f"cannot write the report to {folder} ({error}): free space or rights"
-        ) from error
+        raise cannot(folder, error) from error
 
 
 def write_document(document: Document, folder: Path) -> Path:
     """Both forms of the document, each replaced at once, so that a reader never sees half."""
     for name, text in (("report.md", markdown(document, folder)), ("report.html", page(document))):
-        scratch = folder / f".{name}.tmp"
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, folder / name)
+        write_text(folder / name, text)
     return folder / "report.html"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="python -m experiments.report",
         description="Report on a run, a sweep or a search from its folder; compare several; "
         "index a folder of many (outputs/NAME, outputs).",
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="of runs, sweeps, or many of them")
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=arguments.folder("a run, a sweep, or many"),
+        help="of runs, sweeps, or many of them",
+    )
     parser.add_argument("--output", type=Path, help="where a comparison goes")
-    arguments = parser.parse_args()
-    if arguments.output is not None or len(arguments.folders) > 1:
-        print(compare(arguments.folders, arguments.output))
+    parser.overwrite()
+    given = parser.parse_args()
+    if given.output is not None or len(given.folders) > 1:
+        if given.output is not None:
+            check_below(given.output, "--output")
+            for name in ("report.md", "report.html"):
+                check_file(given.output / name, overwrite=given.overwrite)
+        print(compare(given.folders, given.output))
     else:
-        print(write_report(arguments.folders[0]))
+        print(write_report(given.folders[0]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """python -m experiments.run +exp=NAME: compose, seed, instantiate, fit, test, report."""
 
+import contextlib
 import os
 import sys
 import traceback
@@ -16,7 +17,7 @@ from experiments.running.explain import explain, usage
 from experiments.running.launch import follow, keep_reason
 from experiments.running.settings import check
 from experiments.running.words import CONF, mend, typed
-from experiments.shared.errors import InputError
+from experiments.shared.errors import InputError, printable, speak_plainly
 
 # A job's folder is named by its overrides, which may hold paths.
 OmegaConf.register_new_resolver("file_name", file_name, replace=True)
@@ -60,6 +61,8 @@ def run(config: DictConfig, folder: Path) -> float | None:
         check(config, HydraConfig.get().runtime.choices)
     except InputError as error:
         keep_reason(folder, named(config, folder), str(error))
+        with contextlib.suppress(OSError):
+            os.removedirs(folder)  # Hydra has made it, and nothing is in it
         raise
     from experiments.callbacks.interrupt import leave_on_signals
 
@@ -76,6 +79,7 @@ def named(config: DictConfig, folder: Path) -> str:
 
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
+    speak_plainly()
     typed.extend(word for word in sys.argv[1:] if not word.startswith("hydra.run.dir="))
     try:
         words, notes = mend(sys.argv[1:])
@@ -83,14 +87,15 @@ def entry() -> None:
             print(note, file=sys.stderr)
         sys.argv[1:] = words = rewritten(words)  # in place: the ranks of a run repeat it
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     if "--help" in words or "-h" in words:
         print(usage(CONF))
         return
     flags = [word for word in words if word.startswith("-") and word not in ("-m", "--multirun")]
     if not flags and not any(word.startswith(("+exp=", "model=")) for word in words):
-        print(f"error: say which experiment\n\n{usage(CONF)}", file=sys.stderr)
+        names = ", ".join(sorted(path.stem for path in (CONF / "exp").glob("*.yaml")))
+        print(f"error: say which experiment: +exp=NAME, one of {names}; --help", file=sys.stderr)
         raise SystemExit(2)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
     try:
@@ -104,7 +109,7 @@ def entry() -> None:
         if message is None:
             traceback.print_exc()
             raise SystemExit(1) from None
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -12,6 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from experiments.shared import arguments
 from experiments.shared.errors import InputError, cli
 
 HOSTS = {"localhost": "127.0.0.1"}
@@ -23,7 +24,7 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     Raises:
         InputError: a value that makes no server.
     """
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="python -m experiments.serve",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

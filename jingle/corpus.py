@@ -6,12 +6,12 @@ OUT/truth/{split}/pair_0000.json                         tempo, key, drum onsets
 OUT/metadata.txt                                         "key: value" lines
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 
+from experiments.shared import arguments, writing
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
 from jingle.songs.song import render_song
@@ -101,27 +101,41 @@ def write_metadata(folder: Path, counts: dict[str, int], seconds: float, seed: i
 
 def main() -> None:
     """Render the embedded corpus: song pairs with true stems, onsets and chords."""
-    parser = argparse.ArgumentParser(prog="python -m jingle.corpus", description=main.__doc__)
+    parser = arguments.Parser(prog="python -m jingle.corpus", description=main.__doc__)
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--pairs", type=int, default=200, help="training pairs (200)")
-    parser.add_argument("--val-pairs", type=int, help="validation pairs (a tenth, at least one)")
-    parser.add_argument("--test-pairs", type=int, help="test pairs (a tenth, at least one)")
-    parser.add_argument("--seconds", type=float, default=16.0, help="length of each song (16)")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--aligned", type=float, default=0.75, help="share of pairs rendered at one tempo (0.75)"
+        "--pairs", type=arguments.whole(1), default=200, help="training pairs (200)"
     )
+    parser.add_argument(
+        "--val-pairs", type=arguments.whole(0), help="validation pairs (a tenth, at least one)"
+    )
+    parser.add_argument(
+        "--test-pairs", type=arguments.whole(0), help="test pairs (a tenth, at least one)"
+    )
+    parser.add_argument(
+        "--seconds", type=arguments.real(0.5, 3600), default=16.0, help="length of each song (16)"
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0)
+    parser.add_argument(
+        "--aligned",
+        type=arguments.real(0, 1),
+        default=0.75,
+        help="share of pairs rendered at one tempo (0.75)",
+    )
+    parser.overwrite()
     given = parser.parse_args()
+    writing.check_folder(given.out, overwrite=given.overwrite)
     tenth = max(1, given.pairs // 10)
-    make_corpus(
-        given.out,
-        pairs=given.pairs,
-        val_pairs=tenth if given.val_pairs is None else given.val_pairs,
-        test_pairs=tenth if given.test_pairs is None else given.test_pairs,
-        seconds=given.seconds,
-        seed=given.seed,
-        aligned=given.aligned,
-    )
+    with writing.new_folder(given.out) as scratch:
+        make_corpus(
+            scratch,
+            pairs=given.pairs,
+            val_pairs=tenth if given.val_pairs is None else given.val_pairs,
+            test_pairs=tenth if given.test_pairs is None else given.test_pairs,
+            seconds=given.seconds,
+            seed=given.seed,
+            aligned=given.aligned,
+        )
     print(f"{given.out}: written")
 
 

@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints, writing
 from experiments.shared.errors import InputError, cli
 from jingle.codec.model import Codec, load_codec
 from jingle.module import CreativeAgent
@@ -49,37 +48,21 @@ def codec_of(run: Path, choice: str | None, device: torch.device) -> tuple[Codec
     return codec, known, warnings
 
 
-def check_numbers(given: argparse.Namespace) -> None:
-    """Raises InputError at a number that makes no piece."""
-    for name in ("window", "overlap", "seconds", "limit", "batch", "takes"):
-        value = getattr(given, name)
-        if value is None or 0 < value < math.inf or (name == "overlap" and value == 0):
-            continue
-        least = "0 or more" if name == "overlap" else "more than 0"
-        raise InputError(f"--{name} {value:g}: expected {least}")
-
-
-def device_of(name: str | None) -> torch.device:
-    """The device of that name; without one, a GPU if there is one.
-
-    Raises:
-        InputError: there is no such device.
-    """
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:  # the latter: torch was built without it
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: cannot be used ({reason}); take cpu") from error
-
-
 def main() -> None:
     """Make a new piece with the rhythm of one song and the harmony of another."""
-    parser = argparse.ArgumentParser(prog="python -m jingle.infer", description=main.__doc__)
+    parser = arguments.Parser(prog="python -m jingle.infer", description=main.__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="run folder or .ckpt file")
-    parser.add_argument("--input", type=Path, help="song (or folder) whose rhythm is kept")
-    parser.add_argument("--target", type=Path, help="song (or folder) whose harmony is used")
-    parser.add_argument("--data", type=Path, help="a data root instead: its test or val pairs")
+    parser.add_argument(
+        "--input", type=arguments.source("a song"), help="song (or folder) whose rhythm is kept"
+    )
+    parser.add_argument(
+        "--target", type=arguments.source("a song"), help="song (or folder) whose harmony is used"
+    )
+    parser.add_argument(
+        "--data",
+        type=arguments.folder("a data root"),
+        help="a data root instead: its test or val pairs",
+    )
     parser.add_argument("--output", type=Path, required=True, help="OUT.wav; a folder for folders")
     parser.add_argument("--codec", help="auto, pretrained, embedded or a file (the run's own)")
     parser.add_argument(
@@ -100,19 +83,38 @@ def main() -> None:
         "24 kHz (input)",
     )
     parser.add_argument(
-        "--takes", type=int, default=1, help="so many pieces of a pair, in other balances (1)"
+        "--takes",
+        type=arguments.whole(1, 1000),
+        default=1,
+        help="so many pieces of a pair, in other balances (1)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the takes after the first (0)")
-    parser.add_argument("--window", type=float, help="seconds at once (those of training)")
-    parser.add_argument("--overlap", type=float, help="seconds of cross-fade (an eighth of that)")
-    parser.add_argument("--seconds", type=float, help="use only so much of each song")
-    parser.add_argument("--limit", type=int, help="make only so many pieces")
-    parser.add_argument("--batch", type=int, default=4, help="windows at once (4)")
-    parser.add_argument("--device", help="cpu, cuda, ... (cuda if there is one)")
+    parser.add_argument(
+        "--seed", type=arguments.seed, default=0, help="of the takes after the first (0)"
+    )
+    positive = arguments.real(0, 3600, above=True)
+    parser.add_argument("--window", type=positive, help="seconds at once (those of training)")
+    parser.add_argument(
+        "--overlap", type=arguments.real(0, 3600), help="seconds of cross-fade (an eighth of that)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=arguments.real(0, 86_400, above=True),
+        help="use only so much of each song",
+    )
+    parser.add_argument("--limit", type=arguments.whole(1), help="make only so many pieces")
+    parser.add_argument(
+        "--batch", type=arguments.whole(1, 4096), default=4, help="windows at once (4)"
+    )
+    parser.add_argument("--device", type=arguments.device, help="cpu, cuda, ... (cuda if any)")
+    parser.overwrite()
     given = parser.parse_args()
-    check_numbers(given)
-    device = device_of(given.device)
+    device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     requests = find_requests(given.input, given.target, given.data, given.output, given.takes)
+    for request in requests[: given.limit]:
+        for file in request.written:
+            writing.check_file(
+                file, inputs=(request.input, request.target), overwrite=given.overwrite
+            )
     module = checkpoints.load(CreativeAgent, given.checkpoint).to(device)
     codec, options, about = prepare(given, device)
     print("\n".join([codec.note, *about["warnings"]]), flush=True)
@@ -228,13 +230,11 @@ def write_piece(
     text = page(
         title, about_of(report), sounds, masks, tables, report["warnings"] + report["notes"]
     )
-    try:
-        picture(waves, masks).savefig(request.output.with_suffix(".png"))
-        request.output.with_suffix(".html").write_text(text, errors="backslashreplace")
-        found = json.dumps(report, indent=1, allow_nan=False)
-        request.output.with_suffix(".json").write_text(found)
-    except OSError as error:
-        raise InputError(f"{request.output.parent}: cannot be written to ({error})") from error
+    with writing.replacing(request.output.with_suffix(".png")) as scratch:
+        picture(waves, masks).savefig(scratch)
+    writing.write_text(request.output.with_suffix(".html"), text)
+    found = json.dumps(report, indent=1, allow_nan=False)
+    writing.write_text(request.output.with_suffix(".json"), found)
 
 
 def about_of(report: dict) -> str:

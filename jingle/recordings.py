@@ -4,13 +4,13 @@ Nothing is fetched. Debian's packages of game music, unpacked, are such folders;
 the two lines that get them.
 """
 
-import argparse
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
+from experiments.shared import arguments, writing
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
 from jingle.sound import audio, intake
@@ -131,14 +131,20 @@ def credits_of(folders: list[Path]) -> str:
 
 def main() -> None:
     """Put recorded music in order: songs by album, clips to measure with, licences."""
-    parser = argparse.ArgumentParser(prog="python -m jingle.recordings", description=main.__doc__)
+    parser = arguments.Parser(prog="python -m jingle.recordings", description=main.__doc__)
     parser.add_argument("out", type=Path, help="folder to write; new or empty")
-    parser.add_argument("folders", type=Path, nargs="*", help="one an album; nothing is fetched")
-    parser.add_argument("--clips", type=int, default=20, help="how many (20)")
-    parser.add_argument("--seconds", type=float, default=16.0, help="of each clip (16)")
+    parser.add_argument(
+        "folders",
+        type=arguments.folder("recorded music"),
+        nargs="*",
+        help="one an album; nothing is fetched",
+    )
+    parser.add_argument("--clips", type=arguments.whole(0), default=20, help="how many (20)")
+    parser.add_argument(
+        "--seconds", type=arguments.real(0.01, 3600), default=16.0, help="of each clip (16)"
+    )
     given = parser.parse_args()
-    if given.clips < 0 or given.seconds <= 0:
-        raise InputError(f"expected --clips >= 0 and --seconds > 0, got {vars(given)}")
+    writing.check_folder(given.out)
     sizes = gather(given.folders, given.out, clips=given.clips, seconds=given.seconds)
     print(f"{given.out}: {sum(sizes.values())} songs {sizes}; licences in credits.txt")
 

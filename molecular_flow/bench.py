@@ -1,12 +1,12 @@
 """What the parts cost here: `python -m molecular_flow.bench`, on one thread, in CPU time."""
 
-import argparse
 import time
 from collections.abc import Callable
 
 import torch
 
-from experiments.shared.errors import InputError, cli
+from experiments.shared import arguments
+from experiments.shared.errors import cli
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.physics import molecule as molecules
 from molecular_flow.physics.energy import OpenMMEnergy, TorchEnergy
@@ -52,13 +52,11 @@ def measure(sequence: str, batch: int, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.Parser(description=__doc__)
     parser.add_argument("--sequence", default="AA")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--batch", type=arguments.whole(1), default=64)
+    parser.add_argument("--repeats", type=arguments.whole(1), default=30)
     args = parser.parse_args()
-    if min(args.batch, args.repeats) < 1:
-        raise InputError("expected --batch and --repeats of 1 or more")
     torch.set_num_threads(1)
     print(f"{args.sequence}, batch {args.batch}, float32, one thread")
     for name, seconds in measure(args.sequence, args.batch, args.repeats).items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
 from molecular_flow import output, sampling
@@ -36,8 +36,10 @@ def load(
     if own_force_field:
         changes["force_field"] = own_force_field
     else:
-        known = checkpoints.read(checkpoints.resolve(run)).get("hyper_parameters", {})
-        strange = force_field.own(known.get("force_field", ()))
+        known = checkpoints.read(checkpoints.resolve(run)).get("hyper_parameters")
+        named = known.get("force_field") if isinstance(known, dict) else None
+        names = named if isinstance(named, list | tuple) else ()
+        strange = force_field.own([str(name) for name in names])
         if strange:
             raise InputError(
                 f"{run} was trained with {strange}, which does not come with OpenMM and is not "
@@ -115,7 +117,7 @@ def worth(energies: Tensor, weights: Tensor) -> dict[str, float | int]:
 
 
 def transport_file(args: argparse.Namespace) -> None:
-    output.check(args.output)
+    output.check(args.output, (args.input, args.topology, args.pdb), args.overwrite)
     module = _loaded(args)
     pair = tuple(args.temperatures or module.pair)
     start, end = pair[::-1] if args.inverse else pair
@@ -148,32 +150,37 @@ def exchange_runs(args: argparse.Namespace) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.Parser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser(
         "transport", help="move a trajectory's frames to the other temperature"
     )
-    one.add_argument("input", type=Path, help="trajectory (.npz, .pt/.npy of a table, or frames "
+    one.add_argument("input", type=arguments.file("a trajectory"),
+                     help="trajectory (.npz, .pt/.npy of a table, or frames "
                                               "as .pdb, .cif, .dcd, .xtc, .nc, .h5)")  # fmt: skip
     one.add_argument("output", type=Path,
                      help="frames, energies and log-weights as .npz; or frames as .pdb, .cif, "
                           ".dcd, .xtc, .nc, .h5 and the others beside them as .csv")  # fmt: skip
-    one.add_argument("--topology", type=Path,
+    one.add_argument("--topology", type=arguments.file("a topology"),
                      help="atoms of a .dcd, .xtc, .nc with others or another order")  # fmt: skip
     one.add_argument("--inverse", action="store_true", help="from the target to the source")
     one.set_defaults(run=transport_file)
     two = commands.add_parser("exchange", help="replica exchange with the flow, beside plain")
-    two.add_argument("--evaluations", type=int,
+    kelvin = arguments.real(0, 1e5, above=True)
+    two.add_argument("--evaluations", type=arguments.whole(1, 10**12),
                      help="energies each kind may evaluate (default: 2,000,000)")  # fmt: skip
-    two.add_argument("--seconds", type=float, help="processor seconds each kind may take instead")
-    two.add_argument("--acceptance", type=float,
+    two.add_argument("--seconds", type=arguments.real(0, above=True),
+                     help="processor seconds each kind may take instead")  # fmt: skip
+    two.add_argument("--acceptance", type=arguments.real(0, 0.999, above=True),
                      help="of a ladder's map: take the fewest of --temperatures that all swap so "
                           "often")  # fmt: skip
-    two.add_argument("--ladders", type=int, default=64, help="independent pairs of replicas")
-    two.add_argument("--rungs", type=float, nargs="+",
+    two.add_argument("--ladders", type=arguments.whole(2), default=64,
+                     help="independent pairs of replicas (errors: between them)")  # fmt: skip
+    two.add_argument("--rungs", type=kelvin, nargs="+",
                      help="also run a plain ladder with these temperatures between")  # fmt: skip
-    two.add_argument("--equilibrate-ps", type=float, default=4.0, help="not counted")
-    two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--equilibrate-ps", type=arguments.real(0, 1e6), default=4.0,
+                     help="not counted")  # fmt: skip
+    two.add_argument("--seed", type=arguments.seed, default=0)
     two.add_argument("--turns", action="store_true",
                      help="run all kinds with Metropolis torsion moves, too")  # fmt: skip
     two.add_argument("--only-flow", action="store_true", help="no baselines: as a sampler")
@@ -182,13 +189,14 @@ def main() -> None:
                           "for each temperature")  # fmt: skip
     two.add_argument("--json", type=Path, help="write the table here too")
     two.set_defaults(run=exchange_runs)
-    one.add_argument("--temperatures", type=float, nargs=2, metavar=("SOURCE", "TARGET"),
+    one.add_argument("--temperatures", type=kelvin, nargs=2, metavar=("SOURCE", "TARGET"),
                      help="a pair that a ladder's map serves; else a check")  # fmt: skip
-    two.add_argument("--temperatures", type=float, nargs="+",
+    two.add_argument("--temperatures", type=kelvin, nargs="+",
                      help="rungs that a ladder's map serves (default: the outer two)")  # fmt: skip
     for command in (one, two):
         command.add_argument("--checkpoint", required=True, help="run folder or .ckpt file")
-        command.add_argument("--pdb", type=Path,
+        command.overwrite()
+        command.add_argument("--pdb", type=arguments.file("the molecule"),
                              help="the molecule's file, if it lies elsewhere now")  # fmt: skip
         command.add_argument("--force-field", nargs="+",
                              help="the files, where one did not come with OpenMM")  # fmt: skip

@@ -3,11 +3,13 @@
 Axes: `T` temperatures, `L` ladders, `F` frames, `N` atoms; nm, kJ/mol.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
 from molecular_flow import figures
 from molecular_flow.coordinates import torsions
@@ -18,11 +20,11 @@ from molecular_flow.physics.molecule import Molecule
 from molecular_flow.physics.trajectory import Trajectory, write
 
 
-def check(path: Path) -> None:
+def check(path: Path, inputs: Iterable[Path | None] = (), overwrite: bool = False) -> None:
     """Stop, before anything is computed, on a file that cannot be written.
 
     Raises:
-        InputError: an unknown format, or its library is absent.
+        InputError: an unknown format, or its library is absent; or as `writing.check_file`.
     """
     if path.suffix != ".npz" and path.suffix not in formats.SUFFIXES:
         raise InputError(
@@ -30,6 +32,9 @@ def check(path: Path) -> None:
         )
     if path.suffix != ".npz":
         formats.mdtraj()
+    beside = [path.with_suffix(s) for s in (".csv", ".pdb") if path.suffix in formats.SUFFIXES]
+    for file in (path, *beside):
+        writing.check_file(file, inputs=inputs, overwrite=overwrite)
 
 
 def moved_frames(
@@ -49,18 +54,19 @@ def moved_frames(
         files = formats.save(path, positions.reshape(-1, *positions.shape[2:]), molecule)
         table = path.with_suffix(".csv")
         rows = np.stack([np.arange(energies.size), energies.ravel(), log_weights.ravel()], 1)
-        np.savetxt(table, rows, fmt=("%d", "%.6g", "%.6g"), delimiter=",", comments="",
-                   header="frame,energy_kj_per_mol,log_weight")  # fmt: skip
+        with writing.replacing(table) as scratch:
+            np.savetxt(scratch, rows, fmt=("%d", "%.6g", "%.6g"), delimiter=",", comments="",
+                       header="frame,energy_kj_per_mol,log_weight")  # fmt: skip
         return [*files, table]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        positions_nm=positions[None],
-        energies_kj_per_mol=energies[None],
-        log_weights=log_weights[None],
-        temperatures_kelvin=np.array([pair[1]]),
-        from_temperature_kelvin=np.array(pair[0]),
-    )
+    with writing.replacing(path) as scratch:
+        np.savez(
+            scratch,
+            positions_nm=positions[None],
+            energies_kj_per_mol=energies[None],
+            log_weights=log_weights[None],
+            temperatures_kelvin=np.array([pair[1]]),
+            from_temperature_kelvin=np.array(pair[0]),
+        )
     return [path]
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
 from molecular_flow import exchange, output, rungs
 from molecular_flow.bill import Bill
@@ -34,15 +35,9 @@ def check(args: argparse.Namespace) -> None:
         InputError: says which.
     """
     if args.out:
-        output.check(args.out)
-    if (args.evaluations or 1) < 1 or args.ladders < 2 or (args.seconds or 1) <= 0:
-        raise InputError(
-            "expected --evaluations of 1 or more, --seconds above 0, and --ladders of 2 or more, "
-            f"between which errors are told; got {args.evaluations}, {args.seconds} and "
-            f"{args.ladders}"
-        )
-    if args.acceptance and not 0 < args.acceptance < 1:
-        raise InputError(f"expected --acceptance between 0 and 1, got {args.acceptance}")
+        output.check(args.out, (args.pdb,), args.overwrite)
+    if args.json:
+        writing.check_file(args.json, overwrite=args.overwrite, option="--json")
     if args.acceptance and len(args.temperatures or ()) < 3:
         raise InputError("expected three or more --temperatures for --acceptance to choose from")
 
@@ -154,4 +149,5 @@ def report(
             if unit == "evaluation":
                 print(bill.line(ours, best[rival]))
     if args.json:
-        args.json.write_text(json.dumps({k: asdict(v) for k, v in runs.items()}, indent=1))
+        found = {name: asdict(outcome) for name, outcome in runs.items()}
+        writing.write_text(args.json, json.dumps(found, indent=1))

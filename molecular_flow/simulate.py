@@ -3,7 +3,6 @@
 `python -m molecular_flow.simulate OUT.npz` writes what `trajectory.py` reads.
 """
 
-import argparse
 import os
 import shutil
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from experiments.shared import arguments, memory, writing
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import Progress
 from molecular_flow.physics import force_field
@@ -59,7 +59,8 @@ class Plan:
         rising = all(a < b for a, b in zip(self.temperatures, self.temperatures[1:], strict=False))
         if len(self.temperatures) < 2 or not rising or min(self.temperatures) <= 0:
             raise InputError(
-                f"expected two or more rising temperatures in kelvin, got {self.temperatures}"
+                f"--temperatures (data.temperatures): expected two or more in kelvin, rising, got "
+                f"{self.temperatures}"
             )
         if min(self.ladders, self.frames) < 1 or self.spacing_ps < self.step_ps:
             raise InputError(
@@ -85,6 +86,10 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
     molecule = plan.molecule()
     for note in molecule.notes:
         print(f"simulate: {note}", flush=True)
+    memory.foresee(
+        12 * len(plan.temperatures) * plan.ladders * plan.frames * len(molecule.atoms),
+        f"{plan.frames} frames of {plan.ladders} ladders; give fewer, or simulate in parts",
+    )
     ladders = Ladders(
         molecule,
         list(plan.temperatures),
@@ -168,33 +173,39 @@ def _resume(parts: Path, plan: Plan, ladders: Ladders) -> int:
 def main() -> None:
     """Command line."""
     default = Plan()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.Parser(description=__doc__)
     parser.add_argument("out", type=Path, help="trajectory to write, .npz")
-    parser.add_argument("--temperatures", type=float, nargs="+", default=default.temperatures,
+    kelvin, spans = arguments.real(0, 1e5, above=True), arguments.real(0, 1e6)
+    parser.add_argument("--temperatures", type=kelvin, nargs="+", default=default.temperatures,
                         help="kelvin, rising (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--ladders", type=int, default=default.ladders, help="independent ladders")
-    parser.add_argument("--frames", type=int, default=default.frames,
+    parser.add_argument("--ladders", type=arguments.whole(1), default=default.ladders,
+                        help="independent ladders")  # fmt: skip
+    parser.add_argument("--frames", type=arguments.whole(1, 10**8), default=default.frames,
                         help="frames per ladder and temperature")  # fmt: skip
-    parser.add_argument("--spacing-ps", type=float, default=default.spacing_ps)
-    parser.add_argument("--equilibrate-ps", type=float, default=default.equilibrate_ps)
-    parser.add_argument("--step-ps", type=float, default=default.step_ps)
-    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--spacing-ps", type=spans, default=default.spacing_ps)
+    parser.add_argument("--equilibrate-ps", type=spans, default=default.equilibrate_ps)
+    parser.add_argument("--step-ps", type=spans, default=default.step_ps)
+    parser.add_argument("--seed", type=arguments.seed, default=default.seed)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--sequence", default=default.sequence, help="one-letter residues")
-    source.add_argument("--pdb", help="a PDB or mmCIF file instead")
+    source.add_argument("--pdb", type=arguments.file("a PDB or mmCIF file"),
+                        help="a PDB or mmCIF file instead")  # fmt: skip
     parser.add_argument("--force-field", nargs="+", default=default.force_field,
                         help="OpenMM force-field files")  # fmt: skip
     parser.add_argument("--system", help="an OpenMM System (.xml) of the --pdb file instead")
     parser.add_argument("--trust-scripts", action="store_true",
                         help="run programs that force-field files of your own hold")  # fmt: skip
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=arguments.device, default="cpu")
+    parser.overwrite()
     values = vars(parser.parse_args())
+    values["pdb"] = values["pdb"] and str(values["pdb"])
     if values.pop("trust_scripts"):
         force_field.trust_scripts()
     out, device = values.pop("out"), values.pop("device")
     values |= {key: tuple(values[key]) for key in ("temperatures", "force_field")}
     if out.suffix != ".npz":
         raise InputError(f"expected an output file ending in .npz, got {out}")
+    writing.check_file(out, inputs=(values["pdb"],), overwrite=values.pop("overwrite"))
     simulate(Plan(**values), out, device=device)
 
 

@@ -6,16 +6,15 @@ its keyframes and when its edges could be known), and OUT/manifest.json. Splits 
 decides every byte. With --stacks: synchronised cameras and microphones, not yet cut.
 """
 
-import argparse
 import json
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
-from experiments.shared.errors import InputError, cli
+from experiments.shared import arguments, writing
+from experiments.shared.errors import cli
 from experiments.shared.progress import progress
-from multitrack.answer.output import writing
 from multitrack.edit.drivers import DRIVERS, world
 from multitrack.edit.timeline import Clip, Media, Timeline, Track, Transition
 from multitrack.editors import recordings, scenes
@@ -162,30 +161,39 @@ def make_stacks(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments.Parser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument(
-        "--stacks", type=int, help="write so many stacks of cameras with WAVs instead"
+        "--stacks",
+        type=arguments.whole(1),
+        help="write so many stacks of cameras with WAVs instead",
     )
-    parser.add_argument("--timelines", type=int, default=200, help="in all; 60 %% are for training")
-    parser.add_argument("--styles", type=int, default=24, help="editors to draw from")
-    parser.add_argument("--seconds", type=int, nargs=2, default=(30, 120), metavar=("MIN", "MAX"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--timelines", type=arguments.whole(5), default=200, help="in all; 60 %% are for training"
+    )
+    parser.add_argument(
+        "--styles", type=arguments.whole(1, 10_000), default=24, help="editors to draw from"
+    )
+    seconds = arguments.whole(5, 36_000)
+    parser.add_argument(
+        "--seconds", type=seconds, nargs=2, default=(30, 120), metavar=("MIN", "MAX")
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0)
+    parser.overwrite()
     options = parser.parse_args()
-    if options.stacks is not None and options.stacks < 1:
-        raise InputError(f"--stacks {options.stacks}: expected 1 at least")
-    if options.timelines < 5 or not 5 <= options.seconds[0] <= options.seconds[1]:
-        raise InputError("expected at least 5 timelines of at least 5 seconds (MIN <= MAX)")
+    if options.seconds[0] > options.seconds[1]:
+        parser.error("argument --seconds: expected MIN MAX, the smaller first")
+    writing.check_folder(options.out, overwrite=options.overwrite)
     if options.stacks:
-        with writing(options.out):
-            make_stacks(options.out, options.stacks, seed=options.seed, seconds=options.seconds)
+        with writing.new_folder(options.out) as scratch:
+            make_stacks(scratch, options.stacks, seed=options.seed, seconds=options.seconds)
         print(f"{options.stacks} stacks in {options.out}, for multitrack.cut")
         return
     part = options.timelines // 5
     counts = {"val": part // 2 or 1, "test": part - part // 2, "heldout": part}
     counts = {"train": options.timelines - sum(counts.values()), **counts}
-    with writing(options.out):
-        make_corpus(options.out, counts, seed=options.seed, styles=options.styles,
+    with writing.new_folder(options.out) as scratch:
+        make_corpus(scratch, counts, seed=options.seed, styles=options.styles,
               seconds=tuple(options.seconds))  # fmt: skip
     print(f"{options.timelines} timelines in {options.out}: {counts}")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints, writing
 from experiments.shared.errors import InputError, cli
 from multitrack import figures
-from multitrack.answer.output import save_picture, summary, writing
+from multitrack.answer.output import save_picture, summary
 from multitrack.cutting import model, stack
 from multitrack.cutting.assemble import assemble
 from multitrack.cutting.report import described, differences, shots
@@ -114,8 +114,7 @@ def main() -> None:
     signals = gather(sources(options, settings), ticks)
     shown, ruled = decide(timeline, cameras, signals, settings, options)
     made = assemble(timeline, cameras, shown, delete=settings.losing == "delete")
-    with writing(options.out):
-        files.write(made, options.out)
+    files.write(made, options.out)
     picture = options.out.with_suffix(".png")
     names = [camera.label for camera in cameras]
     save_picture(figures.first_cut(shown, names, signals.speech, signals.speakers), picture)
@@ -131,35 +130,37 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         description=__doc__, epilog=SETTINGS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("paths", type=Path, nargs="+", metavar="[CAMERAS.xml] OUT.xml")
     parser.add_argument("--sequence", help="name of the sequence, where the stack holds several")
     parser.add_argument("--camera", action="append", default=[], metavar="NAME=FILE[@OFFSET]")
     parser.add_argument("--mic", action="append", default=[], metavar="NAME=FILE[@OFFSET]")
+    given, seconds = arguments.file("a signal", 1 << 30), arguments.real(0, 1e6)
     signals = parser.add_argument_group("signals: who speaks when, who is seen; any of them")
-    signals.add_argument("--rttm", type=Path, help="diarisation")
-    signals.add_argument("--srt", type=Path, help="subtitles that name their speakers")
-    signals.add_argument("--vtt", type=Path, help="likewise")
-    signals.add_argument("--words", type=Path, help="words with times and speakers, JSON")
+    signals.add_argument("--rttm", type=given, help="diarisation")
+    signals.add_argument("--srt", type=given, help="subtitles that name their speakers")
+    signals.add_argument("--vtt", type=given, help="likewise")
+    signals.add_argument("--words", type=given, help="words with times and speakers, JSON")
     signals.add_argument("--wav", action="append", default=[], metavar="NAME=FILE",
                          help="a speaker's microphone; again for each")  # fmt: skip
-    signals.add_argument("--faces", type=Path, help="boxes of faces a frame, JSON")
+    signals.add_argument("--faces", type=given, help="boxes of faces a frame, JSON")
     how = parser.add_argument_group("how")
     how.add_argument("--by", choices=("rule", "model"), default="rule",
                      help="the switcher, or a trained model that has it as its prior")  # fmt: skip
     how.add_argument("--checkpoint", help="for --by model: a run's folder or a .ckpt file")
-    how.add_argument("--like", type=Path, metavar="EDIT.xml",
+    how.add_argument("--like", type=arguments.file("an earlier edit, an XML"), metavar="EDIT.xml",
                      help="an earlier edit whose pace is to be kept (EDIT.drivers.npz beside it "
                      "tells its lag)")  # fmt: skip
-    how.add_argument("--settings", type=Path, metavar="YAML", help="participants and lengths")
+    how.add_argument("--settings", type=given, metavar="YAML", help="participants and lengths")
     how.add_argument("--wide", action="append", metavar="CAMERA", help="sees everybody")
-    how.add_argument("--lag", type=float)
-    how.add_argument("--shortest", type=float)
-    how.add_argument("--longest", type=float)
-    how.add_argument("--wide-length", type=float)
+    how.add_argument("--lag", type=seconds)
+    how.add_argument("--shortest", type=seconds)
+    how.add_argument("--longest", type=seconds)
+    how.add_argument("--wide-length", type=seconds)
     how.add_argument("--losing", choices=LOSING)
+    parser.overwrite()
     options = parser.parse_args()
     if len(options.paths) > 2:
         raise InputError(f"expected CAMERAS.xml OUT.xml, got {len(options.paths)} paths")
@@ -167,12 +168,13 @@ def _options() -> argparse.Namespace:
     options.out = options.paths[-1]
     if options.out.suffix.lower() != ".xml" or options.out.is_dir():
         raise InputError(f"{options.out}: expected a file name that ends in .xml")
-    if options.stack is not None and options.stack.resolve() == options.out.resolve():
-        raise InputError(f"{options.out}: expected another name than the stack's")
     if (options.by == "model") != (options.checkpoint is not None):
         raise InputError("expected --by model and --checkpoint RUN together")
     if options.srt and options.vtt:
         raise InputError("expected --srt or --vtt, got both")
+    own = (options.stack, options.like, options.settings)
+    for file in (options.out, options.out.with_suffix(".png")):
+        writing.check_file(file, inputs=own, overwrite=options.overwrite)
     return options
 
 

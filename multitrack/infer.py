@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints, writing
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress, say
 from multitrack import figures
 from multitrack.answer.compose import Composer
 from multitrack.answer.decode import stitch
-from multitrack.answer.output import save_picture, summary, writing
+from multitrack.answer.output import save_picture, summary
 from multitrack.edit.drivers import Hearing, listen, read_signals
 from multitrack.edit.state import states
 from multitrack.edit.timeline import SAMPLES_PER_SECOND, Timeline, sample
@@ -146,8 +146,7 @@ def predict(network: torch.nn.Module, source: Path, options: argparse.Namespace)
 def make(network: torch.nn.Module, source: Path, target: Path, options: argparse.Namespace):
     """Write `target` and its picture: the timeline, samples in all, new ones [first, last)."""
     timeline, before, first, last = predict(network, source, options)
-    with writing(target):
-        files.write(timeline, target)
+    files.write(timeline, target)
     after = sample(timeline, rule=options.rule).values
     save_picture(picture(timeline, before, after, first, last), target.with_suffix(".png"))
     return timeline, len(after), first, last
@@ -201,18 +200,25 @@ def _check_paths(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="an FCP7 XML, or a folder of them")
+    parser = arguments.Parser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "source", type=arguments.source("an FCP7 XML"), help="an FCP7 XML, or a folder of them"
+    )
     parser.add_argument("target", type=Path, help="the new XML, or a folder")
     parser.add_argument("--checkpoint", required=True, help="a run's folder or a .ckpt file")
-    parser.add_argument("--ahead", type=float, default=3.0, help="seconds to add")
-    parser.add_argument("--infill", type=float, nargs=2, metavar=("FROM", "TO"), help="seconds")
+    parser.add_argument(
+        "--ahead", type=arguments.real(0.1, 600), default=3.0, help="seconds to add"
+    )
+    seconds = arguments.real(0)
+    parser.add_argument("--infill", type=seconds, nargs=2, metavar=("FROM", "TO"), help="seconds")
     parser.add_argument("--tracks", help="for --infill: such as 2,4; all if not given")
     parser.add_argument("--sequence", help="name of the sequence, where a file holds several")
     parser.add_argument("--rule", choices=("source", "sequence"), default="source")
     parser.add_argument("--no-drivers", action="store_true", help="do not read NAME.drivers.npz")
     parser.add_argument("--int8", action="store_true", help="quantise the linear layers")
-    parser.add_argument("--again", action="store_true", help="make what is already there anew")
+    parser.add_argument(
+        "--again", "--overwrite", action="store_true", help="make what is already there anew"
+    )
     options = parser.parse_args()
     if options.tracks is not None and options.infill is None:
         raise InputError(
@@ -220,19 +226,19 @@ def main() -> None:
             "every track"
         )
     options.tracks = None if options.tracks is None else _track_list(options.tracks)
-    if not 0.1 <= options.ahead <= 600:
-        raise InputError(f"--ahead {options.ahead:g}: expected 0.1 to 600 seconds")
     options.horizon = round(options.ahead * SAMPLES_PER_SECOND)
     _check_paths(options.source, options.target)
+    alone = not options.source.is_dir()
+    if alone:
+        for file in (options.target, options.target.with_suffix(".png")):
+            writing.check_file(file, inputs=(options.source,), overwrite=options.again)
+    else:
+        writing.check_below(options.target)
     network = checkpoints.load(Multitrack, options.checkpoint).network.eval()
     if options.int8:
         size = weight_bytes(network)
         network = quantise(network)
         print(f"int8: {weight_bytes(network) / size:.0%} of {size / 1e6:.1f} MB")
-    alone = not options.source.is_dir()
-    folder = options.target.parent if alone else options.target
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     if alone:
         run(network, options.source, options.target, options)
         return
@@ -246,6 +252,7 @@ def main() -> None:
             say(f"{target}: already there (--again makes it anew)")
             continue
         try:
+            writing.check_file(target, inputs=sources, overwrite=True)
             run(network, source, target, options)
         except InputError as error:
             failed += 1

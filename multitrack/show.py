@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from experiments.shared import arguments, writing
 from experiments.shared.errors import InputError, cli
 from multitrack import figures
 from multitrack.answer.output import save_picture, summary
@@ -40,6 +41,7 @@ def _cropped(clip: Clip) -> bool:
 
 def show(xml: Path, png: Path, options: argparse.Namespace) -> None:
     """Print one file and draw its lanes."""
+    writing.check_file(png, inputs=options.xml, overwrite=options.overwrite)
     timeline = files.read(xml, sequence=options.sequence)
     frames = sample(timeline, rule=options.rule)
     timeline.notes += frames.notes
@@ -49,12 +51,13 @@ def show(xml: Path, png: Path, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Print FCP7 XMLs as tables and draw their lanes.")
+    parser = arguments.Parser(description="Print FCP7 XMLs as tables and draw their lanes.")
     parser.add_argument("xml", type=Path, nargs="+")
     parser.add_argument("--sequence", help="name of the sequence, where a file holds several")
     parser.add_argument("--rule", choices=("source", "sequence"), default="source",
                         help="what Basic Motion's centre is in units of")  # fmt: skip
     parser.add_argument("--png", type=Path, help="default: IN.lanes.png in the current folder")
+    parser.overwrite()
     options = parser.parse_args()
     if options.png and len(options.xml) > 1:
         raise InputError(f"--png {options.png}: expected one XML with it, got {len(options.xml)}")

@@ -1,6 +1,5 @@
 """The embedded corpus: made-up cities and their radio maps, in RadioMapSeer's layout and PNGs."""
 
-import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from experiments.shared import arguments, writing
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
 from radiodiff.cities.city import draw_city, place_cars, place_transmitters
@@ -23,7 +23,7 @@ RESIDUAL_DB, EXPONENT_STD = 0.95, 0.028
 
 def save(array: np.ndarray, file: Path) -> None:
     """Write gray values in [0, 1] or a mask as an 8-bit PNG."""
-    Image.fromarray(np.round(array * 255.0).astype(np.uint8)).save(file)
+    Image.fromarray(np.round(array * 255.0).astype(np.uint8)).save(file, "PNG")
 
 
 def make_folder(folder: Path) -> None:
@@ -111,17 +111,25 @@ def make_corpus(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.Parser(description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write; gets gain/ and png/")
-    parser.add_argument("--maps", type=int, default=40, help="cities (default %(default)s)")
-    parser.add_argument("--transmitters", type=int, default=20, help="a city (%(default)s)")
-    parser.add_argument("--size", type=int, default=256, help="pixels a side, 1 m each")
-    parser.add_argument("--cars", type=int, default=0, help="cars a city; adds carsDPM")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
+    count, side = arguments.whole(1, 100_000), arguments.whole(64, 4096)
+    parser.add_argument("--maps", type=count, default=40, help="cities (default %(default)s)")
+    parser.add_argument(
+        "--transmitters", type=arguments.whole(1, 1000), default=20, help="a city (%(default)s)"
+    )
+    parser.add_argument("--size", type=side, default=256, help="pixels a side, 1 m each")
+    parser.add_argument(
+        "--cars", type=arguments.whole(0, 10_000), default=0, help="cars a city; adds carsDPM"
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0)
+    parser.add_argument("--workers", type=arguments.whole(1, 1024), default=1)
+    parser.overwrite()
     options = vars(parser.parse_args())
-    out, begin, busy = options.pop("out"), time.perf_counter(), time.process_time()
-    count = make_corpus(out, **options)
+    out = writing.check_folder(options.pop("out"), overwrite=options.pop("overwrite"))
+    begin, busy = time.perf_counter(), time.process_time()
+    with writing.new_folder(out) as scratch:
+        count = make_corpus(scratch, **options)
     seconds, busy = time.perf_counter() - begin, time.process_time() - busy
     print(f"{count} radio maps in {out}, {seconds:.1f} s, {count / seconds:.1f} maps/s", end="")
     print(f" ({count / busy:.1f} a processor second)" if options["workers"] == 1 else "")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import read_json
 
 SPLITS = ("train", "val", "test")
 
@@ -37,6 +38,9 @@ def check(manifest: dict, cities: list[int], source: str) -> dict[str, list[int]
     """
     if not isinstance(manifest, dict) or set(manifest) != set(SPLITS):
         raise InputError(f"{source}: expected an object with train, val and test")
+    if not all(isinstance(cities_, list) and all(type(c) is int for c in cities_)
+               for cities_ in manifest.values()):  # fmt: skip
+        raise InputError(f"{source}: expected lists of cities' numbers below train, val and test")
     had: dict[int, str] = {}
     for split in SPLITS:
         for city in manifest[split]:
@@ -65,12 +69,8 @@ def choose(
     A drawn one's file is named by what it was drawn from, so a changed corpus gets another.
     """
     if given:
-        file = Path(given)
-        try:
-            manifest = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"data.manifest={given}: cannot be read ({error})") from error
-        return check(manifest, cities, given), file
+        manifest = read_json(given, "data.manifest, a JSON with train, val and test")
+        return check(manifest, cities, given), Path(given)
     drawn = check(draw(cities, shares, seed), cities, "drawn splits")
     return drawn, keep(drawn, cache, folder)
 

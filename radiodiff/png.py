@@ -1,6 +1,7 @@
 """Reads and writes gray PNG files, and says what is wrong with a bad one."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,10 @@ import numpy as np
 from PIL import Image
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 
+LARGEST_SIDE = 16_384  # pixels; a few bytes of a file can claim more than memory holds
+MOST_BYTES = 1 << 29
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -23,13 +27,17 @@ def read_gray(file: Path, *, bilevel: bool = True) -> np.ndarray:
     Raises:
         InputError: no readable image, another depth, or colours.
     """
+    regular(file, "a gray PNG", MOST_BYTES)
     try:
-        with Image.open(file) as image:
-            image.load()
-            mode, pixels = image.mode, np.asarray(image)
-    except FileNotFoundError as error:
-        raise InputError(f"{file}: no such file") from error
-    except (OSError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                check_sides(file, *image.size)
+                image.load()
+                mode, pixels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"{file}: cannot be read as PNG ({error}); restore or remove it"
         ) from error
@@ -45,6 +53,14 @@ def read_gray(file: Path, *, bilevel: bool = True) -> np.ndarray:
     raise InputError(f"{file}: expected 8-bit gray, got {kind}; convert it to 8-bit gray")
 
 
+def check_sides(file: Path, width: int, height: int) -> None:
+    """Raises InputError at an image that claims more pixels than any map has."""
+    if not 1 <= min(width, height) <= max(width, height) <= LARGEST_SIDE:
+        raise InputError(
+            f"{file}: {height} x {width} pixels: expected sides from 1 to {LARGEST_SIDE:,}; crop it"
+        )
+
+
 def chunks(file: Path) -> Iterator[tuple[bytes, bytes]]:
     """Names and contents of a PNG's chunks, each checked against its checksum.
 
@@ -52,7 +68,7 @@ def chunks(file: Path) -> Iterator[tuple[bytes, bytes]]:
         InputError: no PNG, a truncated one, or one with a wrong byte.
     """
     try:
-        data = memoryview(file.read_bytes())
+        data = memoryview(regular(file, "a gray PNG", MOST_BYTES).read_bytes())
     except OSError as error:
         raise InputError(
             f"{file}: cannot be read ({error.strerror}); restore or remove it"
@@ -82,8 +98,11 @@ def image_size(file: Path) -> tuple[int, int]:
     Raises:
         InputError: no whole PNG.
     """
-    (_, header), *_ = chunks(file)
+    (name, header), *_ = chunks(file)
+    if name != b"IHDR" or len(header) < 13:
+        raise InputError(f"{file}: cannot be read as PNG (no header); restore or remove it")
     width, height = struct.unpack(">II", header[:8])
+    check_sides(file, width, height)
     return height, width
 
 
@@ -93,10 +112,12 @@ def is_black(file: Path) -> bool:
     Raises:
         InputError: no whole PNG.
     """
-    height, _ = image_size(file)
+    height, width = image_size(file)
     try:
         packed = b"".join(content for name, content in chunks(file) if name == b"IDAT")
-        rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
+        most = height * (8 * width + 1)  # of the deepest pixels that there are
+        rows = np.frombuffer(zlib.decompressobj().decompress(packed, most), np.uint8)
+        rows = rows.reshape(height, -1)
     except (zlib.error, ValueError) as error:
         raise InputError(
             f"{file}: cannot be read as PNG ({error}); restore or remove it"

@@ -9,7 +9,7 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from experiments.running import schema
+from experiments.shared import signatures
 from tests.suite import CONF, SHIPPED, configuration
 
 
@@ -18,7 +18,11 @@ def pairs(target: Callable, given: dict, place: str) -> Iterator[tuple[str, Any,
     for name, parameter in signature(target).parameters.items():
         if name not in given or parameter.default is Parameter.empty:
             continue
-        value, default, part = given[name], parameter.default, schema.inner(parameter.annotation)
+        value, default, part = (
+            given[name],
+            parameter.default,
+            signatures.inner(parameter.annotation),
+        )
         if part is not None:
             yield from pairs(part, value, f"{place}.{name}")
         elif not (isinstance(value, dict) and "_target_" in value):  # an object, built by Hydra

@@ -12,6 +12,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.running import schema, settings
+from experiments.shared import signatures
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, PositiveInt
 from tests.suite import EXPERIMENTS, command, configuration
@@ -120,7 +121,7 @@ def test_every_leaf_with_every_wrong_value_is_refused_in_words_or_taken(experime
 @pytest.mark.parametrize("group", ["model", "data"])
 def test_every_argument_of_ours_says_what_it_may_be(group: str, experiment: str, tmp_path: Path):
     config = configuration(f"+exp={experiment}", folder=tmp_path)[group]
-    known = schema.kinds(get_object(config._target_))
+    known = signatures.kinds(get_object(config._target_))
     assert {key for key in config if key != "_target_"} <= set(known)
 
 

@@ -27,6 +27,14 @@ class Guard(pl.Callback):
     def on_train_start(self, trainer, pl_module) -> None:
         self.interval = Interval(trainer.global_step)
 
+    def state_dict(self) -> dict:
+        """The norms of the interval that is open: a resumed run logs them with its own."""
+        return {"norms": [float(norm) for norm in self.norms], "bad_steps": self.bad_steps}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.norms = [torch.tensor(norm) for norm in state.get("norms", [])]
+        self.checked, self.bad_steps = len(self.norms), state.get("bad_steps", 0)
+
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         if pl_module.automatic_optimization:  # else the module sets it, before it clips
             gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
@@ -69,7 +77,7 @@ class Guard(pl.Callback):
             )
 
     def _log(self, trainer) -> None:
-        norms = torch.stack(self.norms)
+        norms = torch.stack([norm.to(self.norms[-1].device) for norm in self.norms])
         self.norms, self.checked = [], 0
         median, largest = norms.median().item(), norms.max().item()
         log(trainer, {"grad/norm_median": median, "grad/norm_max": largest})

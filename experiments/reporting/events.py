@@ -13,11 +13,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from experiments.reporting import clean
 from experiments.reporting.curves import Curve, latest, merge
-from experiments.shared.errors import InputError
+from experiments.shared.errors import InputError, first_line
 from experiments.shared.folder import EPOCH_TAG, Folder
+from experiments.shared.reading import read_yaml
 
 NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
+LONE = re.compile(r"\$\{[^{}:]+\}")  # an interpolation that names one key
+MOST_VALUES = 100_000  # of a configuration
 # Scalars are kept whole; of everything heavy only one a tag, since the report reads files instead.
 KEEP = {
     "scalars": 0,
@@ -110,34 +114,60 @@ def read_config(folder: Path, problems: list[str]) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        config = OmegaConf.load(path)
+        raw = read_yaml(path, "a run's configuration")
+        if not isinstance(raw, dict):
+            problems.append(f"{path.name} holds no configuration: expected a mapping")
+            return {}
+        found = resolved(OmegaConf.create(shielded(raw)), [MOST_VALUES])
     except Exception as error:  # yaml and OmegaConf each have their own family of errors
-        problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0]})")
+        problems.append(f"{path.name} cannot be read ({first_line(error)})")
         return {}
-    return resolved(config) if OmegaConf.is_dict(config) else {}
+    return clean.config(found, problems)
 
 
-def resolved(node: Any) -> Any:
-    """Plain values; an interpolation that only Hydra can resolve stays as it is written."""
+def shielded(value: Any) -> Any:
+    """`value` with every interpolation but a lone `${key}` escaped: it stays as it is written.
+
+    What calls a resolver (`${oc.env:...}`) would show this machine's secrets in a stranger's
+    report.
+    """
+    if isinstance(value, dict):
+        return {key: shielded(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [shielded(child) for child in value]
+    if isinstance(value, str) and "${" in value and not LONE.fullmatch(value):
+        return value.replace("${", "\\${")
+    return value
+
+
+def resolved(node: Any, left: list[int]) -> Any:
+    """Plain values; an interpolation that only Hydra can resolve stays as it is written.
+
+    `left` counts down the values that may come: a few lines can stand for 10^9.
+    """
+    left[0] -= len(node)
+    if left[0] < 0:
+        raise InputError(f"it stands for more than {MOST_VALUES:,} values")
     if OmegaConf.is_list(node):
-        return [leaf(node, index) for index in range(len(node))]
-    return {str(key): leaf(node, key) for key in node}
+        return [leaf(node, index, left) for index in range(len(node))]
+    return {str(key): leaf(node, key, left) for key in node}
 
 
-def leaf(parent: Any, key: Any) -> Any:
+def leaf(parent: Any, key: Any, left: list[int]) -> Any:
     try:
         value = "???" if OmegaConf.is_missing(parent, key) else parent[key]
-    except (OmegaConfBaseException, ValueError):
+    except (OmegaConfBaseException, ValueError, RecursionError):
         plain: Any = OmegaConf.to_container(parent, resolve=False)
         return plain[key]
-    return resolved(value) if OmegaConf.is_config(value) else value
+    return resolved(value, left) if OmegaConf.is_config(value) else value
 
 
 def read_overrides(folder: Path) -> list[str]:
     """The overrides as given on the command line."""
     path = Folder(folder).overrides
     try:
-        return [str(item) for item in OmegaConf.load(path)] if path.is_file() else []
+        found = read_yaml(path) if path.is_file() else []
+        return [str(item) for item in found] if isinstance(found, list) else []
     except Exception:  # as above; a report does not fail over this
         return []
 
@@ -148,7 +178,7 @@ def read_event_file(path: Path, problems: list[str]) -> dict[str, Curve]:
     try:
         events.Reload()
     except Exception as error:  # the end of a killed run's file may be cut anywhere
-        problems.append(f"{path.name} is damaged ({error}); read as far as it goes")
+        problems.append(f"{path.name} is damaged ({first_line(error)}); read as far as it goes")
     curves = {}
     for tag in events.Tags()["scalars"]:
         points = events.Scalars(tag)
@@ -163,23 +193,40 @@ def event_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("events.out.tfevents.*"), key=lambda p: (p.name, p.parent))
 
 
+def own(folder: Path, files: list[Path], problems: list[str]) -> list[Path]:
+    """Those of `files` that are files of the run itself: no links out of it, no pipes."""
+    kept, root = [], folder.resolve()
+    for file in files:
+        try:
+            inside = file.resolve().is_relative_to(root)
+        except (OSError, RuntimeError):  # a link in a circle
+            inside = False
+        if inside and file.is_file():
+            kept.append(file)
+        else:
+            problems.append(f"{file.name} is no file of the run's folder, and is left out")
+    return kept
+
+
 def read_run(folder: Path) -> Run:
     """Everything the report needs of one run folder; never raises for an incomplete one."""
     folder, problems = Path(folder), []
     place = Folder(folder)
-    files = [f for f in event_files(place.board) if f.parent != place.study]
+    found = [f for f in event_files(place.board) if f.parent != place.study]
+    files = own(folder, found, problems)
     curves: dict[str, Curve] = {}
     for file in files:
         curves = merge(curves, read_event_file(file, problems))
     figures = [p for p in sorted(folder.glob("figures/*.png")) if not p.name.startswith("report_")]
+    sounds = sorted([*folder.glob("audio/*.wav"), *folder.glob("figures/*.wav")])
     return Run(
         folder=folder,
         config=read_config(folder, problems),
         overrides=read_overrides(folder),
-        summary=dict(Folder(folder).read(problems)),
+        summary=clean.summary(dict(Folder(folder).read(problems)), problems),
         curves=curves,
-        figures=figures,
-        audio=sorted([*folder.glob("audio/*.wav"), *folder.glob("figures/*.wav")]),
+        figures=own(folder, figures, problems),
+        audio=own(folder, sounds, problems),
         event_files=files,
         problems=problems,
     )

@@ -112,7 +112,7 @@ def targets_of(run: Run) -> tuple[dict[str, Target], dict[str, str]]:
         try:
             good[str(tag)] = parse_target(text)
         except InputError as error:
-            bad[str(tag)] = str(error)
+            bad[str(tag)] = str(error)[:300]
     return good, bad
 
 

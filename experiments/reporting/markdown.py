@@ -1,6 +1,8 @@
 """A document as Markdown, with its pictures as files beside it."""
 
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 from experiments.reporting.document import (
     Block,
@@ -20,7 +22,7 @@ from experiments.reporting.document import (
 
 def markdown(document: Document, folder: Path) -> str:
     """The document as Markdown, with pictures and sounds as paths relative to `folder`."""
-    parts = [f"# {document.title}"]
+    parts = [f"# {plain(document.title)}"]
     parts += [markdown_block(block, folder) for block in document.blocks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -30,17 +32,17 @@ def markdown_block(block: Block, folder: Path) -> str:
         case Curves():
             return "In report.html: every curve, to hover, toggle and scale."
         case Heading(text, level, _):
-            return f"{'#' * level} {text}"
+            return f"{'#' * level} {plain(text)}"
         case Text(text, kind):
-            return f"> **{text}**" if kind in ("warning", "bad") else text
+            return f"> **{plain(text)}**" if kind in ("warning", "bad") else plain(text)
         case Table():
             return markdown_table(block)
         case Facts(items):
             return "\n".join(f"- {name}: {markdown_cell(cell(value))}" for name, value in items)
         case Picture(path, caption):
-            return f"![{caption or path.stem}]({relative(path, folder)})"
+            return f"![{plain(caption or path.stem)}]({relative(path, folder)})"
         case Sound(path):
-            return f"- [{path.name}]({relative(path, folder)})"
+            return f"- [{plain(path.name)}]({relative(path, folder)})"
         case Code(text, summary):
             return folded(f"```\n{text.rstrip()}\n```", summary)
 
@@ -52,7 +54,7 @@ def folded(body: str, summary: str) -> str:
 
 
 def markdown_cell(value: Cell) -> str:
-    text = value.text.replace("|", "\\|").replace("\n", " ")
+    text = plain(value.text).replace("|", "\\|").replace("\n", " ")
     text = f"**{text}**" if value.kind in ("good", "bad") and text else text
     text = f"[{text}]({value.link})" if value.link else text
     return f"{text} ({value.note})" if value.note else text
@@ -68,4 +70,10 @@ def markdown_table(table: Table) -> str:
 
 
 def relative(path: Path, folder: Path) -> str:
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+    place = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return quote(os.fsencode(place.as_posix()))
+
+
+def plain(text: str) -> str:
+    """Text in which a reader of Markdown sees no tags."""
+    return text.replace("<", "&lt;").replace("\x00", "")

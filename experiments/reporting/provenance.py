@@ -1,7 +1,7 @@
 """What a run cost, and what it takes to do it again."""
 
 import numpy as np
-from omegaconf import OmegaConf
+import yaml
 
 from experiments.reporting.document import Block, Code, Facts, Heading, Table, Text
 from experiments.reporting.events import Run
@@ -83,7 +83,7 @@ def provenance(run: Run) -> list[Block]:
     if rows:
         blocks.append(Table(["", ""], rows, words=(0, 1)))
     if run.config:
-        text = OmegaConf.to_yaml(OmegaConf.create(run.config), resolve=False)
+        text = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
         blocks.append(Code(text, "Configuration"))
     blocks.append(Text(f"Event files read: {len(run.event_files)}.", "quiet"))
     return blocks

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from urllib.parse import quote
 
 from experiments.reporting.document import Block, Cell, Facts, Heading, Table, Text
 from experiments.reporting.events import Run
@@ -72,7 +73,7 @@ def result_table(
     name, results = str(objective.get("name")), result_tags(runs, objective, targets)
     rows: list[list[Cell | str]] = []
     for run, own in zip(runs, settings, strict=True):
-        found, link = objective_of(run), f"{run.folder.name}/report.html"
+        found, link = objective_of(run), f"./{quote(run.folder.name)}/report.html"
         exists = run.folder.parent == folder and (run.folder / "report.html").is_file()
         rows.append(
             [

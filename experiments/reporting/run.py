@@ -29,7 +29,9 @@ from experiments.reporting.plots import (
 from experiments.reporting.provenance import compact, efficiency, provenance
 from experiments.reporting.published import Published, as_steps, published_for
 from experiments.reporting.run_tables import metric_table, milestones, term_table
+from experiments.shared.errors import InputError
 from experiments.shared.folder import Folder
+from experiments.shared.writing import replacing
 
 DPI = 130
 
@@ -99,7 +101,10 @@ def save(folder: Path, name: str, figures: list[Figure], **options) -> list[Pict
         suffix = "" if count == 1 else f"_{count}"
         path = Folder(folder).figures / f"report_{name}{suffix}.png"
         path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=DPI, **options)
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{path.parent}: leads out of the folder; remove that link")
+        with replacing(path) as scratch:
+            figure.savefig(scratch, dpi=DPI, **options)
         blocks.append(Picture(path))
     return blocks
 

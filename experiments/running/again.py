@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.shared.errors import InputError
 from experiments.shared.folder import SEARCH, Folder
+from experiments.shared.reading import read_yaml
 
 LONGEST = 120
 WORD = re.compile(r"(?P<sign>[~+]*)(?P<key>[\w@/.]+)=(?P<value>.*)", re.DOTALL)
@@ -51,7 +52,17 @@ def resumed(words: list[str]) -> list[str]:
         )
     place = Folder(Path(places[0].strip("'\"")).expanduser().absolute())
     new = [word for word in words if not word.startswith("resume=")]
-    return [*merged(own_words(place), new), f"hydra.run.dir={quoted(place.path)}"]
+    own = own_words(place)
+    from experiments.running import foreign  # not needed to refuse a typing error
+
+    foreign.check_words(own, place.path)
+    return [*merged(own, new), f"hydra.run.dir={quoted(place.path)}"]
+
+
+def listed(words: object, source: Path) -> list:
+    if not isinstance(words, list):
+        raise InputError(f"{source}: expected a list of a command's words; restore it")
+    return words
 
 
 def own_words(place: Folder) -> list[str]:
@@ -65,10 +76,10 @@ def own_words(place: Folder) -> list[str]:
             f"resume={place.path}: it {what}; expected a run's folder, with .hydra/ in it "
             "(a sweep goes on by its own command with hydra.sweep.dir=FOLDER)"
         )
-    words = [str(word) for word in OmegaConf.load(place.overrides)]
+    words = [str(word) for word in listed(read_yaml(place.overrides), place.overrides)]
     if place.hydra.is_file():
-        own = OmegaConf.select(OmegaConf.load(place.hydra), "hydra.overrides.hydra") or []
-        words += [str(word) for word in own if "hydra.searchpath=" in str(word)]
+        own = OmegaConf.select(OmegaConf.create(read_yaml(place.hydra)), "hydra.overrides.hydra")
+        words += [str(word) for word in own or [] if "hydra.searchpath=" in str(word)]
     return [word for word in words if key_of(word) != "accept_changes"]
 
 

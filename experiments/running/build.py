@@ -5,11 +5,15 @@ import warnings
 from collections.abc import Iterable
 
 import lightning.pytorch as pl
+import psutil
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.running import schema
+from experiments.shared.bounds import Bounded
+from experiments.shared.errors import InputError
 
 # Said of every run here, and nothing that a user could mend.
 SILENCED = (
@@ -48,4 +52,11 @@ def build(config: DictConfig, parts: Iterable[str] = schema.PARTS) -> tuple:
 def make(config: DictConfig) -> tuple[pl.LightningModule, pl.LightningDataModule]:
     """The two objects alone; touches no global setting."""
     datamodule = instantiate(config.data, _convert_="all")
-    return instantiate(config.model, _convert_="all"), datamodule
+    free = psutil.virtual_memory().available / 4  # bytes of a number
+    try:
+        with Bounded(free, "model"):
+            return instantiate(config.model, _convert_="all"), datamodule
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError | MemoryError):
+            raise InputError(str(error.__cause__)) from error
+        raise

@@ -13,7 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from experiments.running import words
-from experiments.shared.errors import Diverged, InputError
+from experiments.shared.errors import Diverged, InputError, mendable
+
+NOISE = ("full_key:", "object_ty", "reference")  # what OmegaConf says to programmers
 
 
 def usage(conf: Path) -> str:
@@ -57,10 +59,23 @@ def explain(error: BaseException, conf: Path) -> str | None:
         return str(error) if is_a_call_that_fails(error) else None
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         because = "" if error.__cause__ is None else str(error.__cause__).partition("\n")[0]
-        return str(error).strip() + (f": {because}" if because not in str(error) else "")
+        told = str(error).strip() + (f": {because}" if because not in str(error) else "")
+        lines = [line for line in told.splitlines() if line.strip()[:9] not in NOISE]
+        return condensed("\n".join(lines)) + ("" if len(lines) > 1 else "; mend that key")
     if isinstance(error, OSError) and error.filename and not ran(error):
         return f"{error.filename}: {error.strerror}. Set paths.outputs (or hydra.run.dir)"
-    return None
+    found = [mendable(c) for c in chain if not isinstance(c, OSError)]
+    return next((told for told in found if told), None)
+
+
+def condensed(text: str) -> str:
+    """At most four lines: what follows the first is listed behind it."""
+    text = text.partition("Config search path:")[0]
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    if len(lines) <= 4:
+        return "\n".join(lines)
+    said = [line for line in lines if not line.startswith("Set the environment variable")]
+    return f"{said[0]}; {', '.join(said[1:])}".replace(":, ", ": ")
 
 
 def causes(error: BaseException | None):

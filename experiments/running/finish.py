@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from experiments.callbacks.best import Best
@@ -18,6 +19,7 @@ from experiments.callbacks.study import Study
 from experiments.callbacks.text import Text
 from experiments.running.summary import callback, scalars
 from experiments.shared import checkpoints
+from experiments.shared.errors import InputError, first_line
 
 TESTED = (Figures, Phases, ProgressBar, Study, Text)  # what has something to do in a test
 
@@ -45,6 +47,13 @@ def test(trainer: Any, module, datamodule, config: DictConfig) -> dict[str, floa
 
 def one_device(config: DictConfig, accelerator: str, **options) -> pl.Trainer:
     """A trainer for tests alone, with the run's precision and limits."""
+    try:
+        return _one_device(config, accelerator, **options)
+    except (ValueError, MisconfigurationException) as error:  # Lightning's own words
+        raise InputError(f"trainer: {first_line(error)}: mend trainer.*") from error
+
+
+def _one_device(config: DictConfig, accelerator: str, **options) -> pl.Trainer:
     return pl.Trainer(
         accelerator=accelerator,
         devices=1,

@@ -9,10 +9,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.running import foreign
 from experiments.running.build import make
 from experiments.shared import checkpoints
-from experiments.shared.errors import InputError
+from experiments.shared.errors import InputError, first_line
 from experiments.shared.folder import Folder
+from experiments.shared.reading import check_yaml, read_text
 from experiments.shared.service import Service
 
 
@@ -29,9 +31,20 @@ def own_config(run: str | Path) -> DictConfig:
             f"{place.config.relative_to(place.path)} in it"
         )
     try:
+        check_yaml(read_text(place.config, "a run's configuration"), place.config)
         config: Any = OmegaConf.load(place.config)
+    except InputError:
+        raise
     except Exception as error:  # yaml and OmegaConf each have their own family of errors
-        raise InputError(f"{place.config} cannot be read ({error})") from error
+        raise InputError(
+            f"{place.config} cannot be read ({first_line(error)}): restore it, or take another run"
+        ) from error
+    if not OmegaConf.is_dict(config):
+        raise InputError(f"{place.config}: expected a run's configuration; restore it")
+    for part in ("trainer", "objective", "loss"):
+        if not OmegaConf.is_dict(config.get(part)):
+            raise InputError(f"{place.config}: {part}: expected a mapping; restore it")
+    foreign.check(config, place.config)
     config.folder = str(place.path)  # which only Hydra could tell
     OmegaConf.set_struct(config, True)
     return config
@@ -62,8 +75,10 @@ def restore(
     """
     config = own_config(run)
     change(config, values)
+    path = checkpoints.resolve(Path(run).expanduser())
+    check_files(config, values, path)
     module, datamodule = make(config)
-    fill(module, checkpoints.resolve(Path(run).expanduser()))
+    fill(module, path)
     return module, datamodule
 
 
@@ -86,6 +101,19 @@ def service_of(run: Path) -> Service:
         raise InputError(f"{run}: serve={dict(asked)} cannot be built ({error})") from error
 
 
+def check_files(config: DictConfig, values: dict[str, Any], path: Path) -> None:
+    """Stop unless the files that the model is built from are those of its training.
+
+    Raises:
+        InputError: the run's folder names another, which the command line does not.
+    """
+    model: Any = OmegaConf.to_container(config.model, resolve=True)
+    data = {key: config.data.get(key) for key in model if f"data.{key}" not in values}
+    said = {key: value for key, value in model.items() if f"data.{key}" not in values}
+    plain = [said, OmegaConf.to_container(OmegaConf.create(data), resolve=True)]
+    checkpoints.check_files(checkpoints.read(path), plain, path)
+
+
 def fill(module: pl.LightningModule, path: Path) -> dict:
     """Put a checkpoint's weights into `module`, strictly, and into eval mode; the checkpoint.
 
@@ -94,10 +122,5 @@ def fill(module: pl.LightningModule, path: Path) -> dict:
     """
     checkpoint = checkpoints.read(path)
     checkpoints.check_class(checkpoint, type(module), path)
-    try:
-        module.on_load_checkpoint(checkpoint)
-        module.load_state_dict(checkpoint["state_dict"], strict=True)
-    except (RuntimeError, KeyError) as error:
-        raise InputError(f"{path} does not fit its model: {error}") from error
-    module.eval()
+    checkpoints.fill(module, checkpoint, path)
     return checkpoint

@@ -3,6 +3,7 @@
 What a model, its data or any other object takes stands in that object's constructor: see `schema`.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from experiments.reporting.targets import parse_target
-from experiments.running.schema import misfits, refuse
+from experiments.running.schema import refuse
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import (
     ArgumentsOf,
@@ -22,9 +23,11 @@ from experiments.shared.kinds import (
     PositiveInt,
     Weights,
 )
+from experiments.shared.signatures import misfits
 
 Unbounded = Annotated[int, Field(ge=-1)]  # -1: no bound
 Part = NonNegativeInt | Fraction | None  # so many batches, or so much of all
+Some = Annotated[float, Field(gt=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 Devices = Annotated[str, Field(pattern=r"^(auto|-?\d+(,\d+)*)$")]
 
@@ -58,7 +61,7 @@ class Trainer:
     gradient_clip_val: NonNegativeFloat | None
     accumulate_grad_batches: PositiveInt
     check_val_every_n_epoch: PositiveInt | None
-    val_check_interval: PositiveInt | Fraction | None
+    val_check_interval: PositiveInt | Some | None
     limit_train_batches: Part
     limit_val_batches: Part
     limit_test_batches: Part
@@ -97,7 +100,7 @@ class Settings:
     published_as: str | None
     serve: dict | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    threads: PositiveInt | None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None
     objective: Annotated[dict, ArgumentsOf(Objective)]
     watch: dict[str, str]
     charts: dict[str, list[str]]
@@ -127,7 +130,19 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None) -> None:
     values = {name: plain(config, name) for name in Settings.__annotations__ if name in config}
     of_trainer = Trainer.__annotations__
     values["trainer"] = {k: plain(config.trainer, k) for k in of_trainer if k in config.trainer}
-    refuse([*misfits(Settings, values, ""), *strangers(choices or {})])
+    refuse([*misfits(Settings, values, ""), *crowds(config), *strangers(choices or {})])
+
+
+def crowds(config: DictConfig) -> list[str]:
+    """More processes than this machine could do with; each takes the memory of a whole run."""
+    devices, cpus = config.trainer.get("devices"), os.cpu_count() or 1
+    found, most = [], max(16, cpus)
+    if config.trainer.get("accelerator") == "cpu" and isinstance(devices, int) and devices > most:
+        found.append(f"trainer.devices={devices}: expected at most {most} on {cpus} processors")
+    workers = config.data.get("num_workers") if OmegaConf.is_dict(config.get("data")) else None
+    if isinstance(workers, int) and workers > 16 * most:
+        found.append(f"data.num_workers={workers}: expected at most {16 * most}")
+    return found
 
 
 def plain(config: DictConfig, key: str):

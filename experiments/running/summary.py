@@ -53,7 +53,7 @@ def summarise(
         "baselines": getattr(module, "baselines", {}),
         "loss_weights": {str(term): weight for term, weight in config.loss.items()},
         "parameters": parameters(module),
-        "data": describe(datamodule, problems),
+        "data": describe(datamodule, problems, whole=error is None),
         "problems": problems,
         "throughput": speed.measured(samples) if speed else {},
         "started": earlier.get("started") or began.isoformat(timespec="seconds"),
@@ -102,11 +102,13 @@ def parameters(module: pl.LightningModule) -> dict[str, int]:
     }
 
 
-def describe(datamodule: Any, problems: list[str]) -> dict:
+def describe(datamodule: Any, problems: list[str], whole: bool = True) -> dict:
     """What was trained on; a run that failed may have failed over just that."""
     try:
         return datamodule.describe()
     except Exception as error:
+        if not whole:  # the run says why itself
+            return {}
         traceback.print_exc()
         problems.append(f"the data could not be described ({type(error).__name__}: {error})")
         return {}

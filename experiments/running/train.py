@@ -11,15 +11,16 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from experiments.callbacks.objective import Objective
 from experiments.running import agree, finish, summary
 from experiments.running.build import build
 from experiments.running.compare import Change
 from experiments.running.start import WarmStart, refused, source
 from experiments.shared import checkpoints, contract
 from experiments.shared.errors import InputError
-from experiments.shared.folder import Folder
+from experiments.shared.folder import Folder, Summary
 
 
 def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | None:
@@ -50,7 +51,7 @@ def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | N
     try:
         fit(trainer, module, datamodule, resume)
         # A run resumed at its end validates nothing again.
-        metrics = summary.scalars(trainer.callback_metrics) or earlier.get("metrics") or {}
+        metrics = summary.scalars(trainer.callback_metrics) or known(trainer, earlier)
         if config.test:
             metrics |= finish.test(trainer, module, datamodule, config)
     except BaseException as caught:
@@ -72,8 +73,17 @@ def train(config: DictConfig, folder: Path, accepted: list[Change]) -> float | N
     return said["objective"]["best"]
 
 
+def known(trainer: pl.Trainer, earlier: Summary) -> dict[str, float]:
+    """The metrics as a checkpoint at the run's end kept them, and of the summary those beside."""
+    seen = summary.callback(trainer, Objective)
+    return {**(earlier.get("metrics") or {}), **(seen.metrics if seen else {})}
+
+
 def make_trainer(config: DictConfig, more: list[pl.Callback]) -> pl.Trainer:
     """The trainer with the configured callbacks and loggers, and `more` callbacks before them."""
+    for name, node in (config.callbacks or {}).items():
+        if node is not None and not OmegaConf.is_config(node):
+            raise InputError(f"callbacks.{name}={node}: expected an object (with _target_)")
     callbacks = [instantiate(c, _convert_="all") for c in config.callbacks.values()]
     objects = {
         "callbacks": [*more, *callbacks],

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from experiments.shared import arguments
 from experiments.shared.errors import InputError, cli
 from experiments.shared.service import Service
 
@@ -97,7 +98,7 @@ def ask(port: int, name: str, body: bytes, kind: str) -> tuple[float, str]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="python -m experiments.serving.bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 
 
 def build_once(root: Path, name: str, parameters: dict, make: Callable[[Path], None]) -> Path:
@@ -53,7 +54,7 @@ def content_hash(files: Iterable[Path]) -> str:
     """SHA-256 over names, sizes and bytes of `files`; of a large file, only its two ends."""
     digest, edge = hashlib.sha256(), 1 << 20
     for file in sorted(Path(f) for f in files):
-        size = file.stat().st_size
+        size = regular(file).stat().st_size
         digest.update(f"{file.name}:{size};".encode())
         with file.open("rb") as stream:
             digest.update(stream.read(edge))

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from experiments.shared.errors import InputError
+from experiments.shared.reading import read_json
+
 VERSION = 2  # of summary.json; 1 had no host, no times and no traceback
 SEARCH = "search.db"  # in a search's folder: Optuna's study
 EPOCH_TAG = "throughput/epoch"  # of the epoch's curve in the event files; once "epoch"
@@ -183,9 +186,10 @@ class Folder:
             return {}
         problems = [] if problems is None else problems
         try:
-            summary = json.loads(self.summary.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            problems.append(f"{self.summary.name} is not valid JSON ({error})")
+            summary = read_json(self.summary)
+        except InputError as error:
+            said = str(error.__cause__ or error).splitlines()[0]
+            problems.append(f"{self.summary.name} is not valid JSON ({said})")
             return {}
         if not isinstance(summary, dict):
             problems.append(f"{self.summary.name} holds no summary: expected a JSON object")

@@ -6,6 +6,26 @@ from pathlib import Path
 import psutil
 import torch
 
+from experiments.shared.errors import InputError
+
+
+def foresee(needed: float, what: str) -> None:
+    """Stop before the work on what memory would not hold.
+
+    Args:
+        needed: bytes, at least.
+        what: of what, and what to do about it.
+
+    Raises:
+        InputError: less is free.
+    """
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"would take {needed / 2**30:,.1f} GiB of memory, {free / 2**30:,.1f} GiB are free: "
+            f"{what}"
+        )
+
 
 def reset_peak(device: torch.device) -> None:
     """Forget earlier peaks, so that making a corpus does not count as training."""

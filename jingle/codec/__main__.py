@@ -1,14 +1,13 @@
 """python -m jingle.codec export RUN OUT: a training run's codec as one weights file."""
 
-import argparse
 import hashlib
 from pathlib import Path
 
 import torch
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints, writing
 from experiments.shared.errors import InputError, cli
-from jingle.codec.model import build_seanet, from_file, load_strictly, write_weights
+from jingle.codec.model import build_as, from_file, load_strictly, write_weights
 from jingle.codec.noise import NoiseDecoder
 
 
@@ -26,10 +25,11 @@ def export(run: str | Path, out: Path, noise: float = 1.0) -> Path:
     """
     file = checkpoints.resolve(run)
     state = checkpoints.read(file)
-    architecture = state.get("hyper_parameters", {}).get("architecture")
+    given = state.get("hyper_parameters")
+    architecture = given.get("architecture") if isinstance(given, dict) else None
     if architecture is None:
         raise InputError(f"{file} holds no codec: expected a run of +exp=codec")
-    encoder, decoder = build_seanet(architecture)
+    encoder, decoder = build_as(state["state_dict"], architecture, file)
     for part, module in (("encoder", encoder), ("decoder", decoder)):
         prefix = f"{part}."
         weights = {
@@ -56,14 +56,18 @@ def scale_noise(decoder: NoiseDecoder, factor: float) -> None:
 
 def main() -> None:
     """Command line: `export RUN OUT` writes the weights file of a training run."""
-    parser = argparse.ArgumentParser(prog="python -m jingle.codec", description=main.__doc__)
+    parser = arguments.Parser(prog="python -m jingle.codec", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     exporting = commands.add_parser("export", help="write a run's codec into one weights file")
     exporting.add_argument("run", type=Path, help="run folder or checkpoint of +exp=codec")
     exporting.add_argument("out", type=Path, help="the .safetensors file to write")
-    exporting.add_argument("--noise", type=float, default=1.0, help="times its level of noise (1)")
-    arguments = parser.parse_args()
-    out = export(arguments.run, arguments.out, arguments.noise)
+    exporting.add_argument(
+        "--noise", type=arguments.real(0, 1000), default=1.0, help="times its level of noise (1)"
+    )
+    exporting.overwrite()
+    given = parser.parse_args()
+    writing.check_file(given.out, inputs=(given.run,), overwrite=given.overwrite)
+    out = export(given.run, given.out, given.noise)
     codec = from_file(out)
     sha = hashlib.sha256(out.read_bytes()).hexdigest()
     print(f"{out}: {out.stat().st_size / 2**20:.2f} MiB, identity {codec.identity}, sha256 {sha}")

@@ -6,6 +6,7 @@ This is the one file that imports `encodec`.
 
 import hashlib
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from experiments.shared.errors import InputError
+from experiments.shared import writing
+from experiments.shared.bounds import Bounded
+from experiments.shared.errors import InputError, first_line
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
+from experiments.shared.reading import regular
+from experiments.shared.signatures import misfits, unknown
 from jingle.codec import download
 from jingle.codec.noise import NoiseDecoder
 
@@ -22,6 +27,7 @@ RATE = 24_000
 HOP = 320
 DIMENSION = 128
 RATIOS = (8, 5, 4, 2)
+MOST_BYTES = 8 << 30  # of a file of weights
 CHOICES = ("auto", "pretrained", "embedded", "random")
 EMBEDDED = Path(__file__).parent / "weights" / "embedded_codec.safetensors"
 FORMATS = ("jingle-codec-1", "jingle-codec-2")  # the first knew no bands of noise
@@ -134,6 +140,10 @@ def build_seanet(architecture: dict) -> tuple[nn.Module, nn.Module]:
     """
     from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 
+    wrong = [*unknown(small, architecture, "architecture")]
+    wrong += misfits(small, architecture, "architecture")
+    if wrong:
+        raise InputError(f"{'; '.join(wrong)}: expected a codec's own sizes, as they were written")
     options = {**SMALL, "noise_bands": 0, **architecture}
     options |= {"dimension": DIMENSION, "ratios": list(RATIOS)}
     bands = options.pop("noise_bands")
@@ -141,6 +151,27 @@ def build_seanet(architecture: dict) -> tuple[nn.Module, nn.Module]:
         warnings.simplefilter("ignore", FutureWarning)  # the old weight_norm, at construction
         encoder, decoder = SEANetEncoder(**options), SEANetDecoder(**options, channels=1 + bands)
     return encoder, NoiseDecoder(decoder) if bands else decoder
+
+
+def build_as(
+    weights: dict[str, Tensor], architecture: object, file: Path
+) -> tuple[nn.Module, nn.Module]:
+    """`build_seanet` for an architecture from outside: in little more room than `weights` take.
+
+    Raises:
+        InputError: it is none, or none of these weights.
+    """
+    if not isinstance(architecture, dict) or not all(isinstance(k, str) for k in architecture):
+        raise InputError(f"{file}: expected its architecture as a mapping; export the codec again")
+    numbers = sum(tensor.numel() for tensor in weights.values())
+    try:
+        with Bounded(8 * numbers + (1 << 22), str(file), 1000 + 20 * len(weights)):
+            return build_seanet(architecture)
+    except Exception as error:  # the layers raise whatever an odd size provokes
+        raise InputError(
+            f"{file}: no codec can be made of its architecture ({first_line(error)}): expected "
+            "the file as it was written; export the codec again"
+        ) from error
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -154,6 +185,7 @@ def weights_hash(module: nn.Module) -> str:
 
 def write_weights(file: Path, encoder: nn.Module, decoder: nn.Module, architecture: dict) -> None:
     """Write a codec's weights in half precision, with its architecture, as safetensors."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {
@@ -161,9 +193,12 @@ def write_weights(file: Path, encoder: nn.Module, decoder: nn.Module, architectu
         for part, module in (("encoder", encoder), ("decoder", decoder))
         for name, tensor in module.state_dict().items()
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"format": FORMATS[-1], "architecture": json.dumps(architecture)}
-    save_file(tensors, file, metadata=metadata)
+    with writing.replacing(file) as scratch:
+        try:
+            save_file(tensors, scratch, metadata=metadata)
+        except SafetensorError as error:
+            raise writing.cannot(file, error) from error
 
 
 def _auto() -> Codec:
@@ -198,7 +233,7 @@ def _random(note: str) -> Codec:
 
 
 def from_file(file: Path) -> Codec:
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise InputError(
             f"codec weights {file}: no such file; expected one of {', '.join(CHOICES)}, or a file "
             "written by `python -m jingle.codec export`, or EnCodec's .th file"
@@ -206,7 +241,7 @@ def from_file(file: Path) -> Codec:
     if file.suffix == ".th":
         return _from_pretrained(_read_pretrained(file), str(file))
     tensors, architecture = _read_weights(file)
-    encoder, decoder = build_seanet(architecture)
+    encoder, decoder = build_as(tensors, architecture, file)
     for part, module in (("encoder", encoder), ("decoder", decoder)):
         state = {
             name.removeprefix(f"{part}."): tensor.float()
@@ -220,15 +255,17 @@ def from_file(file: Path) -> Codec:
 def _read_weights(file: Path) -> tuple[dict[str, Tensor], dict]:
     from safetensors import SafetensorError, safe_open
 
+    regular(file, "a codec's weights (.safetensors)", MOST_BYTES)
     try:
         with safe_open(file, framework="pt") as stream:
             metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        architecture = json.loads(metadata.get("architecture", "null"))
+    except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"codec weights {file} cannot be read ({error}); copy it again") from error
     if metadata.get("format") not in FORMATS:
         raise InputError(f"{file} holds no codec: write one with `python -m jingle.codec export`")
-    return tensors, json.loads(metadata["architecture"])
+    return tensors, architecture
 
 
 def load_strictly(module: nn.Module, state: dict, file: Path) -> None:

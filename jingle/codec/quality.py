@@ -1,6 +1,5 @@
 """Measures what a codec keeps of songs it never heard, and how fast it is."""
 
-import argparse
 import time
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.shared import arguments
 from experiments.shared.errors import InputError, cli
 from experiments.shared.progress import progress
 from jingle.codec.data import padded
@@ -106,17 +106,21 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     """Measure a codec's round trip on songs it never heard, beside trivial codecs; its speed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jingle.codec.quality", description=main.__doc__
-    )
+    parser = arguments.Parser(prog="python -m jingle.codec.quality", description=main.__doc__)
     parser.add_argument("--codec", default="embedded", help="auto, pretrained, embedded or a file")
-    parser.add_argument("--songs", type=int, default=40, help="how many (40)")
-    parser.add_argument("--seconds", type=float, default=16.0, help="of each (16)")
-    parser.add_argument("--seed", type=int, default=2024, help="of the rendered songs (2024)")
-    parser.add_argument("--folder", type=Path, help="songs of one's own instead of rendered ones")
+    parser.add_argument(
+        "--songs", type=arguments.whole(1, 10_000), default=40, help="how many (40)"
+    )
+    parser.add_argument("--seconds", type=arguments.real(1, 600), default=16.0, help="of each (16)")
+    parser.add_argument(
+        "--seed", type=arguments.seed, default=2024, help="of the rendered songs (2024)"
+    )
+    parser.add_argument(
+        "--folder",
+        type=arguments.folder("songs"),
+        help="songs of one's own instead of rendered ones",
+    )
     given = parser.parse_args()
-    if given.songs < 1 or given.seconds < 1:
-        raise InputError(f"expected --songs >= 1 and --seconds >= 1, got {vars(given)}")
     codec = load_codec(given.codec)
     print(codec.note)
     songs = held_out(given.songs, given.seconds, given.seed, given.folder)

@@ -9,12 +9,15 @@ import numpy as np
 import soundfile
 import soxr
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 from jingle.sound import intake
 
 RATE = 24_000
 WRITTEN = (".wav", ".flac", ".ogg", ".mp3")
 BLOCK = 65_536  # libsndfile crashes when a long Vorbis file is written in one call
+MOST_BYTES = 16 << 30  # of a file
 LOUDEST = 16.0  # beyond this a float file holds integers, not samples within [-1, 1]
 RATES = (1_000, 1_000_000)  # Hz; outside, a header is wrong
 ANTIPHASE = 1e-3  # power of the sum over that of the channels, below which they cancel
@@ -51,9 +54,7 @@ def load(
     What peaks above 1 (float files may) is turned down as a whole.
     """
     file, notes = Path(file), [] if notes is None else notes
-    if not file.is_file():
-        raise InputError(f"{file}: no such file")
-    if file.stat().st_size == 0:
+    if regular(file, "a song", MOST_BYTES).stat().st_size == 0:
         raise InputError(f"{file}: the file is empty (0 bytes); replace or delete it")
     if problem := intake.fault(file, whole=start == 0 and seconds is None):
         raise InputError(f"{file}: {problem}")
@@ -155,11 +156,13 @@ def write(file: Path, audio: np.ndarray, rate: int = RATE) -> None:
     audio = peak_safe(audio, 1.0)
     channels = 1 if audio.ndim == 1 else audio.shape[1]
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with soundfile.SoundFile(file, "w", samplerate=rate, channels=channels) as stream:
+        with (
+            writing.replacing(file) as scratch,
+            soundfile.SoundFile(
+                os.fsencode(scratch), "w", samplerate=rate, channels=channels
+            ) as stream,
+        ):
             for first in range(0, len(audio), BLOCK):
                 stream.write(audio[first : first + BLOCK])
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise InputError(
-            f"{file}: cannot be written ({error}); free space or choose another folder"
-        ) from error
+    except soundfile.LibsndfileError as error:
+        raise writing.cannot(file, error) from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from experiments.shared import memory
 from experiments.shared.errors import InputError
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
@@ -59,6 +60,11 @@ class Ladders:
         turns: bool = True,
         transport: Callable[[Tensor, float, float, bool], tuple[Tensor, Tensor]] | None = None,
     ):
+        replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
+        memory.foresee(
+            replicas * (36 * atoms + 8 * atoms**2),  # positions, velocities, forces; pairs of atoms
+            f"{ladders} ladders of {len(temperatures)} temperatures; give fewer ladders",
+        )
         self.transport, self.turns, self.temperatures = transport, turns, temperatures
         self.evaluations = 0  # energies, with or without their gradient
         self.works: list[list[Tensor]] = [[] for _ in temperatures[1:]]
@@ -67,7 +73,6 @@ class Ladders:
         self.step_ps, self.device = step_ps, device
         self.kt = BOLTZMANN * torch.tensor(temperatures, dtype=torch.float32, device=device)
         self.generator = torch.Generator(device).manual_seed(seed)
-        replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
         tree = build_tree(molecule)
         closing = {closure.x for closure in tree.closures}  # to turn it would break its ring
         torsions = [torsion for torsion in tree.torsions if torsion.atom not in closing]

@@ -7,7 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 
+MOST_BYTES = 1 << 28
 INSTALL = "install the extra: pip install 'ensemble-suite[molecular]'"
 FORCE_FIELD = ("amber99sbildn.xml", "implicit/obc1.xml")
 TRUST = "MOLECULAR_FLOW_TRUST_SCRIPTS"  # what no checkpoint and no configuration can set
@@ -42,7 +44,10 @@ def shipped(name: str) -> Path | None:
     for entry in entry_points(group="openmm.forcefielddir"):
         folders.append(Path(entry.load()()))
     for folder in folders:
-        file = (folder / name).resolve()
+        try:
+            file = (folder / name).resolve()
+        except (OSError, RuntimeError):  # a link in a circle
+            continue
         if file.is_file() and file.is_relative_to(folder.resolve()):
             return file
     return None
@@ -90,9 +95,7 @@ def check_programs(file: Path, seen: set[Path]) -> None:
     if file in seen:
         return
     seen.add(file)
-    if not file.is_file():
-        raise InputError(f"expected a force-field file, got {file} which is not there: mend "
-                         "data.force_field")  # fmt: skip
+    regular(file, "a force-field file (data.force_field), or a name that OpenMM has", MOST_BYTES)
     try:
         root = ElementTree.parse(file).getroot()
     except (ElementTree.ParseError, OSError) as error:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 from molecular_flow.physics.molecule import INSTALL, Molecule
 from molecular_flow.physics.structure import SOLVENT
 
 WITH_ATOMS = (".pdb", ".cif", ".h5")  # these name their atoms
 WITHOUT = (".dcd", ".xtc", ".nc")  # these are read and written with a topology beside
 SUFFIXES = WITH_ATOMS + WITHOUT
+MOST_TEXT = 2 << 30  # bytes of frames as text
 
 
 def mdtraj():
@@ -80,7 +83,6 @@ def save(path: Path, positions: np.ndarray, molecule: Molecule) -> list[Path]:
     if path.suffix not in SUFFIXES:
         raise InputError(f"expected a file ending in .npz or {', '.join(SUFFIXES)}, got {path}")
     frames = mdtraj().Trajectory(np.asarray(positions, np.float32), _topology(molecule))
-    path.parent.mkdir(parents=True, exist_ok=True)
     files = [path]
     _write(frames, path)
     if path.suffix in WITHOUT:
@@ -90,24 +92,23 @@ def save(path: Path, positions: np.ndarray, molecule: Molecule) -> list[Path]:
 
 
 def _write(frames, path: Path) -> None:
-    scratch = path.with_name(f".{path.stem}.tmp{path.suffix}")  # the suffix names the format
     try:
-        with warnings.catch_warnings():
+        with writing.replacing(path) as scratch, warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*netCDF4.*")  # scipy does as well
             frames.save(str(scratch))
-        scratch.replace(path)
     except ImportError as error:
         raise InputError(f"{path} cannot be written: {_missing(path)}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be written ({_first_line(error)})") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise writing.cannot(path, error) from error
 
 
 def _read(path: Path, molecule: Molecule, topology: Path | None):
     library = mdtraj()
-    if topology is not None and not Path(topology).is_file():
-        raise InputError(f"expected a topology (.pdb, .cif, .h5), got {topology}: not there")
+    if topology is not None:
+        regular(topology, "a topology (.pdb, .cif, .h5)")
+    regular(path, "frames", MOST_TEXT if path.suffix in (".pdb", ".cif") else None)
     top = str(topology) if topology else _topology(molecule)
     try:
         with warnings.catch_warnings():

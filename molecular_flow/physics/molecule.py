@@ -15,6 +15,7 @@ from molecular_flow.physics import chirality, force_field, structure
 from molecular_flow.physics.force_field import FORCE_FIELD, INSTALL, openmm_modules
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+LONGEST = 1000  # residues
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ def peptide_pdb(sequence: str) -> str:
         InputError: an unknown residue letter, fewer than two residues, PeptideBuilder absent.
     """
     unknown = sorted(set(sequence) - set(LETTERS))
-    if unknown or len(sequence) < 2:
+    if unknown or not 2 <= len(sequence) <= LONGEST:
+        shown = sequence if len(sequence) < 80 else f"{sequence[:20]}... of {len(sequence)}"
         raise InputError(
-            f"expected a sequence of two or more one-letter residues of {LETTERS}, got "
-            f"{sequence!r} (unknown: {unknown}): mend data.sequence or give data.pdb"
+            f"expected a sequence of 2 to {LONGEST} one-letter residues of {LETTERS}, got "
+            f"{shown!r} (unknown: {unknown}): mend data.sequence (--sequence) or give data.pdb"
         )
     try:
         import PeptideBuilder

@@ -5,7 +5,9 @@ import random
 from pathlib import Path
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 
+MOST_BYTES = 1 << 28
 WATER = ("HOH", "WAT", "H2O", "SOL", "TIP", "TIP3", "TP3", "TIP4", "TP4", "SPC", "OPC", "DOD")
 IONS = ("NA", "NA+", "SOD", "CL", "CL-", "CLA", "K", "K+", "POT", "MG", "MG2", "CA2", "CAL", "ZN",
         "ZN2", "LI", "LI+", "CS", "CES", "BR", "BR-", "RB")  # fmt: skip
@@ -33,11 +35,7 @@ def read(path: Path, app):
     Raises:
         InputError: not there, no such format, unreadable, or nothing but solvent.
     """
-    if not path.is_file():
-        raise InputError(
-            f"expected a PDB file, got {path} which is not there: mend data.pdb, or where a "
-            "checkpoint is used --pdb"
-        )
+    regular(path, "a PDB or mmCIF file: data.pdb, or where a checkpoint is used --pdb", MOST_BYTES)
     if path.suffix.lower() not in (".pdb", ".ent", ".cif", ".mmcif"):
         raise InputError(
             f"expected a structure as .pdb or .cif, got {path}: write it as PDB, with hydrogens"

@@ -11,7 +11,9 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
+from experiments.shared.reading import read_npz, regular
 from molecular_flow.physics import formats, sanity
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
@@ -67,10 +69,8 @@ def write(path: Path, trajectory: Trajectory) -> None:
         "atom_names": trajectory.atom_names,
         "fingerprint": trajectory.fingerprint,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".tmp.npz")
-    np.savez(scratch, **{key: value for key, value in named.items() if value is not None})
-    scratch.replace(path)
+    with writing.replacing(path) as scratch:
+        np.savez(scratch, **{key: value for key, value in named.items() if value is not None})
 
 
 def read(
@@ -87,9 +87,7 @@ def read(
     Raises:
         InputError: unreadable; another molecule, unit or shape; NaN frames; absurd energies.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"expected a trajectory file, got {path} which is not there")
+    path = regular(path, "a trajectory file")
     if path.suffix in formats.SUFFIXES:
         if temperature is None:
             raise InputError(
@@ -122,8 +120,7 @@ def _read_own(path: Path) -> Trajectory:
 
 
 def _read_npz(path: Path) -> Trajectory:
-    with np.load(path, allow_pickle=False) as file:
-        values = {key: file[key] for key in file.files}
+    values = read_npz(path, None, "a trajectory: .npz with positions_nm, temperatures_kelvin")
 
     def text(key):
         return str(values[key]) if key in values else None
@@ -144,7 +141,7 @@ def _read_npz(path: Path) -> Trajectory:
 
 def _read_table(path: Path) -> Trajectory:
     if path.suffix == ".npy":
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
     else:
         array = torch.load(path, map_location="cpu", weights_only=True)
         array = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)

@@ -3,34 +3,17 @@
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from experiments.shared.errors import InputError
+from experiments.shared.writing import replacing
 
 SINGLE = re.compile(
     r"\bV\d+|'[^']*'|\"[^\"]*\"|-?\d+(\.\d+)?"
 )  # what differs among notes of a kind
 PICTURES = (".png", ".pdf", ".svg")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Around whatever writes `path`.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): name a file in a folder that "
-            "exists, may be written to and has room"
-        ) from None
 
 
 def save_picture(figure: Figure, path: Path) -> None:
@@ -41,10 +24,10 @@ def save_picture(figure: Figure, path: Path) -> None:
     """
     if path.suffix.lower() not in PICTURES:
         raise InputError(f"{path}: expected a picture's name that ends in {', '.join(PICTURES)}")
-    with writing(path), warnings.catch_warnings():
+    with replacing(path) as scratch, warnings.catch_warnings():
         # Clips are called in scripts that no one font holds; boxes stand there then.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(path)
+        figure.savefig(scratch)
 
 
 def summary(notes: list[str], most: int = 2) -> list[str]:

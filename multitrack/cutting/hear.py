@@ -4,6 +4,7 @@
 it is loudest, each microphone measured by its own speech.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import soxr
 import webrtcvad
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 
 RATE = 16_000  # Hz, which the detector knows
 FRAME = 480  # samples, 30 ms
@@ -38,9 +40,10 @@ def voices(files: list[Path], ticks: int | None = None) -> np.ndarray:
 
 def activity(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Level in dB (T,) and whether there is a voice (T,), from the file's first channels' mean."""
+    regular(file, "a microphone's sound")
     detector, level, voice = webrtcvad.Vad(AGGRESSIVE), [], []
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(os.fsencode(file)) as sound:
             down = soxr.ResampleStream(sound.samplerate, RATE, 1, dtype="float32", quality="LQ")
             rest = np.zeros(0, np.float32)
             while True:

@@ -7,9 +7,8 @@ or a file's name, microphones A1, A2, ... or by name.
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import yaml
-
 from experiments.shared.errors import InputError
+from experiments.shared.reading import read_yaml
 
 LOSING = ("disable", "delete")
 
@@ -57,11 +56,7 @@ def load(path: Path | None, given: dict[str, object]) -> Settings:
     """
     stored: dict[str, object] = {}
     if path is not None:
-        try:
-            stored = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeError, yaml.YAMLError) as error:
-            said = " ".join(str(error).split())
-            raise InputError(f"{path}: expected a YAML of settings ({said})") from None
+        stored = read_yaml(path, "a YAML of settings") or {}
     where = str(path or "settings")
     names = [f.name for f in fields(Settings)]
     if not isinstance(stored, dict) or set(stored) - set(names):

@@ -4,7 +4,6 @@
 counts.
 """
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pysubs2
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import MOST_TEXT, read_json, regular
 from multitrack.cutting.hear import voices
 
 TICKS = 10  # a second
@@ -48,12 +48,12 @@ def gather(sources: Sources, ticks: int) -> Signals:
     """
     known: dict[str, list[np.ndarray]] = defaultdict(list)
     notes: list[str] = []
-    for file, read in (
+    for file, reader in (
         (sources.rttm, rttm), (sources.subtitles, subtitles), (sources.words, words)
     ):  # fmt: skip
         if file is None:
             continue
-        spans = read(file)
+        spans = reader(file)
         if not spans:
             notes.append(f"{file.name} names no speakers: it says when, not who, and is left out")
         for name, said in spans.items():
@@ -62,16 +62,18 @@ def gather(sources: Sources, ticks: int) -> Signals:
         heard = voices(list(sources.wav.values()), ticks)
         for name, column in zip(sources.wav, heard.T, strict=True):
             known[name].append(column)
+    faces = read_faces(sources.faces, ticks) if sources.faces else {}
     if not known:
+        given = [file for file in (sources.rttm, sources.subtitles, sources.words) if file]
+        said = f"{', '.join(map(str, given))}: no speaker is named: " if given else ""
         raise InputError(
-            "expected something that says who speaks: --rttm, --srt, --vtt or --words with "
+            f"{said}expected something that says who speaks: --rttm, --srt, --vtt or --words with "
             "speakers' names, or --wav NAME=FILE for each microphone"
         )
     speech = np.stack([np.mean(columns, 0) for columns in known.values()], 1)
     first = [int(np.argmax(column > 0.5)) for column in speech.T]
     order = sorted(range(len(first)), key=lambda m: (not (speech[:, m] > 0.5).any(), first[m]))
     names = [list(known)[m] for m in order]
-    faces = read_faces(sources.faces, ticks) if sources.faces else {}
     return Signals(names, speech[:, order].astype(np.float32), faces, notes)
 
 
@@ -84,10 +86,10 @@ def on_ticks(spans: list[tuple[float, float]], ticks: int) -> np.ndarray:
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}): check the path") from None
+    text = regular(file, "a signal", MOST_TEXT).read_text(encoding="utf-8-sig", errors="replace")
+    if "\0" in text:
+        raise InputError(f"{file}: expected text, got binary data: check the path")
+    return text
 
 
 def rttm(file: Path) -> Spans:
@@ -142,10 +144,7 @@ def _named(text: str) -> str:
 
 
 def _json(file: Path, what: str) -> object:
-    try:
-        return json.loads(_text(file))
-    except ValueError as error:
-        raise InputError(f"{file}: expected a JSON of {what} ({error})") from None
+    return read_json(file, f"a JSON of {what}")
 
 
 def words(file: Path) -> Spans:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 from multitrack.answer import sound
 from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, sample_frames
 from multitrack.xmeml.media import file_name
@@ -159,6 +160,7 @@ def _rate(parent: Element, rate: Rate) -> None:
 
 def probe(path: Path, kind: str) -> tuple[float, Rate, tuple[int, int]]:
     """Seconds, rate and size (pixels) of a media file; of sound alone the last two say nothing."""
+    regular(path, "a media file")
     try:
         with av.open(str(path)) as container:
             streams = getattr(container.streams, kind)

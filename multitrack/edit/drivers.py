@@ -5,12 +5,12 @@ A recording is known before it is edited, so these signals may be given to the m
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy.signal import lfilter
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import read_npz
 
 DRIVERS = (
     *(f"speech {mic}" for mic in range(4)),
@@ -181,11 +181,10 @@ def read_signals(file: Path) -> np.ndarray:
     Raises:
         InputError: the file holds something else, or numbers that are not finite.
     """
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            signals = stored["drivers"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{file}: expected an array 'drivers' ({error})") from None
+    found = read_npz(file, ["drivers"], "an array 'drivers'")["drivers"]
+    if found.dtype.kind not in "fiub":
+        raise InputError(f"{file}: expected an array 'drivers' of numbers, got {found.dtype}")
+    signals = found.astype(np.float32)
     if signals.ndim != 2 or signals.shape[1] != len(DRIVERS) or not np.isfinite(signals).all():
         raise InputError(
             f"{file}: expected finite signals (T, {len(DRIVERS)}), got {signals.shape}: "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from experiments.shared.errors import InputError
 from multitrack.edit.drivers import HEARD, SMOOTH
 from multitrack.edit.state import COUNTERS
 from multitrack.edit.timeline import ASSETS, TRACKS
@@ -31,6 +32,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float):
         super().__init__()
+        if width % heads:
+            raise InputError(f"heads={heads}: expected a number that divides width={width}")
         self.heads, self.dropout = heads, dropout
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import regular
 
 MAX_BYTES = 128 << 20
 MAX_DEPTH = 256
@@ -95,10 +96,10 @@ def read(path: Path) -> Element:
     Raises:
         InputError: as `parse`, or the file is missing or larger than MAX_BYTES.
     """
+    size = regular(path, "an FCP7 XML").stat().st_size
+    if size > MAX_BYTES:
+        raise InputError(_too_large(path, size))
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(_too_large(path, size))
         return parse(path.read_bytes(), str(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from experiments.shared.writing import replacing
 from multitrack.edit.timeline import Clip, Media, Rate, Timeline, Track, Transition
 from multitrack.xmeml.filters import filters, number
 from multitrack.xmeml.media import is_still
@@ -26,13 +27,8 @@ WRAPPERS = ("none", "project", "bin")
 
 def write(timeline: Timeline, path: str | Path, wrapper: str = "none") -> None:
     """Write `timeline` to `path`, whole or not at all."""
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(Path(path)) as scratch:
         scratch.write_bytes(dumps(timeline, wrapper))
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def dumps(timeline: Timeline, wrapper: str = "none") -> bytes:

@@ -7,14 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
 from experiments.shared.progress import progress, say
+from experiments.shared.reading import read_npz, regular
 from radiodiff.autoencoder import codec
 from radiodiff.autoencoder.evaluation import Measured, gray
 from radiodiff.autoencoder.network import Autoencoder, draw
-from radiodiff.corpus import make_folder, save
+from radiodiff.corpus import save
 from radiodiff.metrics import psnr
 from radiodiff.png import read_gray
+
+MOST_BYTES = 1 << 28  # of a map's file
 
 
 def files_in(source: Path, suffix: str) -> list[Path]:
@@ -32,7 +36,9 @@ def files_in(source: Path, suffix: str) -> list[Path]:
     return found
 
 
-def each(source: Path, out: Path, suffixes: tuple[str, str], work: Callable) -> None:
+def each(
+    source: Path, out: Path, suffixes: tuple[str, str], work: Callable, overwrite: bool
+) -> None:
     """`work(file, place)` on the files of `source`: writes `place`, returns a line to print.
 
     `place` is `out` itself for a single file, else a name below it. `suffixes`: of file and place.
@@ -43,11 +49,15 @@ def each(source: Path, out: Path, suffixes: tuple[str, str], work: Callable) -> 
     """
     files = files_in(source, suffixes[0])
     single = source.is_file() and out.suffix == suffixes[1]
-    make_folder(out.parent if single else out)
+    places = {file: out if single else out / f"{file.stem}{suffixes[1]}" for file in files}
+    if not single:
+        writing.check_below(out)
+    for place in places.values():
+        writing.check_file(place, inputs=files, overwrite=overwrite)
     failed = 0
     for file in progress(files, "files", "file") if len(files) > 1 else files:
         try:
-            say(work(file, out if single else out / f"{file.stem}{suffixes[1]}"))
+            say(work(file, places[file]))
         except InputError as error:
             if source.is_file():
                 raise
@@ -76,11 +86,10 @@ def read_latents(file: Path, channels: int) -> Tensor:
     Raises:
         InputError: unreadable, of another shape, or not finite.
     """
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            latents = torch.from_numpy(arrays["mean"]).float()[None]
-    except Exception as error:  # numpy raises a dozen kinds for a broken archive
-        raise InputError(f"{file}: expected latents of `encode` ({error})") from error
+    found = read_npz(file, ["mean"], "latents of `encode`")["mean"]
+    if found.dtype.kind != "f":
+        raise InputError(f"{file}: expected latents of `encode`, got {found.dtype}")
+    latents = torch.from_numpy(found).float()[None]
     shape = tuple(latents.shape[1:])
     if len(shape) != 3 or shape[0] != channels or 0 in shape:
         raise InputError(f"{file}: latents {shape}, expected ({channels}, h, w)")
@@ -100,14 +109,8 @@ def save_map(made: Tensor, file: Path) -> None:
             f"{file}: not written, the decoded map is NaN or infinite; its latents are far from "
             "any that the model knows, or it diverged in training: take an earlier checkpoint"
         )
-    try:
-        save(gray(made[0, 0]).clamp(0, 1).numpy(), file)
-    except OSError as error:
-        raise cannot_write(file, error) from error
-
-
-def cannot_write(file: Path, error: OSError) -> InputError:
-    return InputError(f"{file}: cannot be written ({error}); free space or choose another folder")
+    with writing.replacing(file) as scratch:
+        save(gray(made[0, 0]).clamp(0, 1).numpy(), scratch)
 
 
 def encode(
@@ -117,6 +120,7 @@ def encode(
     out: Path,
     coarseness: float = 1.0,
     latents: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Maps as files (.rdm) of quantised, range-coded latents; prints the bits a pixel of each.
 
@@ -143,20 +147,24 @@ def encode(
             "scale": scale,
         }
         told = f"{file} -> {place}, {tuple(mean.shape[1:])}"
-        try:
+        with writing.replacing(place) as scratch:
             if latents:
-                np.savez(place, **{name: array.numpy() for name, array in arrays.items()})
+                np.savez(scratch, **{name: array.numpy() for name, array in arrays.items()})
                 return told
             data = codec.encode(mean[0].numpy(), tables, coarseness)
-            place.write_bytes(data)
-        except OSError as error:
-            raise cannot_write(place, error) from error
+            scratch.write_bytes(data)
         return f"{told}, {8 * len(data) / maps.numel():.3f} bits a pixel"
 
-    each(source, out, (".png", ".npz" if latents else ".rdm"), work)
+    each(source, out, (".png", ".npz" if latents else ".rdm"), work, overwrite)
 
 
-def decode(autoencoder: Autoencoder, measured: Measured, source: Path, out: Path) -> None:
+def decode(
+    autoencoder: Autoencoder,
+    measured: Measured,
+    source: Path,
+    out: Path,
+    overwrite: bool = False,
+) -> None:
     """Maps from what `encode` wrote, of either kind."""
     tables, channels = measured.tables, autoencoder.latent
     folder = list(source.iterdir()) if source.is_dir() else [source]
@@ -164,16 +172,17 @@ def decode(autoencoder: Autoencoder, measured: Measured, source: Path, out: Path
 
     def work(file: Path, place: Path) -> str:
         if suffix == ".rdm":
-            latents = torch.from_numpy(codec.decode(file.read_bytes(), tables, str(file)))[None]
+            data = regular(file, "a map's file (.rdm)", MOST_BYTES).read_bytes()
+            latents = torch.from_numpy(codec.decode(data, tables, str(file)))[None]
         else:
             latents = read_latents(file, channels)
         save_map(autoencoder.decode(latents), place)
         return f"{file} -> {place}"
 
-    each(source, out, (suffix, ".png"), work)
+    each(source, out, (suffix, ".png"), work, overwrite)
 
 
-def reconstruct(autoencoder: Autoencoder, source: Path, out: Path) -> None:
+def reconstruct(autoencoder: Autoencoder, source: Path, out: Path, overwrite: bool = False) -> None:
     def work(file: Path, place: Path) -> str:
         maps = read_map(file, autoencoder.factor)
         made = autoencoder.decode(autoencoder.encode(maps)[0])
@@ -181,11 +190,17 @@ def reconstruct(autoencoder: Autoencoder, source: Path, out: Path) -> None:
         found = float(psnr(gray(made).clamp(0, 1), gray(maps)))
         return f"{file} -> {place}, PSNR {found:.2f} dB"
 
-    each(source, out, (".png", ".png"), work)
+    each(source, out, (".png", ".png"), work, overwrite)
 
 
 def sample(
-    autoencoder: Autoencoder, measured: Measured, out: Path, count: int, size: int, seed: int
+    autoencoder: Autoencoder,
+    measured: Measured,
+    out: Path,
+    count: int,
+    size: int,
+    seed: int,
+    overwrite: bool = False,
 ) -> None:
     """Maps from the prior: latents drawn from a Gaussian with each channel's mean and std.
 
@@ -202,9 +217,12 @@ def sample(
             f"--size {size}: expected a multiple of {autoencoder.factor}; take {nearest}"
         )
     draws = torch.Generator().manual_seed(seed)
-    make_folder(out)
-    for index in range(count):
+    writing.check_below(out)
+    places = [out / f"sample_{index}.png" for index in range(count)]
+    for place in places:
+        writing.check_file(place, overwrite=overwrite)
+    for place in places:
         shift = measured.mean[None, :, None, None].expand(1, -1, side, side)
         spread = 2 * measured.std.log()[None, :, None, None].expand_as(shift)
-        save_map(autoencoder.decode(draw(shift, spread, draws)), out / f"sample_{index}.png")
+        save_map(autoencoder.decode(draw(shift, spread, draws)), place)
     print(f"{count} samples in {out}")

@@ -1,7 +1,7 @@
 """Reads what a user has: plans as PNG or GeoJSON, transmitters as JSON, samples as CSV."""
 
 import csv
-import json
+import io
 import math
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 
 from experiments.shared.errors import InputError
+from experiments.shared.reading import check_depth, read_json, read_text
 from radiodiff.png import read_gray
 
 PLANS = (".png", ".geojson")
@@ -43,9 +44,13 @@ def read_plan(file: Path, scale: str | None = None, invert: bool = False) -> np.
 
 def read_polygons(file: Path) -> list[shapely.Geometry]:
     try:
-        found = shapely.from_geojson(file.read_text())
-    except (OSError, UnicodeDecodeError, shapely.errors.GEOSException) as error:
-        raise InputError(f"{file}: cannot be read as GeoJSON ({error})") from error
+        text = read_text(file, "GeoJSON")
+        check_depth(text, file)  # GEOS follows brackets until the stack ends
+        found = shapely.from_geojson(text)
+    except shapely.errors.GEOSException as error:
+        raise InputError(
+            f"{file}: cannot be read as GeoJSON ({error}): expected outlines of buildings"
+        ) from error
     parts = [g for g in shapely.get_parts(found).ravel() if g.geom_type.endswith("Polygon")]
     if not parts:
         raise InputError(f"{file}: no polygon in it, expected the outlines of buildings")
@@ -93,10 +98,10 @@ def read_transmitters(file: Path) -> list[tuple[int, int]]:
     Raises:
         InputError: unreadable, or something else.
     """
+    pairs = read_json(file, "a JSON list of [column, row] pairs")
     try:
-        pairs = json.loads(file.read_text())
         return [(int(y), int(x)) for x, y in pairs]
-    except (OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
             f"{file}: expected a JSON list of [column, row] pairs ({error})"
         ) from error
@@ -126,7 +131,7 @@ def read_samples(file: Path, plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     places, levels = [], []
     try:
-        with file.open(newline="") as stream:
+        with io.StringIO(read_text(file, "a CSV of samples"), newline="") as stream:
             reader = csv.DictReader(stream, skipinitialspace=True)
             if not {"row", "column", "db"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{file}: expected the columns row,column,db in its first line")
@@ -139,7 +144,7 @@ def read_samples(file: Path, plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 check_place(plan, round(y), round(x), f"{file}, line {line}: sample")
                 places.append((round(y), round(x)))
                 levels.append(level)
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{file}: cannot be read as CSV of numbers ({error})") from error

@@ -7,11 +7,11 @@ import torch
 from matplotlib.colors import ListedColormap
 from PIL import Image
 
+from experiments.shared import writing
 from experiments.shared.errors import InputError
 from experiments.shared.plots import COLOURS, new_figure
 from experiments.shared.progress import progress, say
 from radiodiff.cities.propagation import FLOOR_DB, SPAN_DB, TOP_DB, path_loss, spread
-from radiodiff.corpus import make_folder
 from radiodiff.estimate.fields import SAMPLE, SAMPLED, known, look
 from radiodiff.estimate.figures import show
 from radiodiff.estimate.module import RadioMapEstimator
@@ -115,6 +115,7 @@ def predict(
     invert: bool,
     registration: tuple[float, float],
     radio: dict[str, float],
+    overwrite: bool = False,
 ) -> None:
     """Write the maps of each plan's transmitters; several give best-server and SINR maps, too.
 
@@ -122,6 +123,7 @@ def predict(
         InputError: bad input; for a folder, when all is done, that some plans failed.
     """
     files, failed = plans_in(source), 0
+    check_new(out, files, overwrite)
     for file in progress(files, "plans", "plan") if len(files) > 1 else files:
         try:
             plan = read_plan(file, scale, invert)
@@ -160,12 +162,14 @@ def complete(
     scale: str | None,
     invert: bool,
     registration: tuple[float, float],
+    overwrite: bool = False,
 ) -> None:
     """Write the map of one plan that a few samples were measured of; says where it comes from.
 
     Raises:
         InputError: bad input.
     """
+    check_new(out, [source], overwrite)
     plan = read_plan(source, scale, invert)
     measured = read_samples(samples, plan)
     place = tuple(tx) if tx else locate(plan, *measured)
@@ -180,6 +184,14 @@ def complete(
     )
 
 
+def check_new(out: Path, plans: list[Path], overwrite: bool) -> None:
+    """Stop if a map would take the place of a file that is there, or cannot be written."""
+    writing.check_below(out)
+    for plan in plans:
+        for ending in (".png", ".npz", "_db.png", "_0.png", "_network.npz"):
+            writing.check_file(out / f"{plan.stem}{ending}", inputs=plans, overwrite=overwrite)
+
+
 def write(
     out: Path,
     name: str,
@@ -189,12 +201,13 @@ def write(
     samples: np.ndarray | None = None,
 ) -> None:
     """A map as gray PNG in RadioMapSeer's scale, as .npz in dB, and as a picture to look at."""
-    make_folder(out)
     decibels = found["path_gain_db"]
     gray = (decibels - FLOOR_DB) / SPAN_DB
-    Image.fromarray(np.round(255 * gray).astype(np.uint8)).save(out / f"{name}.png")
+    with writing.replacing(out / f"{name}.png") as scratch:
+        Image.fromarray(np.round(255 * gray).astype(np.uint8)).save(scratch)
     arrays = {n: v.astype(np.float32) for n, v in found.items()} | {"buildings": plan}
-    np.savez_compressed(out / f"{name}.npz", **arrays, transmitters=np.array(transmitters))
+    with writing.replacing(out / f"{name}.npz") as scratch:
+        np.savez_compressed(scratch, **arrays, transmitters=np.array(transmitters))
     style = {"cmap": "viridis", "vmin": FLOOR_DB, "vmax": TOP_DB}
     picture(out / f"{name}_db.png", decibels, plan, "path gain, dB", transmitters, style, samples)
     if "low_90_db" in found:
@@ -222,7 +235,8 @@ def network(
     loudest = power.max(0)
     sinr = 10 * np.log10(loudest / (power.sum(0) - loudest + 10 ** (noise / 10)))
     arrays = {"best_server": best, "sinr_db": sinr.astype(np.float32), "buildings": plan}
-    np.savez_compressed(out / f"{name}_network.npz", **arrays, transmitters=np.array(transmitters))
+    with writing.replacing(out / f"{name}_network.npz") as scratch:
+        np.savez_compressed(scratch, **arrays, transmitters=np.array(transmitters))
     colours = ListedColormap([COLOURS[k % len(COLOURS)] for k in range(len(maps))])
     served = {"cmap": colours, "vmin": -0.5, "vmax": len(maps) - 0.5, "interpolation": "nearest"}
     picture(out / f"{name}_best_server.png", best, plan, "transmitter", transmitters, served)
@@ -240,4 +254,5 @@ def picture(file, values, plan, label, transmitters, style, samples=None) -> Non
     if samples is not None:
         axis.plot(samples[:, 1], samples[:, 0], ".", ms=3, color="white")
     axis.set_title(file.stem)
-    figure.savefig(file)
+    with writing.replacing(file) as scratch:
+        figure.savefig(scratch)

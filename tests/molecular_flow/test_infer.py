@@ -204,7 +204,7 @@ def test_a_checkpoint_of_a_pdb_file_loads_from_anywhere(tmp_path, capped_alanine
 def test_one_ladder_tells_no_error(checkpoint, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         call(monkeypatch, "exchange", "--checkpoint", checkpoint, "--ladders", 1)
-    assert "--ladders of 2 or more" in capsys.readouterr().err
+    assert "--ladders: expected a whole number from 2" in capsys.readouterr().err
 
 
 def test_help():

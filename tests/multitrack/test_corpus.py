@@ -99,6 +99,6 @@ def test_a_command_makes_a_corpus(tmp_path, monkeypatch, capsys):
 def test_a_corpus_is_not_written_where_a_file_is(tmp_path, monkeypatch):
     (tmp_path / "out").write_text("mine")
     monkeypatch.setattr("sys.argv", ["corpus", str(tmp_path / "out"), "--timelines", "5"])
-    with pytest.raises(InputError, match="out: cannot be written"):
+    with pytest.raises(InputError, match="out: is a file: expected a folder"):
         corpus.main()
     assert (tmp_path / "out").read_text() == "mine"

@@ -1,0 +1,191 @@
+"""The contract: bad input gets one clear message, in time, and nothing is touched.
+
+Exit status 2; at most four lines on stderr, which name the value or the place and a remedy; no
+traceback; no file written but below the case's own output folder, and none left there; ten seconds;
+inputs unchanged.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import io
+import os
+import re
+import resource
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LIMIT_S = 20  # on a machine that does other things too; ten where it does not
+LINES = 4
+MEMORY = 6 << 30  # bytes beyond what the process has: nothing bad may ask for more
+REMEDY = re.compile(
+    r"expected|give|choose|set |take|remove|restore|replace|copy|export|install|convert|mend|make|"
+    r"train|try|see |name |free |check|leave|add|start|crop|rescale|split|cut |encode|write|read|"
+    r"there (is|are)|has:|usage|available|to append|divi",
+    re.IGNORECASE,
+)
+# Where a command's entry point is, and how it takes its words.
+ENTRIES = {
+    "experiments.run": lambda m: m.entry(),
+    "experiments.evaluate": lambda m: m.entry(sys.argv[1:]),
+    "experiments.bench": lambda m: m.entry(sys.argv[1:]),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words for a command; `{name}` in them is a thing of the shelf, `{out}` an empty folder.
+
+    Attributes:
+        name: unique among the command's cases.
+        command: the module that `python -m` starts.
+        words: what is typed.
+        told: each must stand in the message; `{name}` likewise.
+        may_pass: whether status 0 is as good, where the input is odd and not wrong.
+        environment: variables to set.
+    """
+
+    name: str
+    command: str
+    words: tuple[str, ...]
+    told: tuple[str, ...] = ()
+    may_pass: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.command}: {self.name}".encode("ascii", "backslashreplace").decode()
+
+
+@dataclass
+class Outcome:
+    status: object
+    stdout: str
+    stderr: str
+    written: list[str]
+
+
+class Late(BaseException):
+    """Ten seconds are over; no `except Exception` may take it for something else."""
+
+
+WATCHED: list[list[str]] = []  # of the case that runs: files that were opened for writing
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND
+
+
+def _watch(event: str, values: tuple) -> None:
+    if not WATCHED:
+        return
+    if event == "subprocess.Popen" and sys.executable in map(str, values[1] or ()):
+        raise RuntimeError("the command started itself again")  # a rank, of a bad number of them
+    if event == "open" and isinstance(values[0], str | bytes) and values[2] & WRITES:
+        WATCHED[-1].append(os.fsdecode(values[0]))
+    elif event in ("os.mkdir", "os.rename", "os.remove", "os.link", "os.truncate"):
+        WATCHED[-1].extend(os.fsdecode(v) for v in values[:2] if isinstance(v, str | bytes))
+
+
+sys.addaudithook(_watch)
+
+
+def call(case: Case, words: list[str]) -> Outcome:
+    """Run the command in this process, as `python -m` would."""
+    out, err, written = io.StringIO(), io.StringIO(), []
+    module = importlib.import_module(case.command)
+    start = ENTRIES.get(case.command, lambda m: _cli(m))
+    before = sys.argv, {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    status: object = 0
+
+    def late(*_) -> None:
+        raise Late
+
+    sys.argv = [case.command, *words]
+    signal.signal(signal.SIGALRM, late)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, limits[1]))
+    signal.alarm(LIMIT_S)
+    WATCHED.append(written)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            start(module)
+    except SystemExit as error:
+        status = error.code
+    except Late:
+        status = "hang"
+    except BaseException as error:
+        status = "traceback"
+        err.write("".join(traceback.format_exception(error)))
+    finally:
+        signal.alarm(0)
+        WATCHED.pop()
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        sys.argv = before[0]
+        for number, handler in before[1].items():
+            signal.signal(number, handler)
+        if case.command == "experiments.run":
+            module.failed.clear()
+    return Outcome(status, out.getvalue(), err.getvalue(), written)
+
+
+def _cli(module) -> None:
+    from experiments.shared.errors import cli
+
+    cli(module.main)
+
+
+def faults(case: Case, outcome: Outcome, told: list[str], out: Path, allowed: list[Path]) -> str:
+    """What of the contract the outcome breaks; empty: nothing."""
+    err = outcome.stderr.strip()
+    if outcome.status == "hang":
+        return f"no answer in {LIMIT_S} s"
+    if outcome.status == "traceback" or "Traceback (most recent call last)" in err:
+        return f"a traceback: {err.splitlines()[-1][:200] if err else outcome.status}"
+    if outcome.status == 0 and case.may_pass:
+        return ""
+    if outcome.status != 2:
+        return f"exit status {outcome.status}, expected 2"
+    lines = [line for line in err.splitlines() if not _noise(line)]
+    if not lines or len(lines) > LINES:
+        return f"{len(lines)} lines on stderr: {err[:300]}"
+    missing = [word for word in told if word not in err]
+    if missing:
+        return f"the message does not name {missing}: {err[:300]}"
+    if not REMEDY.search(err):
+        return f"the message names no remedy: {err[:300]}"
+    if case.command == "experiments.run":  # a run's folder keeps what was asked, and why it failed
+        return ""
+    left = [str(p.relative_to(out)) for p in sorted(out.rglob("*")) if not p.is_dir()]
+    if left:
+        return f"left behind: {left[:3]}"
+    strange = [f for f in outcome.written if not _inside(f, allowed)]
+    return f"wrote {strange[:3]}" if strange else ""
+
+
+def _noise(line: str) -> bool:
+    """A bar or a library's log, which stands before the message."""
+    return "%|" in line or "it/s" in line or not line.strip()
+
+
+def _inside(file: str, allowed: list[Path]) -> bool:
+    place = os.path.abspath(file)
+    if place.startswith(("/dev/null", "/proc/")) or place == "/proc" or "__pycache__" in place:
+        return True
+    if any(part in place for part in ("matplotlib", "fontconfig", "numba", "torchinductor")):
+        return True
+    return any(Path(place).is_relative_to(folder) for folder in allowed)
+
+
+def fingerprint(paths: list[Path]) -> dict[str, str]:
+    """Hashes of regular files, of folders what they hold; anything else by its kind alone."""
+    found = {}
+    for path in paths:
+        every = [path, *(sorted(path.rglob("*")) if path.is_dir() else [])]
+        for file in every:
+            if file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 26:
+                found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
+            else:
+                found[str(file)] = "there" if os.path.lexists(file) else "not there"
+    return found

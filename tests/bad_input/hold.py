@@ -1,0 +1,55 @@
+"""Holds a case to the contract: its words with the shelf's things in them, run and looked at."""
+
+import contextlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+import tests.bad_input.good  # noqa: F401  (fills the shelf)
+from tests.bad_input.contract import Case, call, faults, fingerprint
+from tests.bad_input.shelf import Shelf
+
+THING = re.compile(r"\{([\w.]+)\}")
+
+
+def held(case: Case, shelf: Shelf, folder: Path) -> str:
+    """What of the contract the case breaks; empty: nothing."""
+    out, here = folder / "out", folder / "here"
+    for made in (out, here):
+        made.mkdir()
+    things: dict[str, Path] = {"out": out}
+
+    def filled(text: str) -> str:
+        def path(match: re.Match) -> str:
+            if match[1] not in things:
+                things[match[1]] = shelf[match[1]]
+            return str(things[match[1]])
+
+        return THING.sub(path, text)
+
+    words, told = [filled(w) for w in case.words], [filled(w) for w in case.told]
+    inputs = [path for name, path in things.items() if name != "out"]
+    places = [path.parent for path in inputs if path.parent != shelf.root]
+    before, beside = fingerprint(inputs), {str(p) for at in places for p in at.iterdir()}
+    with contextlib.chdir(here), pytest.MonkeyPatch.context() as patch:
+        if case.command == "experiments.report" and "deep" not in case.name:
+            # Half a second a picture: of the cases of the report, its drawing alone is a stand-in.
+            patch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).touch())
+        for name, value in case.environment.items():
+            patch.setenv(name, value)
+        outcome = call(case, words)
+    allowed = [folder, Path(tempfile.gettempdir())]
+    found = faults(case, outcome, told, out, allowed)
+    writes_there = case.command == "experiments.report" and case.may_pass
+    if not found and not writes_there:
+        if fingerprint(inputs) != before:
+            found = "its inputs are not what they were"
+        more = {str(p) for at in places for p in at.iterdir()} - beside
+        found = found or (f"left beside its inputs: {sorted(more)[:3]}" if more else "")
+        found = found or (f"left here: {left[:3]}" if (left := sorted(here.iterdir())) else "")
+    shutil.rmtree(folder, ignore_errors=True)
+    return found
