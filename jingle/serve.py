@@ -128,13 +128,16 @@ class PieceService:
         self.data.prepare_data()
         self.data.setup("test")
         batch = next(iter(self.data.test_dataloader()))
-        a, b = (batch[name][:1] for name in ("input", "target"))
+        names = ["input", "target"]
+        if self.module.generator.decomposes:
+            names += ["input_hpss", "target_hpss"]
+        songs = {name: batch[name][:1] for name in names}
         sound = torch.from_numpy(render_pair(987, "test", 0, 2.0, 1.0)[0]["audio"])[None, None]
         with torch.inference_mode():
             latents = self.codec.encode(sound.float()).clone()
         frames = {2: "frames"}
         return {
-            "agent": Network(Writing(self.module).eval(), {"a": a, "b": b}, {}, tolerance=1e-3),
+            "agent": Network(Writing(self.module, names).eval(), songs, {}, tolerance=1e-3),
             "codec_encoder": Network(
                 Coding(self.codec, "encode").eval(), {"sound": sound.float()}, {}
             ),
@@ -145,15 +148,21 @@ class PieceService:
 
 
 class Writing(torch.nn.Module):
-    """Raw latents (B, C, T) of two songs to a piece's latents and both masks."""
+    """Raw latents (B, C, T) of two songs to a piece's latents and both masks.
 
-    def __init__(self, module: torch.nn.Module):
+    Args:
+        module: the agent.
+        names: of what it takes: `input`, `target` and, of the compositional agent, what separation
+            finds, `input_hpss`, percussive, and `target_hpss`, harmonic.
+    """
+
+    def __init__(self, module: torch.nn.Module, names: list[str]):
         super().__init__()
-        self.module = module
+        self.module, self.names = module, names
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, *songs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """See the class."""
-        made = self.module.generate(a, b)
+        made = self.module.generate(dict(zip(self.names, songs, strict=True)))
         return made["output"], made["input_mask"], made["target_mask"]
 
 
