@@ -7,8 +7,9 @@ import torch
 
 from experiments.shared import arguments, checkpoints, writing
 from experiments.shared.errors import InputError, cli
-from jingle.codec.model import build_as, from_file, load_strictly, write_weights
+from jingle.codec.model import from_file, load_strictly, write_weights
 from jingle.codec.noise import NoiseDecoder
+from jingle.codec.seanet import build_as
 
 
 def export(run: str | Path, out: Path, noise: float = 1.0) -> Path:

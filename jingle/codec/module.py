@@ -14,8 +14,9 @@ from experiments.shared.losses import check_names, weighted_sum
 from jingle import figures
 from jingle.codec import losses
 from jingle.codec.metrics import BASELINES, SongTable
-from jingle.codec.model import RATE, build_seanet, small
+from jingle.codec.model import RATE
 from jingle.codec.optimizer import even_groups, level_groups
+from jingle.codec.seanet import build_seanet, small
 from jingle.codec.start import transform_start
 
 

@@ -8,7 +8,8 @@ from encodec import EncodecModel
 
 from experiments.shared.errors import InputError
 from jingle.codec import download
-from jingle.codec.model import EMBEDDED, SMALL, build_seanet, load_codec, write_weights
+from jingle.codec.model import EMBEDDED, load_codec, write_weights
+from jingle.codec.seanet import SMALL, build_seanet
 
 
 @pytest.fixture

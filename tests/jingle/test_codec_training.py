@@ -10,10 +10,10 @@ from experiments.shared.errors import InputError
 from jingle.codec import losses
 from jingle.codec.augment import augment
 from jingle.codec.metrics import BASELINES, SongTable, buzz, compare
-from jingle.codec.model import SMALL, build_seanet
 from jingle.codec.module import CodecTraining
 from jingle.codec.noise import PERIOD, band_noises
 from jingle.codec.optimizer import LevelAdam, level_groups
+from jingle.codec.seanet import SMALL, build_seanet
 from jingle.codec.start import mdct_basis, transform_start
 from jingle.songs.song import render_song
 from jingle.sound.spectral import si_sdr
