@@ -117,7 +117,8 @@ def test_packages(path: Path):
         assert place[0] == "experiments", "a model never sees a DictConfig"
         assert place[1] not in ("shared", "callbacks"), "these get plain values"
     if "encodec" in tops(names):
-        assert place[:2] == ("jingle", "codec") and place[2] in ("model.py", "seanet.py")
+        assert place[:2] == ("jingle", "codec")
+        assert place[2] in ("model.py", "seanet.py")
     if "openmm" in tops(names):
         assert place[0] == "molecular_flow"
 
