@@ -83,8 +83,9 @@ class Decomposition(nn.Module):
         seen = [source, percussive, *(0.3 * x for x in (power, sharp - smooth, *around))]
         corrections = self.write(self.blocks(self.read(torch.cat(seen, 1)))).float().chunk(4, 1)
         contrast = torch.stack([*(x - power for x in around), sharp - smooth], 1).float()
+        # 0.0: ONNX takes no mixture of whole and broken numbers
         return tuple(
-            (first + correction + (weights * contrast).sum(1)).clamp(0, MOST)
+            (first + correction + (weights * contrast).sum(1)).clamp(0.0, MOST)
             for first, correction, weights in zip(self.start, corrections, self.guess, strict=True)
         )
 
