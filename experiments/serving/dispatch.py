@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 from litserve.utils import ResponseBufferItem
 
-from experiments.serving.messages import Job, Outcome
+from experiments.serving.packing import Job, Outcome
 
 POLL = 0.25  # seconds between looks at whether a worker lives
 LOST = 1.5  # seconds after which a job that is in no queue and with no worker is lost

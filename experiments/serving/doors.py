@@ -17,7 +17,7 @@ from experiments.serving import schema
 from experiments.serving.about import about
 from experiments.serving.dispatch import Dispatch
 from experiments.serving.intake import Refused, take
-from experiments.serving.messages import ANSWER, Job, kind_of
+from experiments.serving.packing import ANSWER, Job, kind_of
 from experiments.serving.worker import EXAMPLES
 from experiments.shared.service import Service
 

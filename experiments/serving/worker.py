@@ -21,7 +21,7 @@ import litserve
 from litserve.loops.base import LitLoop
 from litserve.utils import LitAPIStatus, LoopResponseType
 
-from experiments.serving.messages import Job, Outcome, pack
+from experiments.serving.packing import Job, Outcome, pack
 from experiments.shared.errors import InputError
 
 EXAMPLES = "examples.json"
