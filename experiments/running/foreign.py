@@ -36,7 +36,7 @@ def check(config: DictConfig, source: Path) -> None:
     for part in PARTS:
         if not OmegaConf.is_dict(config.get(part)) or "_target_" not in config[part]:
             raise InputError(f"{source}: {part}: expected an object with _target_; restore it")
-        found = OmegaConf.to_container(config[part], resolve=False)
+        found: Any = OmegaConf.to_container(config[part], resolve=False)
         for place, node in targets(found, part):
             name = str(node["_target_"])
             target = located(name, place)
