@@ -185,5 +185,5 @@ def test_the_command_line_names_the_fault_without_a_trace(tmp_path):
     command = [sys.executable, "-m", "experiments.report", str(tmp_path / "nothing")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no folder")
+    assert done.stderr.startswith("error: folders: ")
     assert "Traceback" not in done.stderr

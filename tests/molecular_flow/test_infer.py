@@ -188,6 +188,7 @@ def test_a_checkpoint_of_a_pdb_file_loads_from_anywhere(tmp_path, capped_alanine
         "class": checkpoints.class_name(MolecularFlow),
         "hyper_parameters": dict(module.hparams),
         "state_dict": module.state_dict(),
+        "files": checkpoints.files_of(dict(module.hparams)),
     }
     module.on_save_checkpoint(saved)
     torch.save(saved, tmp_path / "flow.ckpt")
