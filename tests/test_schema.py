@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import lightning.pytorch as pl
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
@@ -125,7 +126,7 @@ def test_every_argument_of_ours_says_what_it_may_be(group: str, experiment: str,
     assert {key for key in config if key != "_target_"} <= set(known)
 
 
-class Outsider:
+class Outsider(pl.LightningModule):
     """A model from elsewhere: its annotations are all that the suite knows of it."""
 
     def __init__(self, width: PositiveInt, share: Fraction = 0.5, way: Literal["a", "b"] = "a"):

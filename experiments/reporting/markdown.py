@@ -1,6 +1,7 @@
 """A document as Markdown, with its pictures as files beside it."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,7 +45,14 @@ def markdown_block(block: Block, folder: Path) -> str:
         case Sound(path):
             return f"- [{plain(path.name)}]({relative(path, folder)})"
         case Code(text, summary):
-            return folded(f"```\n{text.rstrip()}\n```", summary)
+            return folded(fenced(text.rstrip()), summary)
+
+
+def fenced(text: str) -> str:
+    """A block of code that `text` cannot end, whatever stands in it."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def folded(body: str, summary: str) -> str:

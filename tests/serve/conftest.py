@@ -32,6 +32,8 @@ def client(server) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def odd_run(tmp_path_factory) -> Path:
     """A run whose service waits, dies or fails, as it is told."""
-    return untrained(
-        tmp_path_factory.mktemp("odd"), "waves", serve={"_target_": "tests.serve.odd.OddService"}
-    )
+    parts = {
+        "model._target_": "tests.serve.odd.Odd",
+        "serve._target_": "tests.serve.odd.OddService",
+    }
+    return untrained(tmp_path_factory.mktemp("odd"), "waves", **parts)

@@ -9,12 +9,17 @@ import torch
 from pydantic import Field
 
 from experiments.shared.service import Answer, Made, Network, Request, Upload
+from waves.module import Denoiser
 
 
 class OddRequest(Request):
     text: Annotated[Path, Upload((".txt",), 0.5, "some text")]
     seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
     then: Literal["answer", "die", "fail"] = "answer"
+
+
+class Odd(Denoiser):
+    """The example's model in the package of the service: no run names another package's."""
 
 
 class OddService:

@@ -24,6 +24,8 @@ def untrained(folder: Path, experiment: str, **changes) -> Path:
     """A run's folder with the weights that its model begins with: as good as any to be served."""
     torch.manual_seed(0)
     config = configuration(f"+exp=smoke/{experiment}", folder=folder)
+    for key, value in changes.items():
+        OmegaConf.update(config, key, value, force_add=True)
     module, _ = make(config)
     place = Folder(folder)
     checkpoint = {
@@ -39,8 +41,6 @@ def untrained(folder: Path, experiment: str, **changes) -> Path:
     torch.save(checkpoint, place.best)
     del config.hydra
     config.folder = str(folder)
-    for key, value in changes.items():
-        OmegaConf.update(config, key, value)
     place.config.write_text(OmegaConf.to_yaml(config, resolve=True))
     place.write(
         {
