@@ -36,7 +36,7 @@ def regular(path: str | Path, what: str = "a file", most: int | None = None) -> 
         facts = path.stat()
     except FileNotFoundError:
         raise InputError(
-            f"{path}: cannot be read (no such file, it is not there): expected {what}; check it"
+            f"{path}: cannot be read (no such file): expected {what}; check it"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

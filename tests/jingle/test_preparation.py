@@ -41,8 +41,8 @@ def test_a_changed_file_is_encoded_again(tmp_path):
     module_for(root, tmp_path / "cache")
     soundfile.write(root / "val" / "pair_0001_input.wav", music(1.0, 99), 24_000)
     again = module_for(root, tmp_path / "cache")
-    # the song, its two parts, and two blends, of stems and of separated parts
-    assert again.codec.encoded == 7
+    # the song, its two parts, two blends, of stems and of separated parts, and silence
+    assert again.codec.encoded == 8
 
 
 def test_another_codec_has_its_own_cache(stemmed, tmp_path):

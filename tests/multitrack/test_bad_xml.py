@@ -77,8 +77,8 @@ def test_each_fault_has_its_message(data, says):
 
 
 def test_a_folder_and_a_missing_file_have_a_message(tmp_path):
-    for path in (tmp_path, tmp_path / "none.xml"):
-        with pytest.raises(InputError, match="cannot be read"):
+    for path, message in ((tmp_path, "is a folder"), (tmp_path / "none.xml", "cannot be read")):
+        with pytest.raises(InputError, match=message):
             files.read(path)
 
 

@@ -104,7 +104,7 @@ def test_the_command_prints_a_table_and_draws(tmp_path, edit):
 
 @pytest.mark.parametrize(
     ("xml", "png"),
-    [("none.xml", "a.png"), (".", "a.png"), ("a.xml", "none/a.png"), ("a.xml", "a.docx"),
+    [("none.xml", "a.png"), (".", "a.png"), ("a.xml", "a.docx"),
      ("a.xml", "folder.png"), ("a.xml", "a"), ("a.xml", "a.xml/b.png")],
 )  # fmt: skip
 def test_wrong_paths_end_in_one_line_that_names_one(tmp_path, monkeypatch, edit, capsys, xml, png):

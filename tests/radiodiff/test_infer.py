@@ -129,7 +129,7 @@ def test_infer_says_what_is_wrong_with_latents(tmp_path, run_infer):
         np.save(stream, whole)  # one array, no archive
     with pytest.raises(InputError, match="expected latents"):
         run_infer("decode", file, out)
-    assert not list(out.iterdir())
+    assert not out.exists() or not list(out.iterdir())
 
 
 def test_infer_writes_no_latents_of_a_model_that_diverged(root, tmp_path, checkpoint, run_infer):
@@ -163,7 +163,10 @@ def test_infer_says_where_it_cannot_read_or_write(root, tmp_path, run_infer):
     (tmp_path / "taken/1_0.png").mkdir(parents=True)
     one = root / "gain/DPM/1_0.png"
     for words, message in (
-        (("encode", tmp_path / "nothing", tmp_path / "out"), "nothing: no such file"),
+        (
+            ("encode", tmp_path / "nothing", tmp_path / "out"),
+            r"nothing: cannot be read \(no such file",
+        ),
         (("decode", tmp_path / "empty", tmp_path / "out"), r"expected a \.npz file"),
         (("encode", one, tmp_path / "file"), "file: is a file: expected a folder"),
         (("reconstruct", one, tmp_path / "file/below/one.png"), r"one\.png: cannot be written"),

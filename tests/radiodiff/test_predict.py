@@ -157,7 +157,7 @@ def test_geojson_has_a_scale(tmp_path):
     [
         (["--tx", "200", "3"], "transmitter at row 200, column 3: the plan has 96 rows"),
         ([], "say where the transmitter is"),
-        (["--antennas", "nothing.json"], "nothing.json: no such file"),
+        (["--antennas", "nothing.json"], r"nothing\.json: cannot be read \(no such file"),
         (["--tx", "40", "40", "--invert"], "buildings; expected buildings white"),
     ],
 )
