@@ -57,11 +57,11 @@ def evaluate(run: Path, split: str, values: dict, name: str) -> Path:
     restore.check_files(config, values, path)
     module, datamodule = build(config, ("data", "model"))
     checkpoint = restore.fill(module, path)
-    target.path.mkdir(parents=True, exist_ok=True)
 
     figures = summary.Figures(str(target.path))
     accelerator = "cpu" if accelerator == "cpu" else "auto"
     trainer = finish.one_device(config, accelerator, logger=False, callbacks=[figures])
+    target.path.mkdir(parents=True, exist_ok=True)
     check = trainer.test if split == "test" else trainer.validate
     try:
         check(module, datamodule=datamodule, verbose=False)

@@ -45,7 +45,7 @@ def albums_in(folders: list[Path]) -> dict[str, list[Path]]:
         else:
             print(f"skipped {folder}: no audio in it")
     if not found:
-        raise InputError(HOW)
+        raise InputError(f"{', '.join(map(str, folders))}: no audio there; {HOW}")
     return found
 
 

@@ -28,9 +28,9 @@ class EditRequest(Request):
     task: Annotated[Literal["forecast", "infill"], Field(description="go on, or fill a gap")] = (
         "forecast"
     )
-    horizon: Annotated[
-        int, Field(ge=1, le=600, title="Samples to add", description="forecast: 10 are a second")
-    ] = 30
+    ahead: Annotated[
+        float, Field(ge=0.1, le=60, title="Seconds to add", description="forecast: so much more")
+    ] = 3.0
     begin: Annotated[
         float | None, Field(ge=0, le=36_000, title="From, s", description="in-fill: from here")
     ] = None
@@ -84,7 +84,7 @@ class EditService:
             beside = request.xml.with_name(f"{request.xml.stem}.drivers.npz")
             shutil.move(request.signals, beside)
         return request.xml, argparse.Namespace(
-            horizon=request.horizon,
+            horizon=round(request.ahead * SAMPLES_PER_SECOND),
             infill=(request.begin, request.end) if request.task == "infill" else None,
             tracks=tracks if request.task == "infill" else None,
             sequence=request.sequence,

@@ -59,7 +59,12 @@ def explain(error: BaseException, conf: Path) -> str | None:
         return str(error) if is_a_call_that_fails(error) else None
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         because = "" if error.__cause__ is None else str(error.__cause__).partition("\n")[0]
-        told = str(error).strip() + (f": {because}" if because not in str(error) else "")
+        key = getattr(error, "full_key", None)
+        told = (
+            (f"{key}: " if key else "")
+            + str(error).strip()
+            + (f": {because}" if because not in str(error) else "")
+        )
         lines = [line for line in told.splitlines() if line.strip()[:9] not in NOISE]
         return condensed("\n".join(lines)) + ("" if len(lines) > 1 else "; mend that key")
     if isinstance(error, OSError) and error.filename and not ran(error):

@@ -20,6 +20,7 @@ from jingle.songs.song import PARTS, render_song
 from jingle.sound import audio, intake
 
 SPLITS = ("train", "val", "test")
+LONGEST = 600.0  # seconds of a crop
 QUIET = 1e-3  # RMS below which a training crop is drawn again
 
 
@@ -170,6 +171,11 @@ class CodecSongs(L.LightningDataModule):
         corpus_seed: NonNegativeInt = 0,
     ):
         super().__init__()
+        if max(crop_seconds, eval_seconds) > LONGEST:
+            raise InputError(
+                f"data.crop_seconds={crop_seconds}, eval_seconds={eval_seconds}: expected at most "
+                f"{LONGEST:g} s, for all of a batch is in memory at once"
+            )
         if min(crop_seconds, eval_seconds) < 0.2 or batch_size < 1 or epoch_crops < batch_size:
             raise InputError(
                 f"data.crop_seconds={crop_seconds}, eval_seconds={eval_seconds}, batch_size="

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.shared.kinds import PositiveInt
 from jingle.networks.cascade import blur
 
 MOST = 1.5  # of a mask: overlapping sources may cancel, so that a part exceeds the mix
@@ -63,7 +64,7 @@ class Decomposition(nn.Module):
     apart, so that each teaches all masks.
     """
 
-    def __init__(self, channels: int = 128, *, width: int = 192, depth: int = 6):
+    def __init__(self, channels: int = 128, *, width: PositiveInt = 192, depth: PositiveInt = 6):
         super().__init__()
         contrasts = len(NEIGHBOURS) + 1
         self.read = nn.Conv1d((4 + len(NEIGHBOURS)) * channels, width, 1)
@@ -142,7 +143,7 @@ class Refinement(nn.Module):
 
     SEEN = 5  # both parts, the piece, both sources
 
-    def __init__(self, channels: int, width: int, depth: int):
+    def __init__(self, channels: int, width: PositiveInt, depth: PositiveInt):
         super().__init__()
         self.read = nn.Conv1d(2 * self.SEEN * channels, width, 1)
         self.blocks = stack(width, depth)

@@ -56,7 +56,7 @@ def load(path: Path | None, given: dict[str, object]) -> Settings:
     """
     stored: dict[str, object] = {}
     if path is not None:
-        stored = read_yaml(path, "a YAML of settings") or {}
+        stored = read_yaml(path, "a YAML of settings")
     where = str(path or "settings")
     names = [f.name for f in fields(Settings)]
     if not isinstance(stored, dict) or set(stored) - set(names):

@@ -112,7 +112,8 @@ def check_place(plan: np.ndarray, y: int, x: int, what: str) -> None:
     rows, columns = plan.shape
     if not (0 <= y < rows and 0 <= x < columns):
         raise InputError(
-            f"{what} at row {y}, column {x}: the plan has {rows} rows and {columns} columns"
+            f"{what} at row {y}, column {x}: the plan has {rows} rows and {columns} columns; "
+            "choose a place within it"
         )
     if plan[y, x]:
         near = np.argwhere(~plan)

@@ -21,7 +21,7 @@ COMMANDS = {
     "--output {out}/piece.wav",
     "molecular_flow": "molecular_flow.infer transport --checkpoint {run} {frames} "
     "{out}/cold_450K.npz",
-    "multitrack": "multitrack.infer --checkpoint {run} {xml} {out}/{xml} --horizon 30",
+    "multitrack": "multitrack.infer --checkpoint {run} {xml} {out}/{xml} --ahead 3",
     "radio_map": "radiodiff.infer predict --checkpoint {run} {plan} --tx {row} {column} {out}",
     "radiodiff_vae": "radiodiff.infer reconstruct --checkpoint {run} {map} {out}/map_0_again.png",
 }
