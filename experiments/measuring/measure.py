@@ -11,7 +11,6 @@ from experiments.measuring.device import best_rates
 from experiments.measuring.stopwatch import Stopwatch
 from experiments.running.build import build
 from experiments.running.summary import parameters
-from experiments.shared import contract
 from experiments.shared.machine import device_name
 
 # What a measurement needs no part of: everything that saves, validates, draws or stops.
@@ -31,7 +30,6 @@ def measure(config: DictConfig, *, steps: int, warmup: int, threads: int) -> dic
     """What `steps` training steps cost, after `warmup` ones and before a few taken apart."""
     config = bare(config, threads)
     module, datamodule = build(config)
-    contract.check(module, datamodule)
     watch = Stopwatch(steps, warmup)
     callbacks = [watch, instantiate(config.callbacks.noise, _convert_="all")]
     with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from experiments.shared.kinds import PositiveInt
 from experiments.shared.loaders import training_loader
 
 
@@ -32,7 +33,7 @@ class WaveData(L.LightningDataModule):
     """Serves `Waves`: `sizes` says how many each split has."""
 
     def __init__(
-        self, sizes: dict[str, int], length: int, noise: float, batch_size: int, seed: int
+        self, sizes: dict[str, int], length: int, noise: float, batch_size: PositiveInt, seed: int
     ):
         super().__init__()
         self.sizes, self.batch_size, self.seed = sizes, batch_size, seed
