@@ -125,7 +125,7 @@ def test_nan_frames_and_exchanged_atoms(tmp_path, tiny_ladder, dipeptide):
 
 
 def test_unreadable_files(tmp_path, dipeptide):
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "none.npz", dipeptide)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(InputError, match="cannot be read"):

@@ -190,7 +190,7 @@ def test_a_complete_pdb_gives_the_same_molecule(tmp_path, dipeptide):
 
 def test_bad_pdbs(tmp_path, dipeptide):
     path = tmp_path / "aa.pdb"
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="no such file"):
         molecules.build(None, pdb=str(path))
     path.write_text(pdb_text(dipeptide, drop="CB"))
     with pytest.raises(InputError, match="does not know"):

@@ -57,7 +57,7 @@ def test_a_shipped_name_is_never_a_file_of_the_working_directory(evil):
         (("amoeba2018.xml",), "cannot be taken"),
         (("amber19/protein.ff19SB.xml",), "has CMAPTorsionForce"),
         (("amber14/tip3p.xml",), "does not know this molecule"),
-        (("none.xml",), "not there"),
+        (("none.xml",), "no such file"),
     ],
 )
 def test_force_fields_that_cannot_be_taken_are_one_message(names, message):

@@ -51,7 +51,7 @@ def test_what_is_no_system_of_the_molecule(files, tmp_path, dipeptide):
     pdb, system = files
     with pytest.raises(InputError, match=r"data\.pdb with data\.system"):
         molecules.build("AA", system=system)
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="is not there"):
         molecules.build(pdb=pdb, system=str(tmp_path / "none.xml"))
     (tmp_path / "text.xml").write_text("no xml")
     with pytest.raises(InputError, match="cannot be read as an OpenMM System"):
