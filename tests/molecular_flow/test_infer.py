@@ -14,26 +14,14 @@ from molecular_flow import infer
 from molecular_flow.module import MolecularFlow
 from molecular_flow.physics import force_field, formats
 from molecular_flow.physics.trajectory import read
+from tests.molecular_flow.untrained import saved
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """An untrained flow with `init: stretch`, as a run would save it."""
-    options = {
-        "source": 300.0, "target": 450.0, "sequence": "AA",
-        "loss_weights": {"forward": 1.0, "inverse": 1.0, "variance": 0.0},
-        "flow": {"network": "mlp", "width": 8, "bins": 4, "stiff_couplings": 0},
-    }  # fmt: skip
-    module = MolecularFlow(**options)
-    saved = {
-        "class": checkpoints.class_name(MolecularFlow),
-        "hyper_parameters": options,
-        "state_dict": module.state_dict(),
-    }
-    module.on_save_checkpoint(saved)
-    path = tmp_path_factory.mktemp("run") / "flow.ckpt"
-    torch.save(saved, path)
-    return path
+    place = tmp_path_factory.mktemp("run") / "flow.ckpt"
+    return saved(place, 300.0, 450.0, {"network": "mlp"})
 
 
 def call(monkeypatch, *words: object) -> None:

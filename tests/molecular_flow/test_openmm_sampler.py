@@ -3,12 +3,10 @@
 import random
 
 import pytest
-import torch
 
-from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
-from molecular_flow.module import MolecularFlow
 from molecular_flow.physics import molecule as molecules
+from tests.molecular_flow.untrained import saved
 
 _, app, unit = molecules.openmm_modules()
 import openmm  # noqa: E402
@@ -17,21 +15,7 @@ import openmm  # noqa: E402
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A map that is the analytic stretch, as a run would save it."""
-    options = {
-        "source": 300.0, "target": 450.0, "sequence": "AA",
-        "loss_weights": {"forward": 1.0, "inverse": 1.0, "variance": 0.0},
-        "flow": {"width": 8, "bins": 4, "stiff_couplings": 0},
-    }  # fmt: skip
-    module = MolecularFlow(**options)
-    saved = {
-        "class": checkpoints.class_name(MolecularFlow),
-        "hyper_parameters": options,
-        "state_dict": module.state_dict(),
-    }
-    module.on_save_checkpoint(saved)
-    path = tmp_path_factory.mktemp("run") / "flow.ckpt"
-    torch.save(saved, path)
-    return str(path)
+    return str(saved(tmp_path_factory.mktemp("run") / "flow.ckpt", 300.0, 450.0))
 
 
 def simulation(molecule, temperature: float = 300.0, system=None):

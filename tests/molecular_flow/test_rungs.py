@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from molecular_flow import exchange, infer, rungs
 from molecular_flow.bill import Bill
@@ -17,6 +16,7 @@ from molecular_flow.metrics import multistate
 from molecular_flow.module import MolecularFlow
 from molecular_flow.physics.dynamics import Ladders
 from molecular_flow.simulate import Plan, simulate
+from tests.molecular_flow.untrained import saved
 
 LADDER = (300.0, 330.0, 370.0)
 
@@ -33,21 +33,8 @@ def ladder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """An untrained map of a ladder, as a run would save it."""
-    options = {
-        "source": LADDER[0], "target": LADDER[-1], "sequence": "AA", "pairs": "all",
-        "loss_weights": {"forward": 1.0, "inverse": 1.0, "variance": 0.0},
-        "flow": {"width": 8, "bins": 4, "stiff_couplings": 0},
-    }  # fmt: skip
-    module = MolecularFlow(**options)
-    saved = {
-        "class": checkpoints.class_name(MolecularFlow),
-        "hyper_parameters": options,
-        "state_dict": module.state_dict(),
-    }
-    module.on_save_checkpoint(saved)
-    path = tmp_path_factory.mktemp("run") / "flow.ckpt"
-    torch.save(saved, path)
-    return path
+    place = tmp_path_factory.mktemp("run") / "flow.ckpt"
+    return saved(place, LADDER[0], LADDER[-1], pairs="all")
 
 
 def test_batches_come_from_all_pairs_and_name_theirs(ladder):
