@@ -44,8 +44,14 @@ def patiently(client: httpx.Client, text: str, **values) -> tuple[httpx.Response
 
 
 def test_a_full_queue_says_when_to_come_again(odd):
+    together = threading.Barrier(12)
+
+    def one(_: int) -> httpx.Response:
+        together.wait()
+        return ask(client, seconds=0.5)
+
     with odd.client() as client, ThreadPoolExecutor(12) as pool:
-        found = list(pool.map(lambda _: ask(client, seconds=0.5), range(12)))
+        found = list(pool.map(one, range(12)))
     told = [r.status_code for r in found]
     assert set(told) == {200, 503}
     assert told.count(503) <= 4
@@ -138,8 +144,8 @@ def test_too_large_is_refused_whether_its_size_is_told_or_not(odd):
     assert not odd.left()
 
 
-def test_sigterm_lets_those_end_that_have_begun(odd_run, tmp_path):
-    with serving(tmp_path / "tmp", odd_run, "--threads", 1, "--timeout", 20) as found:
+def test_sigterm_lets_those_end_that_have_begun(odd_run, tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("t"), odd_run, "--threads", 1, "--timeout", 20) as found:
         answers: list[httpx.Response] = []
         with found.client() as client:
             work = threading.Thread(target=lambda: answers.append(ask(client, seconds=2.0)))
