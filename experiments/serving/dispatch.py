@@ -18,6 +18,7 @@ from litserve.utils import ResponseBufferItem
 from experiments.serving.packing import Job, Outcome
 
 POLL = 0.25  # seconds between looks at whether a worker lives
+FULL = "the queue is full; send it again"
 LOST = 1.5  # seconds after which a job that is in no queue and with no worker is lost
 
 
@@ -58,6 +59,8 @@ class Dispatch:
 
     async def ask(self, job: Job) -> Outcome:
         """The outcome of a job; 503 where a worker died over it or all were busy, 504 at last."""
+        if self.full():  # others came in while this one's files were read
+            return Outcome(503, FULL)
         self.inside += 1
         uid = str(uuid.uuid4())
         item = ResponseBufferItem(asyncio.Event())

@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException
 
 from experiments.serving import schema
 from experiments.serving.about import about
-from experiments.serving.dispatch import Dispatch
+from experiments.serving.dispatch import FULL, Dispatch
 from experiments.serving.intake import Refused, take
 from experiments.serving.packing import ANSWER, Job, kind_of
 from experiments.serving.worker import EXAMPLES
@@ -120,7 +120,7 @@ def one_run(app: FastAPI, served: Served) -> None:
     )
     async def predict(request: Request) -> Response:
         if served.dispatch.full():
-            return busy(served.dispatch, "the queue is full; send it again")
+            return busy(served.dispatch, FULL)
         place = Path(tempfile.mkdtemp(dir=served.scratch, prefix="request-"))
         try:
             async with request.form(max_files=len(uploads), max_fields=64) as form:

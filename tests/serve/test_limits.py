@@ -52,11 +52,12 @@ def test_a_full_queue_says_when_to_come_again(odd):
 
     with odd.client() as client, ThreadPoolExecutor(12) as pool:
         found = list(pool.map(one, range(12)))
-    assert {r.status_code for r in found} <= {200, 503}
-    # How many find it full is a matter of the machine's speed.
-    for full in (r for r in found if r.status_code == 503):
-        assert int(full.headers["retry-after"]) >= 1
-        assert "queue is full" in full.json()["detail"]
+    told = [r.status_code for r in found]
+    assert set(told) == {200, 503}
+    assert told.count(503) <= 4
+    full = next(r for r in found if r.status_code == 503)
+    assert int(full.headers["retry-after"]) >= 1
+    assert "queue is full" in full.json()["detail"]
 
 
 def test_what_takes_too_long_is_ended_and_the_next_is_answered(odd):
