@@ -171,7 +171,7 @@ def main() -> None:
                      help="energies each kind may evaluate (default: 2,000,000)")  # fmt: skip
     two.add_argument("--seconds", type=arguments.real(0, above=True),
                      help="processor seconds each kind may take instead")  # fmt: skip
-    two.add_argument("--acceptance", type=arguments.real(0, 0.999, above=True),
+    two.add_argument("--acceptance", type=arguments.real(0, 0.9999, above=True),
                      help="of a ladder's map: take the fewest of --temperatures that all swap so "
                           "often")  # fmt: skip
     two.add_argument("--ladders", type=arguments.whole(2), default=64,

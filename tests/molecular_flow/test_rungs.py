@@ -127,7 +127,7 @@ def test_exchange_over_the_fewest_rungs(checkpoint, tmp_path, monkeypatch, capsy
     [
         (("--temperatures", 300, 500), "from 300 to 370 K"),
         (("--temperatures", 300, 370, "--acceptance", 0.5), "three or more"),
-        (("--temperatures", 300, 330, 370, "--acceptance", 0.999), "a lower --acceptance"),
+        (("--temperatures", 300, 330, 370, "--acceptance", 0.9999), "a lower --acceptance"),
     ],
 )
 def test_what_a_ladder_cannot_do(checkpoint, monkeypatch, capsys, words, message):

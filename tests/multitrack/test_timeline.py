@@ -120,6 +120,14 @@ def test_wrong_paths_end_in_one_line_that_names_one(tmp_path, monkeypatch, edit,
     assert str(tmp_path) in said
 
 
+def test_the_picture_s_folder_is_made(tmp_path, monkeypatch, edit):
+    files.write(edit[0], tmp_path / "a.xml")
+    png = tmp_path / "none" / "a.png"
+    monkeypatch.setattr("sys.argv", ["show", str(tmp_path / "a.xml"), "--png", str(png)])
+    main()
+    assert png.stat().st_size
+
+
 def test_lanes_show_exactly_the_active_cells(edit):
     frames = sample(edit[0])
     image = figures.lanes({"edit": frames.values}).axes[0].images[0].get_array()

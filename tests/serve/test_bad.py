@@ -147,7 +147,7 @@ def test_bad_input_is_told(case, server, client):
 
 @pytest.mark.parametrize(
     "name",
-    ["../../../outside.png", "/tmp/outside.png", "..\\..\\outside.png", ".outside.png", "-o.png",
+    ["../../../outside.png", "/outside.png", "..\\..\\outside.png", ".outside.png", "-o.png",
      "a b;$(id).png", "x" * 300 + ".png", "Straße 題.png", "answer.json.PNG"],
 )  # fmt: skip
 def test_no_name_leads_outside(name, server, client):
