@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from tests.bad_input.corpus import CASES
-from tests.bad_input.hold import held
+from tests.bad_input.hold import held, warmed
 from tests.bad_input.shelf import Shelf
 from tests.suite import EXAMPLE
 
@@ -21,7 +21,8 @@ def main() -> None:
     os.environ["SUITE_CONF"] = str(EXAMPLE / "conf")
     sys.path.insert(0, str(EXAMPLE))
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    shelf, table = Shelf(base / "shelf"), collections.defaultdict(list)
+    shelf = warmed(Shelf(base / "shelf"), base / "warm")
+    table = collections.defaultdict(list)
     for number, case in enumerate(CASES):
         if part not in case.id:
             continue

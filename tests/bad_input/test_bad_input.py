@@ -11,7 +11,7 @@ import pytest
 
 from tests.bad_input.contract import Case
 from tests.bad_input.corpus import CASES
-from tests.bad_input.hold import held
+from tests.bad_input.hold import held, warmed
 from tests.bad_input.shelf import Shelf
 
 # Of the commands that cost most a case (a report, a composed configuration), one case in so many.
@@ -36,7 +36,8 @@ def chosen() -> list[Case]:
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory) -> Shelf:
-    return Shelf(tmp_path_factory.mktemp("shelf"))
+    root = tmp_path_factory.mktemp("shelf")
+    return warmed(Shelf(root / "things"), root / "warm")
 
 
 @pytest.mark.filterwarnings("default")
