@@ -5,12 +5,12 @@ from pathlib import Path
 
 from experiments.reporting.document import Document
 from experiments.reporting.events import check_folder, find_runs, is_run, read_run
-from experiments.reporting.index import index_document, is_index
 from experiments.reporting.markdown import markdown
 from experiments.reporting.page import page
 from experiments.reporting.run import run_document
-from experiments.reporting.search import search_document
-from experiments.reporting.sweep import sweep_document
+from experiments.reporting.studies.index import index_document, is_index
+from experiments.reporting.studies.search import search_document
+from experiments.reporting.studies.sweep import sweep_document
 from experiments.shared import arguments
 from experiments.shared.errors import cli
 from experiments.shared.folder import SEARCH

@@ -11,11 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.running import sweep
 from experiments.running.again import file_name, rewritten
 from experiments.running.explain import explain, usage
 from experiments.running.launch import follow, keep_reason
 from experiments.running.settings import check
+from experiments.running.studies import sweep
 from experiments.running.words import CONF, mend, typed
 from experiments.shared.errors import InputError, printable, speak_plainly
 
@@ -49,7 +49,7 @@ def searched(config: DictConfig, folder: Path) -> None:
     """Check what was asked, then search in `folder`."""
     check(config, HydraConfig.get().runtime.choices)
     try:
-        from experiments.running.search import search
+        from experiments.running.studies.search import search
     except ModuleNotFoundError as error:
         raise InputError(f"+hpo needs {error.name}: pip install optuna") from error
     search(config, folder)

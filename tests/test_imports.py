@@ -123,7 +123,7 @@ def test_packages(path: Path):
         assert place[0] == "molecular_flow"
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if len(p.parts) - len(REPOSITORY.parts) == 3])
+@pytest.mark.parametrize("path", [p for p in FILES if len(p.parts) - len(REPOSITORY.parts) > 2])
 def test_rooms(path: Path):
     here = room(dotted(path))
     package = here.split(".")[0]

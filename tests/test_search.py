@@ -13,12 +13,12 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from experiments.report import write_report
-from experiments.running import search as module
 from experiments.running.launch import Job
 from experiments.running.places import Place
-from experiments.running.search import Plan, Search, open_study, plan_of
-from experiments.running.space import Range, rounded
-from experiments.running.together import work_off
+from experiments.running.studies import search as module
+from experiments.running.studies.search import Plan, Search, open_study, plan_of
+from experiments.running.studies.space import Range, rounded
+from experiments.running.studies.together import work_off
 from experiments.shared.errors import InputError
 from experiments.shared.folder import SEARCH
 from tests.report_runs import make_run

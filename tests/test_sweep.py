@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from experiments.reporting.events import find_runs
-from experiments.running.sweep import Sweep
+from experiments.running.studies.sweep import Sweep
 from experiments.shared.folder import Folder
 from tests.suite import command
 

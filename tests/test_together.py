@@ -12,9 +12,9 @@ import pytest
 
 from experiments.running.again import rewritten
 from experiments.running.launch import Job
-from experiments.running.live import Live
 from experiments.running.places import Place, devices_of, places
-from experiments.running.together import Listed, Stopped, work_off
+from experiments.running.studies.live import Live
+from experiments.running.studies.together import Listed, Stopped, work_off
 from experiments.running.words import mend
 from experiments.shared.errors import InputError
 from experiments.shared.folder import Folder

@@ -8,8 +8,8 @@ from experiments.reporting.document import Block, Cell, Facts, Heading, Table, T
 from experiments.reporting.events import Run
 from experiments.reporting.facts import objective_of, targets_of
 from experiments.reporting.published import published_for
+from experiments.reporting.studies.varied import overrides_of
 from experiments.reporting.targets import Target
-from experiments.reporting.varied import overrides_of
 from experiments.shared.numbers import count, duration, number
 
 FINISHED = "completed"

@@ -3,9 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.reporting.differences import differences
 from experiments.reporting.document import Block, Document, Heading, Picture, Text
-from experiments.reporting.effects import importances
 from experiments.reporting.events import Run
 from experiments.reporting.explore import constant_zero, explorer
 from experiments.reporting.facts import objective_of, term_names, whole_metrics
@@ -19,10 +17,11 @@ from experiments.reporting.results import (
     study,
 )
 from experiments.reporting.run import save
-from experiments.reporting.seeds import SEED, grouped, seed_table
-from experiments.reporting.sweep_plots import overlay_figure, setting_figure
-from experiments.reporting.targets import Target
-from experiments.reporting.varied import (
+from experiments.reporting.studies.differences import differences
+from experiments.reporting.studies.effects import importances
+from experiments.reporting.studies.seeds import SEED, grouped, seed_table
+from experiments.reporting.studies.sweep_plots import overlay_figure, setting_figure
+from experiments.reporting.studies.varied import (
     configuration_difference,
     is_number,
     label_of,
@@ -30,6 +29,7 @@ from experiments.reporting.varied import (
     unique,
     varying_settings,
 )
+from experiments.reporting.targets import Target
 
 PANELS, MOST_PANELS, MOST_LINES = 12, 36, 24
 

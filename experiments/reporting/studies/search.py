@@ -15,7 +15,7 @@ from experiments.reporting.events import Run
 from experiments.reporting.explore import explorer
 from experiments.reporting.results import common_overrides
 from experiments.reporting.run import save
-from experiments.reporting.sweep import sweep_document
+from experiments.reporting.studies.sweep import sweep_document
 from experiments.shared.folder import SEARCH
 from experiments.shared.numbers import duration, number
 

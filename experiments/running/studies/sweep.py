@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.running.launch import Job, keep_reason, objective
 from experiments.running.places import Place, devices_of, places
 from experiments.running.settings import check
-from experiments.running.together import Listed, work_off
+from experiments.running.studies.together import Listed, work_off
 from experiments.shared.errors import InputError
 from experiments.shared.folder import Folder
 

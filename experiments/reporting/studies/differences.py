@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from experiments.reporting.document import Block, Cell, Heading, Table, Text
 from experiments.reporting.events import Run
 from experiments.reporting.facts import whole_metrics
-from experiments.reporting.varied import label_of, unique, varying_settings
+from experiments.reporting.studies.varied import label_of, unique, varying_settings
 from experiments.shared.numbers import number
 
 MOST_RUNS, MOST_METRICS = 6, 60

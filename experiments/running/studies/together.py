@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from experiments.running.launch import Job
-from experiments.running.live import Live
 from experiments.running.places import Place
+from experiments.running.studies.live import Live
 
 POLL_S = 0.2
 

@@ -23,9 +23,9 @@ from optuna.trial import Trial, TrialState
 from experiments.running.again import file_name, key_of
 from experiments.running.launch import Job, was_stopped
 from experiments.running.places import places
-from experiments.running.space import Range, RoundedTPE
-from experiments.running.sweep import job_of, report
-from experiments.running.together import work_off
+from experiments.running.studies.space import Range, RoundedTPE
+from experiments.running.studies.sweep import job_of, report
+from experiments.running.studies.together import work_off
 from experiments.shared.errors import InputError
 from experiments.shared.folder import SEARCH
 

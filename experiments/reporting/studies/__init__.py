@@ -1,0 +1,1 @@
+"""Reports on many runs: a sweep, a search, seeds, any runs beside each other, the index."""
