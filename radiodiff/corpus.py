@@ -105,9 +105,9 @@ def make_corpus(
     one = partial(make_city, root, transmitters, size, cars, seed)
     numbers = range(1, maps + 1)
     if workers == 1:
-        return sum(progress(map(one, numbers), "cities", "city", total=maps))
+        return sum(progress(map(one, numbers), "cities", "map", total=maps))
     with ProcessPoolExecutor(workers) as pool:
-        return sum(progress(pool.map(one, numbers), "cities", "city", total=maps))
+        return sum(progress(pool.map(one, numbers), "cities", "map", total=maps))
 
 
 def main() -> None:
