@@ -21,8 +21,6 @@ from multitrack.cutting.roles import cast, constants
 from multitrack.cutting.settings import LOSING, Settings, load
 from multitrack.cutting.signals import Signals, Sources, gather
 from multitrack.cutting.switch import switch
-from multitrack.edit.drivers import read_signals
-from multitrack.edit.pace import FIELDS, SPEAKERS
 from multitrack.edit.timeline import Timeline
 from multitrack.examples.moments import listening
 from multitrack.module import Multitrack
@@ -81,13 +79,9 @@ def decide(
     people, fixed = cast(timeline, cameras, signals, settings), constants(settings, cameras)
     like = None
     if options.like is not None:
-        beside = options.like.with_name(f"{options.like.stem}.drivers.npz")
-        speech = read_signals(beside)[:, :SPEAKERS] if beside.is_file() else None
-        like = model.earlier(files.read(options.like), speech)
-        row = like.pace.row
-        least, lag = row[FIELDS.index("least")], row[FIELDS.index("usual lag")]
-        fixed.shortest = int(least) if options.shortest is None else fixed.shortest
-        fixed.lag = int(lag) if lag >= 0 and options.lag is None else fixed.lag
+        like = model.read_earlier(options.like)
+        said = [name for name in ("shortest", "lag") if getattr(options, name) is not None]
+        model.paced(fixed, like, said)
     heard = listening(signals.speech, len(people.usable))
     ruled = switch(heard.holder, signals.speech, people, fixed)
     if options.by == "rule":

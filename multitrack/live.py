@@ -9,17 +9,17 @@ speaker left out is silent) or as numbers in the order of the settings' speakers
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints
 from experiments.shared.errors import InputError, cli
 from multitrack.cutting.ear import Ear
 from multitrack.cutting.latency import Head, compared
-from multitrack.cutting.model import REACH, Director
+from multitrack.cutting.model import REACH, Director, Editor, paced, read_earlier
 from multitrack.cutting.roles import constants
 from multitrack.cutting.settings import Settings, load
 from multitrack.cutting.switch import TICKS, Cast
@@ -46,12 +46,20 @@ class Live:
     Args:
         settings: participants with their cameras, wide cameras, lag and lengths in seconds.
         head: a trained model's cut head, or `cutting.latency.exported`; None: the rule.
+        like: the editor of an earlier edit, whose pace and habits are kept.
+        said: which of "lag" and "shortest" the settings decide all the same.
 
     Raises:
         InputError: the settings name no speaker, more than SPEAKERS, or fewer than two cameras.
     """
 
-    def __init__(self, settings: Settings, head: Head | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        head: Head | None = None,
+        like: Editor | None = None,
+        said: Collection[str] = (),
+    ):
         self.speakers = list(settings.speakers)
         if not 0 < len(self.speakers) <= SPEAKERS:
             raise InputError(
@@ -70,7 +78,9 @@ class Live:
         )  # fmt: skip
         plain = Settings(**{**vars(settings), "cutaways": []})
         self.constants = constants(plain, [])
-        self.director = Director(head, cast, self.constants)
+        if like is not None:
+            paced(self.constants, like, said)
+        self.director = Director(head, cast, self.constants, like)
         self.ear, self._lull = Ear(len(self.speakers), REACH + 1), np.zeros(2, int)
 
     def step(self, activity: dict[str, float], off: Iterable[str] = ()) -> Decision:
@@ -181,6 +191,9 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, required=True, metavar="YAML",
                         help="as `python -m multitrack.cut --help` shows")  # fmt: skip
     parser.add_argument("--checkpoint", help="a run's folder or a .ckpt; without: the rule")
+    earlier = arguments.file("an earlier edit, an XML")
+    parser.add_argument("--like", type=earlier, metavar="EDIT.xml",
+                        help="an earlier edit whose pace is to be kept")  # fmt: skip
     parser.add_argument("--lag", type=float, metavar="SECONDS")
     parser.add_argument("--shortest", type=float, metavar="SECONDS")
     parser.add_argument("--longest", type=float, metavar="SECONDS")
@@ -201,7 +214,8 @@ def main() -> None:
     if options.benchmark is not None:
         _benchmark(settings, head or CutHead().eval(), options.benchmark)
         return
-    live = Live(settings, head)
+    like = None if options.like is None else read_earlier(options.like)
+    live = Live(settings, head, like, [name for name, value in asked.items() if value is not None])
     for decision in decisions(live, sys.stdin):
         if decision.cut or not options.cuts:
             print(json.dumps(vars(decision)), flush=True)

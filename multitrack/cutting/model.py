@@ -6,8 +6,9 @@ Where it never is, though the floor has passed, the rule cuts half a second late
 with such constants would cut.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from experiments.shared.errors import InputError
 from multitrack.answer.decode import APART, AROUND, LIKELY, MIDDLE
 from multitrack.cutting.switch import BRIEF, Cast, Constants, finished
 from multitrack.edit import habits
+from multitrack.edit.drivers import read_signals
 from multitrack.edit.habits import CERTAIN, Due, Habits
-from multitrack.edit.pace import CAMERAS, SPEAKERS, Pace
+from multitrack.edit.pace import CAMERAS, FIELDS, SPEAKERS, Pace
 from multitrack.edit.shots import programme, shots
 from multitrack.edit.timeline import Timeline, sample
 from multitrack.examples.moments import AHEAD, LONG, Listening, Moments, features
+from multitrack.xmeml import files
 
 CHUNK = 64  # ticks that are told at once, as if no cut came
 REACH = max(AROUND)
@@ -49,6 +52,26 @@ def earlier(timeline: Timeline, speech: np.ndarray | None) -> Editor:
     if not pace.lengths:
         raise InputError(f"--like {timeline.name}: expected an edit with cuts, got none")
     return Editor(pace, made.editor)
+
+
+def read_earlier(file: Path) -> Editor:
+    """The editor of an earlier edit, whose speech is in NAME.drivers.npz beside it, if it is known.
+
+    Raises:
+        InputError: no edit, or one without a cut.
+    """
+    beside = file.with_name(f"{file.stem}.drivers.npz")
+    speech = read_signals(beside)[:, :SPEAKERS] if beside.is_file() else None
+    return earlier(files.read(file), speech)
+
+
+def paced(fixed: Constants, like: Editor, settings_say: Collection[str] = ()) -> None:
+    """Give `fixed` the earlier edit's shortest shot and lag, but for what the settings say."""
+    least, lag = (like.pace.row[FIELDS.index(name)] for name in ("least", "usual lag"))
+    if "shortest" not in settings_say:
+        fixed.shortest = int(least)
+    if lag >= 0 and "lag" not in settings_say:
+        fixed.lag = int(lag)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveFloat, PositiveInt
 from radiodiff.autoencoder.network import Autoencoder
 from radiodiff.estimate.fields import CHANNELS
-from radiodiff.estimate.network import UNet
+from radiodiff.estimate.network import UNet, cut
 
 OWNER = "radiodiff.module.RadioDiffVAE"  # of the checkpoint that the first stage comes from
 
@@ -97,7 +97,8 @@ class LatentFlow(nn.Module):
 
     def velocities(self, known: Tensor, regressed: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """(B, Z, h, w) at random times on straight paths, in a window: found, and the paths'."""
-        known, regressed, maps = self.cut(known, regressed, maps)
+        window = self.window, self.autoencoder.factor
+        known, regressed, maps = cut(*window, known, regressed, maps)
         with torch.no_grad():
             source, target = self.encode(regressed.clamp(0, 1)), self.encode(maps)
         start = source + self.noise * torch.randn_like(source)
@@ -107,13 +108,6 @@ class LatentFlow(nn.Module):
             (1 - share) * start + share * target, source, self.condition(known, regressed), time
         )
         return found, target - start
-
-    def cut(self, *images: Tensor) -> tuple[Tensor, ...]:
-        """The same random window of images (B, C, H, W), at the latents' places."""
-        side, fold = min(self.window, *images[0].shape[-2:]), self.autoencoder.factor
-        rooms = ((length - side) // fold for length in images[0].shape[-2:])
-        y, x = (fold * int(torch.randint(room + 1, ())) for room in rooms)
-        return tuple(image[..., y : y + side, x : x + side] for image in images)
 
     def forward(self, known: Tensor, regressed: Tensor, noise: Tensor | None = None) -> Tensor:
         """Gray maps (B, 1, H, W): from the middle of the source, or with `noise` (B, Z, h, w)."""

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import ArgumentsOf, PositiveInt, Weights
+from experiments.shared.kinds import ArgumentsOf, Fraction, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
 from radiodiff.cities.propagation import FLOOR_DB
 from radiodiff.estimate import baselines, comparison, figures, losses, metrics
 from radiodiff.estimate.fields import unregistered, with_samples
 from radiodiff.estimate.flow import LatentFlow
-from radiodiff.estimate.network import Regressor
+from radiodiff.estimate.network import FOLD, Regressor, cut
 from radiodiff.estimate.residual import corrected
 from radiodiff.estimate.uncertainty import Uncertainty
 from radiodiff.examples import keep_first
@@ -43,6 +43,9 @@ class RadioMapEstimator(pl.LightningModule):
         maps: that the flow draws of a place for its spread.
         coverage_db: path gain from which on a place counts as covered.
         counts: numbers of samples whose completion is tested beside interpolation.
+        window: pixels a side that the regressor is trained on at first; None: whole maps always.
+            What lies beyond is known of it all the same: sight and the way round are inputs.
+        windowed: share of the run's steps for which that is so.
         optimizer: partial over the parameters.
         schedule: partial over the optimizer; gets `total`, the run's length in steps.
 
@@ -61,6 +64,8 @@ class RadioMapEstimator(pl.LightningModule):
         maps: PositiveInt = 8,
         coverage_db: float = -120.0,
         counts: tuple[PositiveInt, ...] = (10, 50, 200),
+        window: PositiveInt | None = None,
+        windowed: Fraction = 0.0,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
@@ -79,6 +84,7 @@ class RadioMapEstimator(pl.LightningModule):
             self.network.requires_grad_(False)
             self.flow = LatentFlow(**(flow or {}))
             self.uncertainty = Uncertainty()
+        self.windows_until = 0.0  # step
         self.threshold = (coverage_db - FLOOR_DB) / SPAN_DB
         self.tables = nn.ModuleDict({"model": metrics.Pooled()})
         self.nearest_map = baselines.NearestMap()
@@ -110,11 +116,14 @@ class RadioMapEstimator(pl.LightningModule):
 
     def configure_optimizers(self):
         optimizer = self.optimizer(self.trained.parameters())
+        if self.schedule is None and self.hparams.window is None:
+            return optimizer
+        total = updates(self.trainer, len(self.trainer.datamodule.train_dataloader()))
+        if self.hparams.window is not None:
+            self.windows_until = self.hparams.windowed * total
         if self.schedule is None:
             return optimizer
-        schedule = self.schedule(
-            optimizer, total=updates(self.trainer, len(self.trainer.datamodule.train_dataloader()))
-        )
+        schedule = self.schedule(optimizer, total=total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -136,6 +145,8 @@ class RadioMapEstimator(pl.LightningModule):
         maps = batch["map"]
         known = with_samples(batch["known"], maps, batch["places"], batch["count"])
         if self.flow is None:
+            if self.global_step < self.windows_until:
+                known, maps = cut(self.hparams.window, FOLD, known, maps)
             made = self(known)
             terms = {name: getattr(losses, name)(made, maps) for name in losses.TERMS["regressor"]}
         else:

@@ -85,3 +85,14 @@ class Regressor(UNet):
         louder, occupied = found.float().chunk(2, 1)  # (B, 1, H, W) each
         free = torch.sigmoid(3 - 6 * known[:, PLAN : PLAN + 1] - occupied)
         return (along_way_round(known) + louder) * free
+
+
+def cut(window: int, fold: int, *images: Tensor) -> tuple[Tensor, ...]:
+    """The same random window of images (B, C, H, W), `window` pixels a side, at multiples of `fold`.
+
+    A side that is shorter stays whole.
+    """
+    tall, wide = (min(window, length) for length in images[0].shape[-2:])
+    rooms = ((images[0].shape[-2] - tall) // fold, (images[0].shape[-1] - wide) // fold)
+    y, x = (fold * int(torch.randint(room + 1, ())) for room in rooms)
+    return tuple(image[..., y : y + tall, x : x + wide] for image in images)

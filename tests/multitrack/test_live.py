@@ -9,12 +9,16 @@ import torch
 
 from experiments.shared.errors import InputError
 from multitrack import live
+from multitrack.corpus import make_edit
 from multitrack.cutting.ear import Ear
 from multitrack.cutting.latency import exported
+from multitrack.cutting.model import read_earlier
 from multitrack.cutting.settings import Settings
 from multitrack.edit.floor import floor, noisy
+from multitrack.edit.pace import FIELDS
 from multitrack.examples.moments import FORETOLD
 from multitrack.networks.hazard import CutHead
+from multitrack.xmeml import files
 
 YAML = "speakers: {ANN: {camera: V1}, BOB: {camera: V2}}\nwide: [V3]\nlongest: null\n"
 HEADS = {"rule": None, "model": CutHead().eval()}
@@ -61,6 +65,26 @@ def test_no_shot_is_too_short_and_no_camera_without_a_picture_shows(engine):
     assert "V2" not in {d.camera for d in seen[200:300]}
     cuts = np.array([n for n, d in enumerate(seen) if d.cut and not 195 <= n <= 305])
     assert (np.diff(cuts) >= 15).all()
+
+
+def test_an_earlier_edit_gives_its_pace_but_for_what_is_said(tmp_path):
+    timeline, signals, _ = make_edit(0, "train", 1, styles=48, seconds=(80, 90))
+    files.write(timeline, tmp_path / "like.xml")
+    np.savez(tmp_path / "like.drivers.npz", drivers=signals)
+    like = read_earlier(tmp_path / "like.xml")
+    least, lag = (int(like.pace.row[FIELDS.index(name)]) for name in ("least", "usual lag"))
+    assert (least, lag) != (15, 5)
+    people = {"ANN": {"camera": "V1"}, "BOB": {"camera": "V2"}}
+    settings = Settings(speakers=people, longest=None, together=None, silence=None)
+    for head in HEADS.values():
+        made = live.Live(settings, head, like)
+        assert (made.constants.shortest, made.constants.lag) == (least, lag)
+        kept = live.Live(settings, head, like, ("shortest", "lag"))
+        assert (kept.constants.shortest, kept.constants.lag) == (15, 5)
+    speech = talk(0)
+    found = [round(10 * d.time) for d in run(live.Live(settings, None, like), speech) if d.cut][1:]
+    changes = np.nonzero(np.diff(speech[:, 0]))[0] + 1
+    np.testing.assert_allclose(found, changes + lag, atol=1)
 
 
 def test_the_floor_heard_tick_by_tick_is_the_floor():

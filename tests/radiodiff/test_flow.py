@@ -11,6 +11,7 @@ from radiodiff.autoencoder.network import Autoencoder
 from radiodiff.estimate.fields import CHANNELS
 from radiodiff.estimate.flow import LatentFlow
 from radiodiff.estimate.intervals import GAUSSIAN, Calibration
+from radiodiff.estimate.network import cut
 from tests.suite import run
 
 SIZES = {"width": 4, "blocks": 1}
@@ -51,12 +52,21 @@ def test_latents_have_the_moments_that_the_first_stage_measured(flow, places):
         torch.testing.assert_close(flow.decode(latents), there, atol=1e-5, rtol=1e-4)
 
 
-def test_windows_lie_at_the_latents_places_and_the_first_stage_stays(flow, places):
-    known, regressed = places
-    ramp = torch.arange(44.0).expand(2, 1, 36, 44)
-    starts = {int(flow.cut(ramp)[0][0, 0, 0, 0]) for _ in range(40)}
+def test_windows_are_one_for_all_images_and_lie_at_multiples():
+    ramp = torch.arange(36.0 * 44).reshape(1, 1, 36, 44).expand(2, 1, 36, 44)
+    starts = set()
+    for _ in range(40):
+        one, other = cut(16, 4, ramp, ramp[:1])
+        assert one.shape == (2, 1, 16, 16)
+        assert torch.equal(one[:1], other)
+        starts.add(divmod(int(one[0, 0, 0, 0]), 44))
     assert len(starts) > 3
-    assert all(start % flow.autoencoder.factor == 0 for start in starts)
+    assert all(y % 4 == x % 4 == 0 for y, x in starts)
+    assert cut(40, 4, ramp)[0].shape == (2, 1, 36, 40)  # a side that is shorter stays whole
+
+
+def test_velocities_are_of_a_window_and_the_first_stage_stays(flow, places):
+    known, regressed = places
     found, straight = flow.velocities(known, regressed, regressed)
     assert found.shape == straight.shape == (2, 3, 4, 4)
     found.square().mean().backward()
