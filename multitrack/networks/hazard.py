@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from multitrack.examples.moments import DRIVEN, FORETOLD, WIDTH
 
 RARE, NEARLY = 0.003, 0.97  # least and most of what the editor's habits foretell
-REACH = 1.0  # log odds by which that is changed at most where somebody has the floor
+# Log odds by which that is changed at most where somebody has the floor. Of 1, 0.5 and 0.25, on 48
+# validation edits under noise: F1 0.752, 0.761, 0.762; without noise all have 0.905 to 0.907.
+REACH = 0.25
 
 
 class CutHead(nn.Module):
