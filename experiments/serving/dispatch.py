@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 
 from experiments.serving.packing import Job, Outcome
-from experiments.serving.wire import Gone, Link
+from experiments.serving.wire import Gone, Link, meet
 
 FULL = "the queue is full; send it again"
 
@@ -61,9 +61,7 @@ class Dispatch:
 
     async def start(self) -> None:
         """Take in the workers that come, from now on."""
-        await asyncio.get_running_loop().create_unix_server(
-            lambda: Link(self.free, self.lost), sock=self.door
-        )
+        self.server = await meet(self.door, lambda: Link(self.free, self.lost))
 
     def full(self) -> bool:
         return self.inside >= self.limits.queue

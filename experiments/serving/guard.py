@@ -1,5 +1,6 @@
 """In front of every route: who comes in, with how much, and what a browser may do with a page."""
 
+import base64
 import json
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -91,8 +92,8 @@ class Guard:
             return 413, self.too_large()
         if self.token and not is_open(scope["path"]):
             given = headers.get("authorization", "")
-            if not given and scope["type"] == "websocket":  # a browser can set no header there
-                given = headers.get("sec-websocket-protocol", "").replace("bearer, ", "Bearer ")
+            if not given and scope["type"] == "websocket":
+                given = of_protocols(headers.get("sec-websocket-protocol", ""))
             if not secrets.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
                 return 401, "expected the server's token, as the header Authorization: Bearer TOKEN"
         return 0, ""
@@ -102,6 +103,20 @@ class Guard:
             f"expected at most {self.largest / 1e6:g} MB in a request; --max-mb allows more, and "
             "the command line everything"
         )
+
+
+def of_protocols(text: str) -> str:
+    """The header Authorization of a WebSocket's subprotocols `bearer, TOKEN`, TOKEN in base64url.
+
+    A browser can set no header there, and not every token is a protocol's name as it is.
+    """
+    kind, _, token = (part.strip() for part in text.partition(","))
+    try:
+        return (
+            f"Bearer {base64.urlsafe_b64decode(token + '==').decode()}" if kind == "bearer" else ""
+        )
+    except ValueError:
+        return ""
 
 
 def is_open(path: str) -> bool:

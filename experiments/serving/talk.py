@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from experiments.serving.wire import Gone, Link
+from experiments.serving.wire import Gone, Link, meet
 
 LARGEST = 65_536  # bytes of a message
 # Of RFC 6455 and its registry.
@@ -57,9 +57,7 @@ class Talk:
 
     async def start(self) -> None:
         """Take in the process that answers, from now on."""
-        await asyncio.get_running_loop().create_unix_server(
-            lambda: Link(self.met, self.lost), sock=self.door
-        )
+        self.server = await meet(self.door, lambda: Link(self.met, self.lost))
 
     def met(self, link: Link) -> None:
         self.link = link

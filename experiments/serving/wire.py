@@ -12,6 +12,7 @@ import multiprocessing.util
 import os
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,11 @@ class Link(asyncio.Protocol):
         return future
 
 
+async def meet(door: socket.socket, link: Callable[[], Link]) -> asyncio.Server:
+    """Take in the workers that come to `door`, as long as what is returned is kept."""
+    return await asyncio.get_running_loop().create_unix_server(link, sock=door)
+
+
 def attend(path: Path, answer: Callable[[Any], Any], parent: int) -> None:
     """Answer the server's questions until it is gone; does not return.
 
@@ -117,6 +123,7 @@ def attend(path: Path, answer: Callable[[Any], Any], parent: int) -> None:
         parent: the process that starts workers. A worker ends with it and never before, or it
             would be started again while the server ends.
     """
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with contextlib.suppress(ConnectionError), socket.socket(socket.AF_UNIX) as way:
         way.connect(str(path))
         way.sendall(_line({"process": os.getpid()}))
@@ -125,8 +132,12 @@ def attend(path: Path, answer: Callable[[Any], Any], parent: int) -> None:
                 said = json.loads(line)
                 given = answer(said["question"])
                 way.sendall(_line({"number": said["number"], "answer": given}))
+    threading.Event().wait()
+
+
+def _end_with(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(0.5)
+        time.sleep(1.0)
     os._exit(0)
 
 
