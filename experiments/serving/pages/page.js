@@ -2,6 +2,7 @@
 import { fields, valuesOf, fill } from "/static/form.js";
 import { element, table, number } from "/static/parts.js";
 import { show } from "/static/result.js";
+import { live } from "/static/live.js";
 import { ask, remember } from "/static/door.js";
 
 const at = (id) => document.getElementById(id);
@@ -45,6 +46,8 @@ function open(said) {
     return button;
   }));
   at("summary").replaceChildren(...summary(said.summary, said.name));
+  if (said.live) at("conversation").replaceChildren(...live(said));
+  at("live").hidden = !said.live;
   at("main").hidden = false;
 }
 
