@@ -23,7 +23,11 @@ from multitrack.xmeml import files
 class EditRequest(Request):
     """What `multitrack.infer` is told."""
 
-    xml: Annotated[Path, Upload((".xml",), 64, "an edit, as Final Cut Pro XML from Premiere")]
+    xml: Annotated[
+        Path,
+        Upload((".xml",), 64, "as Final Cut Pro XML from Premiere"),
+        Field(title="Edit (XML)"),
+    ]
     signals: Annotated[
         Path | None, Upload((".npz",), 64, "who speaks when, NAME.drivers.npz; if there is one")
     ] = None

@@ -6,8 +6,8 @@ const TICK = 100; // ms
 
 export function live(said) {
   const [[label, opening]] = Object.entries(said.live.openings);
-  const settings = element("textarea", { id: "live-settings", rows: 5, spellcheck: false });
-  settings.value = JSON.stringify(opening, null, 1);
+  const settings = element("textarea", { id: "live-settings", rows: 3, spellcheck: "false" });
+  settings.value = JSON.stringify(opening);
   const begin = element("button", { type: "button", class: "main", id: "live-go" }, "Begin");
   const people = element("div", { role: "group", "aria-label": "Who speaks" });
   const shown = element("p", { id: "live-shown", role: "status", "aria-live": "polite" });

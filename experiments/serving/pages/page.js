@@ -88,7 +88,7 @@ function summary(said, name) {
     const rows = { [`${name}, validation (${best.name})`]: best.best };
     if (said.tested !== null && said.tested !== undefined) rows[`${name}, test`] = said.tested;
     const better = best.mode === "min" ? "smaller is better" : "larger is better";
-    found.push(element("div", { class: "scroll" }, table(`Objective (${better})`, [said.metric],
+    found.push(element("div", { class: "scroll" }, table(`Objective (${better})`, [said.metric.replaceAll("_", " ")],
       Object.entries({ ...rows, ...said.baselines }).map(([k, v]) => [k.replaceAll("_", " "), [v], k in rows]))));
   }
   return [...found, ...said.notes.map((note) => element("p", { class: "bad" }, note))];
