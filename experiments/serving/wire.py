@@ -36,8 +36,12 @@ def sockets_folder() -> Path:
     decides for this process and its children; it is gone when this process ends.
 
     Raises:
-        InputError: TMPDIR is too long, and there is no other place.
+        InputError: TMPDIR is too long, and there is no other place; or a system without them.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        raise InputError(
+            "this system's Python has no Unix sockets; serve on Linux, macOS or in WSL"
+        )
     wanted, short = tempfile.gettempdir(), LONGEST - BESIDE
     if len(os.fsencode(wanted)) <= short:
         return Path(multiprocessing.util.get_temp_dir())
