@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -93,15 +92,12 @@ def busy(process: psutil.Process) -> float:
 
 @dataclass
 class Client:
-    """Sends one request again and again; each thread has a connection of its own."""
+    """Sends one request again and again, each over a connection of its own."""
 
     port: int
     name: str
     body: bytes
     kind: str
-
-    def __post_init__(self) -> None:
-        self.own = threading.local()
 
     def __call__(self, *_: Any) -> tuple[float, float, str]:
         """Seconds of one request, seconds of the service's own work, and the answer's numbers.
@@ -109,13 +105,13 @@ class Client:
         Raises:
             InputError: the server answered with an error.
         """
-        if not hasattr(self.own, "way"):
-            self.own.way = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         began = time.perf_counter()
-        self.own.way.request("POST", f"/{self.name}", self.body, {"Content-Type": self.kind})
-        response = self.own.way.getresponse()
+        way = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        way.request("POST", f"/{self.name}", self.body, {"Content-Type": self.kind})
+        response = way.getresponse()
         content = response.read()
         seconds = time.perf_counter() - began
+        way.close()
         if response.status != 200:
             raise InputError(f"the server answered {response.status}: {content[:200]!r}")
         work = re.search(r"work;dur=([\d.]+)", response.headers["Server-Timing"])
