@@ -113,7 +113,7 @@ def serve(given: argparse.Namespace) -> None:
 
 
 def batch_of(name: str, service: Service, given: argparse.Namespace) -> int:
-    """Requests that are computed at once: on a CPU, where nothing is gained, one unless asked.
+    """Requests that are computed at once: on a CPU one unless asked, so that none waits for others.
 
     Raises:
         InputError: more than the service can.
