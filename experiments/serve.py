@@ -1,8 +1,9 @@
 """python -m experiments.serve RUN [RUN ...]: trained runs as an API and a page, on this machine.
 
-Each run is served under its name: a page at /NAME/, the API at POST /NAME, its schema at /docs. It
-listens to this machine alone unless --host says otherwise; give --token then. Ctrl-C or SIGTERM
-ends it once the requests that it has are answered.
+Each run is served under its name: a page at /NAME/, the API at POST /NAME, its schema at /docs; at
+/NAME/live a WebSocket where the run decides while something goes on (multitrack). It listens to
+this machine alone unless --host says otherwise; give --token then. Ctrl-C or SIGTERM ends it once
+the requests that it has are answered.
 """
 
 import argparse
@@ -42,8 +43,13 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--queue", type=int, default=64, help="requests a run that wait (64)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds a request (120)")
     parser.add_argument("--max-mb", type=float, default=128.0, help="MB a request (128)")
+    parser.add_argument("--conversations", type=int, default=16, metavar="N",
+                        help="at once, of a run that one can talk to (16)")  # fmt: skip
+    parser.add_argument("--idle", type=float, default=60.0,
+                        help="seconds without a line that end a conversation (60)")  # fmt: skip
     given = parser.parse_args(words)
-    for name in ("workers", "threads", "batch", "queue", "timeout", "max_mb"):
+    counted = ("workers", "threads", "batch", "queue", "timeout", "max_mb", "conversations", "idle")
+    for name in counted:
         value = getattr(given, name)
         if value is not None and not 0 < value < float("inf"):
             flag = name.replace("_", "-")

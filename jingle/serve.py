@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import soundfile
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from experiments.shared.errors import InputError
+from experiments.shared.arguments import SEED
 from experiments.shared.service import Answer, Made, Network, Request, Upload
 from jingle import infer
+from jingle.codec.serve import check_length, networks
 from jingle.corpus import render_pair
 from jingle.pieces.requests import Request as Piece
 from jingle.sound import audio, intake
 
-LONGEST = 600.0  # seconds of a song that a server takes
+MOST_TAKES = 8  # that a server makes; the command line makes any number
 EXAMPLE = 8.0  # seconds
 SONG = Upload(intake.SUFFIXES, 64, "song: wav, flac, ogg, mp3, ...; at most 10 minutes")
 
@@ -35,6 +35,10 @@ class PieceRequest(Request):
     rate: Annotated[
         Literal["input", "codec"], Field(description="sample rate: that of A, or 24 kHz")
     ] = "input"
+    takes: Annotated[
+        int, Field(ge=1, le=MOST_TAKES, description="so many pieces, in other balances")
+    ] = 1
+    seed: Annotated[int, Field(ge=0, le=SEED, description="of the takes after the first")] = 0
 
 
 class PieceService:
@@ -58,7 +62,7 @@ class PieceService:
             overlap=None,
             batch=4,
             seconds=None,
-            takes=1,
+            takes=1,  # each request says its own
             seed=0,
         )
         self.codec, self.options, self.told = infer.prepare(self.given, module.device)
@@ -91,8 +95,9 @@ class PieceService:
         given = argparse.Namespace(
             **vars(self.given), align=item.align, key=item.key, stereo=item.stereo, rate=item.rate
         )
-        piece = Piece(item.input, item.target, Path("out/piece.wav"))
-        return [infer.make(piece, self.module, self.codec, given, self.options, self.told)]
+        piece = Piece(item.input, item.target, Path("out/piece.wav"), item.takes)
+        options = self.options | {"count": item.takes, "seed": item.seed}
+        return [infer.make(piece, self.module, self.codec, given, options, self.told)]
 
     def write(self, item: PieceRequest, outcome: tuple, out: Path) -> Answer:
         """The files that are there, the masks, and the metrics beside the baselines'."""
@@ -100,8 +105,10 @@ class PieceService:
         np.savez_compressed(
             out / "masks.npz", **{name: mask.cpu().numpy() for name, mask in masks.items()}
         )
+        takes = [f"take_{number}" for number in range(2, item.takes + 1)]
+        others = {name: report["takes"][name] for name in takes} | report["baselines"]
         rows = {"ours": report["metrics"]} | {
-            name.replace("_", " "): values for name, values in report["baselines"].items()
+            name.replace("_", " "): values for name, values in others.items()
         }
         shown = ("rhythm_correlation", "rhythm_f1", "harmony", "blend_distance", "mel_distance")
         table = {
@@ -111,6 +118,7 @@ class PieceService:
         return Answer(
             files=[
                 Made(out / "piece.wav", "The new piece"),
+                *(Made(out / f"piece_{t}.wav", t.replace("_", " ").capitalize()) for t in takes),
                 Made(out / "piece_input.wav", "Song A, as the model hears it"),
                 Made(out / "piece_target.wav", "Song B, as the model hears it"),
                 Made(out / "piece.png", "Spectrograms and masks"),
@@ -132,19 +140,8 @@ class PieceService:
         if self.module.generator.decomposes:
             names += ["input_hpss", "target_hpss"]
         songs = {name: batch[name][:1] for name in names}
-        sound = torch.from_numpy(render_pair(987, "test", 0, 2.0, 1.0)[0]["audio"])[None, None]
-        with torch.inference_mode():
-            latents = self.codec.encode(sound.float()).clone()
-        frames = {2: "frames"}
-        return {
-            "agent": Network(Writing(self.module, names).eval(), songs, {}, tolerance=1e-3),
-            "codec_encoder": Network(
-                Coding(self.codec, "encode").eval(), {"sound": sound.float()}, {}
-            ),
-            "codec_decoder": Network(
-                Coding(self.codec, "decode").eval(), {"latents": latents}, {"latents": frames}
-            ),
-        }
+        agent = Network(Writing(self.module, names).eval(), songs, {}, tolerance=1e-3)
+        return {"agent": agent, **networks(self.codec)}
 
 
 class Writing(torch.nn.Module):
@@ -164,29 +161,3 @@ class Writing(torch.nn.Module):
         """See the class."""
         made = self.module.generate(dict(zip(self.names, songs, strict=True)))
         return made["output"], made["input_mask"], made["target_mask"]
-
-
-class Coding(torch.nn.Module):
-    """`encode` or `decode` of the codec as a module."""
-
-    def __init__(self, codec: torch.nn.Module, call: str):
-        super().__init__()
-        self.codec, self.call = codec, call
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """See the class."""
-        return getattr(self.codec, self.call)(x)
-
-
-def check_length(file: Path) -> None:
-    """Raises InputError at a song that is longer than a server takes; says nothing of others."""
-    try:
-        with soundfile.SoundFile(file) as song:
-            seconds, channels = song.frames / max(1, song.samplerate), song.channels
-    except (soundfile.LibsndfileError, RuntimeError):
-        return  # what reads it says what is wrong
-    if seconds > LONGEST or seconds * channels * song.samplerate > LONGEST * 2 * 48_000:
-        raise InputError(
-            f"{file}: {seconds / 60:.0f} min in {channels} channels, expected at most "
-            f"{LONGEST / 60:.0f} min in stereo here; the command line takes any length"
-        )

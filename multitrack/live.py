@@ -156,15 +156,31 @@ def read(line: str, speakers: list[str]) -> tuple[dict[str, float], list[str]]:
     return dict(zip(speakers, numbers, strict=True)), []
 
 
-def decisions(live: Live, lines: Iterable[str]) -> Iterator[Decision]:
-    """One for each line that is not empty."""
-    for number, line in enumerate(lines, 1):
+def listener(live: Live) -> Callable[[str], Decision | None]:
+    """What answers one line after another; an empty one with None, a bad one with its number."""
+    number = 0
+
+    def answer(line: str) -> Decision | None:
+        nonlocal number
+        number += 1
         if not line.strip():
-            continue
+            return None
         try:
-            yield live.step(*read(line, live.speakers))
+            return live.step(*read(line, live.speakers))
         except InputError as error:
             raise InputError(f"line {number}: {error}") from None
+
+    return answer
+
+
+def decisions(live: Live, lines: Iterable[str]) -> Iterator[Decision]:
+    """One for each line that is not empty."""
+    return filter(None, map(listener(live), lines))
+
+
+def said(decision: Decision) -> str:
+    """A decision as its line of JSON."""
+    return json.dumps(vars(decision))
 
 
 def _benchmark(settings: Settings, head: CutHead, frames: int) -> None:
@@ -218,7 +234,7 @@ def main() -> None:
     live = Live(settings, head, like, [name for name, value in asked.items() if value is not None])
     for decision in decisions(live, sys.stdin):
         if decision.cut or not options.cuts:
-            print(json.dumps(vars(decision)), flush=True)
+            print(said(decision), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 import argparse
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from pydantic import Field
 
 from experiments.shared.errors import InputError
 from experiments.shared.service import Answer, Made, Network, Request, Upload
-from multitrack import infer
+from multitrack import infer, live
 from multitrack.answer.output import summary
 from multitrack.corpus import make_edit
+from multitrack.cutting.settings import made_of
 from multitrack.edit.timeline import SAMPLES_PER_SECOND
 from multitrack.xmeml import files
 
@@ -21,7 +23,11 @@ from multitrack.xmeml import files
 class EditRequest(Request):
     """What `multitrack.infer` is told."""
 
-    xml: Annotated[Path, Upload((".xml",), 64, "an edit, as Final Cut Pro XML from Premiere")]
+    xml: Annotated[
+        Path,
+        Upload((".xml",), 64, "as Final Cut Pro XML from Premiere"),
+        Field(title="Edit (XML)"),
+    ]
     signals: Annotated[
         Path | None, Upload((".npz",), 64, "who speaks when, NAME.drivers.npz; if there is one")
     ] = None
@@ -45,6 +51,19 @@ class EditRequest(Request):
     ] = None
 
 
+Seconds = Annotated[float | None, Field(ge=0, lt=1e6, description="s, before the settings'")]
+
+
+class LiveRequest(Request):
+    """What `multitrack.live` is told."""
+
+    settings: Annotated[dict[str, Any], Field(description="speakers, wide, ... as in its YAML")]
+    rule: Annotated[bool, Field(description="without the run's model")] = False
+    lag: Seconds = None
+    shortest: Seconds = None
+    longest: Seconds = None
+
+
 class EditService:
     """Continues edits, as the command line does."""
 
@@ -55,10 +74,35 @@ class EditService:
     )
     request = EditRequest
     batch = 1
+    opening = LiveRequest
+    talk = (
+        "Switches cameras while a recording runs. A line for each 0.1 s says who speaks, "
+        '{"ANN": 0.9, "BOB": 0} or 0.9 0; "off": ["V2"] names cameras without a picture. Its '
+        'answer is {"time": seconds, "camera": name, "cut": whether it has just been cut to}.'
+    )
 
     def open(self, run: Path, module, data) -> None:
         """See `experiments.shared.service`."""
-        self.network, self.data = module.network.eval(), data
+        self.network, self.head, self.data = module.network.eval(), module.hazard, data
+
+    def openings(self) -> dict[str, dict[str, Any]]:
+        """Two people at a table, each with a camera, and a wide one."""
+        people = {"ANN": {"camera": "V1"}, "BOB": {"camera": "V2"}}
+        return {"two people": {"settings": {"speakers": people, "wide": ["V3"]}}}
+
+    def begin(self, opening: LiveRequest) -> tuple[dict[str, Any], Callable[[str], str | None]]:
+        """The lines of `multitrack.live`."""
+        if self.head is None and not opening.rule:
+            raise InputError("rule: expected true, since this run tells no cuts")
+        given = {name: getattr(opening, name) for name in ("lag", "shortest", "longest")}
+        made = live.Live(made_of(opening.settings, given), None if opening.rule else self.head)
+        answer = live.listener(made)
+
+        def reply(line: str) -> str | None:
+            decision = answer(line)
+            return decision and live.said(decision)
+
+        return {"speakers": made.speakers, "cameras": made.cameras}, reply
 
     def examples(self, folder: Path) -> dict[str, dict]:
         """Two edits of the corpus that no run trains on."""

@@ -1,25 +1,18 @@
-"""The server's side of a job: a place in the queue, a worker that has it, and its outcome.
-
-All contact with what LitServe keeps of its queues is here.
-"""
+"""The server's side of a job: a place in the queue, a worker that has it, and its outcome."""
 
 import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
-import uuid
-from dataclasses import dataclass
-from typing import Any
-
-import psutil
-from litserve.utils import ResponseBufferItem
+from collections import deque
+from dataclasses import asdict, dataclass, field
 
 from experiments.serving.packing import Job, Outcome
+from experiments.serving.wire import Gone, Link, meet
 
-POLL = 0.25  # seconds between looks at whether a worker lives
 FULL = "the queue is full; send it again"
-LOST = 1.5  # seconds after which a job that is in no queue and with no worker is lost
 
 
 @dataclass
@@ -35,20 +28,40 @@ class Limits:
     seconds: float = 120.0
 
 
+@dataclass(eq=False)
+class Ticket:
+    """A job that waits or is computed, and the future of its outcome."""
+
+    job: Job
+    outcome: "asyncio.Future[Outcome]"
+    asked: float = field(default_factory=time.perf_counter)
+
+    def settle(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+
 class Dispatch:
     """Hands the jobs of one run to its workers.
 
     Args:
-        server: LitServe's, running.
-        path: the API's, which names its queue.
+        door: where workers are met: a listening socket.
         limits: of this run.
         workers: processes that compute.
+        batch: jobs at most that a worker gets at once.
     """
 
-    def __init__(self, server: Any, path: str, limits: Limits, workers: int):
-        self.server, self.path, self.limits, self.workers = server, path, limits, workers
+    def __init__(self, door: socket.socket, limits: Limits, workers: int, batch: int):
+        self.door, self.limits, self.workers, self.batch = door, limits, workers, batch
         self.inside = 0
         self.usual = 1.0  # seconds of a job, a running mean
+        self.waiting: deque[Ticket] = deque()
+        self.idle: deque[Link] = deque()
+        self.tasks: set[asyncio.Task] = set()
+
+    async def start(self) -> None:
+        """Take in the workers that come, from now on."""
+        self.server = await meet(self.door, lambda: Link(self.free, self.lost))
 
     def full(self) -> bool:
         return self.inside >= self.limits.queue
@@ -61,49 +74,63 @@ class Dispatch:
         """The outcome of a job; 503 where a worker died over it or all were busy, 504 at last."""
         if self.full():  # others came in while this one's files were read
             return Outcome(503, FULL)
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(job, loop.create_future())
         self.inside += 1
-        uid = str(uuid.uuid4())
-        item = ResponseBufferItem(asyncio.Event())
-        self.server.response_buffer[uid] = item
+        patience = loop.call_later(self.limits.seconds, self.forget, ticket)
         try:
-            queue = self.server.litapi_request_queues[self.path]
-            queue.put((self.server.app.response_queue_id, uid, time.monotonic(), job))
-            outcome = await self.wait(item, queue)
+            self.waiting.append(ticket)
+            self.push()
+            outcome = await ticket.outcome
         finally:
             self.inside -= 1
-            self.server.response_buffer.pop(uid, None)
+            patience.cancel()
+            with contextlib.suppress(ValueError):
+                self.waiting.remove(ticket)
         if outcome.status == 200:
-            self.usual += 0.2 * (outcome.seconds - self.usual)
+            self.usual += 0.2 * (outcome.work + outcome.packed - self.usual)
         return outcome
 
-    async def wait(self, item: ResponseBufferItem, queue: Any) -> Outcome:
-        asked, begun, missed = time.monotonic(), None, None
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(item.event.wait(), POLL)
-            if item.event.is_set():
-                return item.response[0]
-            now, process = time.monotonic(), item.worker_id
-            if process is None:
-                missed = (missed or now) if queue.qsize() == 0 else None
-                if missed and now - missed > LOST:
-                    return Outcome(503, "the worker that was to take this died; send it again")
-                if now - asked > self.limits.seconds:
-                    return Outcome(503, "all workers are busy; send it again")
-                continue
-            begun = begun or now
-            if not lives(process):
-                return Outcome(503, "the worker died while it computed this; send it again")
-            if now - begun > self.limits.seconds:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)  # it is started again
-                return Outcome(
-                    504, f"this took more than {self.limits.seconds:g} s; send less, or --timeout"
-                )
+    def forget(self, ticket: Ticket) -> None:
+        """End the wait of a job that no worker has taken."""
+        if ticket in self.waiting:
+            ticket.settle(Outcome(503, "all workers are busy; send it again"))
 
+    def free(self, link: Link) -> None:
+        self.idle.append(link)
+        self.push()
 
-def lives(process: int) -> bool:
-    try:
-        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    def lost(self, link: Link) -> None:
+        with contextlib.suppress(ValueError):
+            self.idle.remove(link)
+
+    def push(self) -> None:
+        """Give what waits to who is idle."""
+        while self.waiting and self.idle:
+            link = self.idle.popleft()
+            count = min(self.batch, len(self.waiting))
+            tickets = [self.waiting.popleft() for _ in range(count)]
+            task = asyncio.create_task(self.give(link, tickets))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def give(self, link: Link, tickets: list[Ticket]) -> None:
+        """Have a worker answer some jobs; it is ended if that takes too long."""
+        begun = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                found = await link.ask([asdict(ticket.job) for ticket in tickets])
+            outcomes = [Outcome(**said) for said in found]
+        except Gone:
+            message = "the worker died while it computed this; send it again"
+            outcomes = [Outcome(503, message) for _ in tickets]
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(link.process, signal.SIGKILL)  # it is started again
+            message = f"this took more than {self.limits.seconds:g} s; send less, or --timeout"
+            outcomes = [Outcome(504, message) for _ in tickets]
+        else:
+            self.free(link)
+        for ticket, outcome in zip(tickets, outcomes, strict=True):
+            outcome.waited = begun - ticket.asked
+            ticket.settle(outcome)

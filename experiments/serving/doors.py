@@ -3,12 +3,12 @@
 import asyncio
 import json
 import shutil
-import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -18,34 +18,47 @@ from experiments.serving.about import about
 from experiments.serving.dispatch import FULL, Dispatch
 from experiments.serving.intake import Refused, take
 from experiments.serving.packing import ANSWER, Job, kind_of
+from experiments.serving.scratch import LITTLE, Scratch
+from experiments.serving.talk import Talk
+from experiments.serving.talker import path_of
 from experiments.serving.worker import EXAMPLES
-from experiments.shared.service import Service
+from experiments.shared.service import Conversation, Service
 
 PAGES = Path(__file__).with_name("pages")
 STATIC = {path.name: path for path in PAGES.iterdir() if path.suffix in (".js", ".css")}
+T = TypeVar("T")
 OURS = ("/", "/docs", "/docs/oauth2-redirect", "/redoc")  # FastAPI's load a foreign host's scripts
 
 
 @dataclass(frozen=True)
 class Served:
-    """One run that is served: its service (in the server, for its words alone) and its queue."""
+    """One run that is served: its service, here for its words alone, and where its jobs go."""
 
     name: str
     run: Path
     service: Service
     dispatch: Dispatch
-    scratch: Path
+    scratch: Scratch
+    talk: Talk | None = None
+
+    async def start(self) -> None:
+        """Take in its workers."""
+        await self.dispatch.start()
+        if self.talk:
+            await self.talk.start()
 
 
 def install(app: FastAPI, served: list[Served]) -> None:
     """Put our routes in the place of those that LitServe and FastAPI made."""
-    named = {one.dispatch.path for one in served}
+    named = {path for one in served for path in (f"/{one.name}", path_of(one.name))}
     app.router.routes = [r for r in app.router.routes if getattr(r, "path", "") not in
                          {*OURS, *named}]  # fmt: skip
     app.title = "Served runs"
     pages(app, served)
     for one in served:
         one_run(app, one)
+        if one.talk:
+            app.add_api_websocket_route(f"/{one.name}/live", conversation(one.talk))
 
 
 def pages(app: FastAPI, served: list[Served]) -> None:
@@ -79,7 +92,7 @@ def one_run(app: FastAPI, served: Served) -> None:
     """The page, the API and the examples of one run."""
     name, request_type = served.name, served.service.request
     uploads = schema.uploads_of(request_type)
-    folder = served.scratch / name
+    folder = served.scratch.disk / name
 
     @app.get(f"/{name}/", include_in_schema=False)
     async def page() -> Response:
@@ -100,6 +113,7 @@ def one_run(app: FastAPI, served: Served) -> None:
             "summary": about(served.run),
             "fields": schema.fields(request_type),
             "examples": json.loads(examples.read_text()) if examples.is_file() else {},
+            "live": live(served.service),
         }
 
     @app.get(f"/{name}/examples/{{file}}", tags=[name])
@@ -121,10 +135,11 @@ def one_run(app: FastAPI, served: Served) -> None:
     async def predict(request: Request) -> Response:
         if served.dispatch.full():
             return busy(served.dispatch, FULL)
-        place = Path(tempfile.mkdtemp(dir=served.scratch, prefix="request-"))
+        sent = int(request.headers.get("content-length", LITTLE + 1))  # the guard read it
+        place = served.scratch.place(sent)
         try:
             async with request.form(max_files=len(uploads), max_fields=64) as form:
-                values = await asyncio.to_thread(take, form, request_type, place)
+                values = await aside(sent, take, form, request_type, place)
             wants_zip = "application/zip" in request.headers.get("accept", "")
             kind = "application/zip" if wants_zip else "application/json"
             outcome = await served.dispatch.ask(Job(str(place), values, kind))
@@ -132,14 +147,45 @@ def one_run(app: FastAPI, served: Served) -> None:
                 return busy(served.dispatch, outcome.message)
             if outcome.status != 200:
                 return refusal(outcome.status, outcome.message)
-            content = await asyncio.to_thread((place / ANSWER[kind]).read_bytes)
-            return Response(content, media_type=kind)
+            made = place / ANSWER[kind]
+            content = await aside(made.stat().st_size, made.read_bytes)
+            return Response(content, media_type=kind, headers={"Server-Timing": outcome.timing()})
         except Refused as error:
             return refusal(error.status, error.message)
         except MultiPartException as error:
             return refusal(422, f"the form cannot be read ({error.message})")
         finally:
-            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+            await aside(sent, shutil.rmtree, place, ignore_errors=True)
+
+
+async def aside(size: int, work: Callable[..., T], *given: Any, **options: Any) -> T:
+    """What `work` returns; where it moves many bytes, in a thread, while others are answered.
+
+    A thread costs more than moving a few: it is woken, and takes turns with the one that asked.
+    """
+    if size <= LITTLE:
+        return work(*given, **options)
+    return await asyncio.to_thread(work, *given, **options)
+
+
+def conversation(talk: Talk) -> Callable[[WebSocket], Awaitable[None]]:
+    """The route of a run's conversations."""
+
+    async def hold(way: WebSocket) -> None:
+        await talk.hold(way)
+
+    return hold
+
+
+def live(service: Service) -> dict[str, Any] | None:
+    """What one should know to talk to a run; None where that cannot be."""
+    if not isinstance(service, Conversation):
+        return None
+    return {
+        "about": service.talk,
+        "opening": service.opening.model_json_schema(),
+        "openings": service.openings(),
+    }
 
 
 def refusal(status: int, message: str, **headers: str) -> Response:

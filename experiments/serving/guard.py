@@ -1,5 +1,6 @@
 """In front of every route: who comes in, with how much, and what a browser may do with a page."""
 
+import base64
 import json
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -91,8 +92,8 @@ class Guard:
             return 413, self.too_large()
         if self.token and not is_open(scope["path"]):
             given = headers.get("authorization", "")
-            if not given and scope["type"] == "websocket":  # a browser can set no header there
-                given = headers.get("sec-websocket-protocol", "").replace("bearer, ", "Bearer ")
+            if not given and scope["type"] == "websocket":
+                given = of_protocols(headers.get("sec-websocket-protocol", ""))
             if not secrets.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
                 return 401, "expected the server's token, as the header Authorization: Bearer TOKEN"
         return 0, ""
@@ -104,20 +105,37 @@ class Guard:
         )
 
 
+def of_protocols(text: str) -> str:
+    """The header Authorization of a WebSocket's subprotocols `bearer, TOKEN`, TOKEN in base64url.
+
+    A browser can set no header there, and not every token is a protocol's name as it is.
+    """
+    kind, _, token = (part.strip() for part in text.partition(","))
+    try:
+        return (
+            f"Bearer {base64.urlsafe_b64decode(token + '==').decode()}" if kind == "bearer" else ""
+        )
+    except ValueError:
+        return ""
+
+
 def is_open(path: str) -> bool:
     """Whether a path is for everyone: pages without data of a run, and whether all is well."""
     return path in ("/", "/docs", "/health") or path.startswith("/static/") or path.endswith("/")
 
 
 async def refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+    kind = "http"
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": message[:120]})
-        return
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": message[:120]})
+            return
+        kind = "websocket.http"
     body = json.dumps({"detail": message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if status == 413:
         headers.append((b"connection", b"close"))  # the rest of the body is not read
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{kind}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.response.body", "body": body})

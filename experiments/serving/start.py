@@ -5,11 +5,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import litserve
@@ -20,14 +17,18 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware.gzip import GZipMiddleware
 
 from experiments.running.restore import service_of
+from experiments.serving import scratch
 from experiments.serving.about import names_of
 from experiments.serving.dispatch import Dispatch, Limits
 from experiments.serving.doors import Served, install
 from experiments.serving.guard import Guard
+from experiments.serving.talk import LARGEST, Patience, Talk
+from experiments.serving.talker import Talker
+from experiments.serving.wire import listening, sockets_folder
 from experiments.serving.worker import FAILED, Worker
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
-from experiments.shared.service import Service
+from experiments.shared.service import Conversation, Service
 
 SPOOLED = 1 << 20  # bytes of an upload in memory; LitServe, for its own routes, keeps all there
 
@@ -40,30 +41,41 @@ def serve(given: argparse.Namespace) -> None:
     """
     runs = names_of(given.runs)
     services = {name: service_of(run) for name, run in runs.items()}
+    sockets = sockets_folder()
     for run in runs.values():
         checkpoints.resolve(run)
-    scratch = Path(tempfile.mkdtemp(prefix="serve-"))
+    room = scratch.new()
     quiet()
     threads = given.threads or share_of_cores(given.workers * len(runs))
     batches = {name: batch_of(name, service, given) for name, service in services.items()}
-    apis = [Worker(name, run, batches[name], scratch, threads) for name, run in runs.items()]
+    apis: list[Worker | Talker] = []
+    served = []
+    limits = Limits(given.queue, given.timeout)
+    patience = Patience(given.conversations, given.idle, given.timeout)
+    for count, (name, run) in enumerate(runs.items()):
+        service, doors = services[name], (sockets / f"jobs-{count}", sockets / f"live-{count}")
+        apis.append(Worker(name, run, batches[name], room.disk, doors[0], threads))
+        dispatch = Dispatch(listening(doors[0]), limits, given.workers, batches[name])
+        talk = None
+        if isinstance(service, Conversation):
+            apis.append(Talker(name, run, room.disk, doors[1], threads))
+            talk = Talk(listening(doors[1]), patience)
+        served.append(Served(name, run, service, dispatch, room, talk))
     server = litserve.LitServer(
         apis,
         accelerator="cpu" if given.devices == "cpu" else "auto",
         devices=given.devices if given.devices in ("auto", "cpu") else int(given.devices),
-        workers_per_device=given.workers,
-        timeout=False,  # ours: see dispatch
+        workers_per_device={
+            api.api_path: given.workers if isinstance(api, Worker) else 1 for api in apis
+        },
+        timeout=False,  # ours: see dispatch, which has the queue as well
         restart_workers=True,
     )
+    for one in served:
+        one.dispatch.workers *= len(server.devices)
     server.monitor_internal = 0.5  # seconds between looks at the workers
     server.uvicorn_graceful_timeout = round(given.timeout) + 5
     MultiPartParser.spool_max_size = SPOOLED
-    limits = Limits(given.queue, given.timeout)
-    workers = given.workers * len(server.devices)
-    served = [
-        Served(n, r, services[n], Dispatch(server, f"/{n}", limits, workers), scratch)
-        for n, r in runs.items()
-    ]
     install(server.app, served)
     # Sounds and pictures do not get smaller, and it would be done where all requests wait.
     server.app.user_middleware = [
@@ -75,9 +87,9 @@ def serve(given: argparse.Namespace) -> None:
         largest=int(given.max_mb * 1e6),
         loopback=given.host == "127.0.0.1",
     )
-    server.app.router.lifespan_context = announced(server, given.host, given.port, list(runs))
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, ending(os.getpid()))
+    server.app.router.lifespan_context = announced(server, given.host, given.port, served)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ending(os.getpid()))
     try:
         server.run(
             host=given.host,
@@ -85,22 +97,23 @@ def serve(given: argparse.Namespace) -> None:
             num_api_servers=1,
             log_level="warning",
             generate_client_file=False,
+            ws_max_size=LARGEST,
         )
     except KeyboardInterrupt:
         pass  # told to end before it had begun
     except RuntimeError as error:
-        failed = scratch / FAILED
+        failed = room.disk / FAILED
         if not failed.is_file():
             raise
         raise InputError(failed.read_text()) from error
     finally:
         for process in getattr(server, "inference_workers", []):
             process.kill()
-        shutil.rmtree(scratch, ignore_errors=True)
+        room.remove()
 
 
 def batch_of(name: str, service: Service, given: argparse.Namespace) -> int:
-    """Requests that are computed at once: on a CPU, where nothing is gained, one unless asked.
+    """Requests that are computed at once: on a CPU one unless asked, so that none waits for others.
 
     Raises:
         InputError: more than the service can.
@@ -139,17 +152,21 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def announced(server: litserve.LitServer, host: str, port: int, names: list[str]) -> Any:
-    """LitServe's life span, within which the address is printed once all workers are ready."""
+def announced(server: litserve.LitServer, host: str, port: int, served: list[Served]) -> Any:
+    """The life span of the process that listens; the address is told once all workers are ready.
+
+    LitServe's own waits on queues that no worker of ours uses.
+    """
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(tell(server, host, port, names))
+        for one in served:
+            await one.start()
+        task = asyncio.create_task(tell(server, host, port, [one.name for one in served]))
         watch = asyncio.create_task(end_with(os.getppid()))
-        async with server.lifespan(app):
-            yield
-        for one in (task, watch):
-            one.cancel()
+        yield
+        task.cancel()
+        watch.cancel()
 
     return life
 

@@ -1,7 +1,8 @@
 """A process that computes: opens a run once, then answers job after job.
 
 LitServe starts it, for each device as often as is asked, and starts it again when it dies. The loop
-is our own: LitServe's fails a whole batch for one bad request, and spins while there is none.
+is our own: LitServe's fails a whole batch for one bad request, spins while there is none, and takes
+each job through a manager's process and back.
 """
 
 import contextlib
@@ -13,60 +14,28 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import litserve
 from litserve.loops.base import LitLoop
-from litserve.utils import LitAPIStatus, LoopResponseType
 
 from experiments.serving.packing import Job, Outcome, pack
+from experiments.serving.wire import attend
 from experiments.shared.errors import InputError
+from experiments.shared.service import Service
 
 EXAMPLES = "examples.json"
 FAILED = "failed.txt"  # why a run could not be opened
 
 
 class Loop(LitLoop):
-    """Takes what waits, up to the API's batch size; the server learns which process has a job."""
+    """The server's questions in the place of LitServe's queue."""
 
-    @property
-    def worker_id(self) -> int:
-        """The process that has the job, by which its death is noticed."""
-        return os.getpid()
-
-    def run(
-        self, lit_api, device, worker_id, request_queue, transport, setup_status, callback_runner
-    ) -> None:
-        """One round: as many jobs as wait, at least one, or none within a second."""
-        try:
-            taken = self.gather(lit_api, request_queue, transport)
-        except (EOFError, OSError):  # the manager of the queues is gone, and so is the server
-            os._exit(0)
-        if os.getppid() != self._server_pid:
-            os._exit(0)
-        if not taken:
-            return
-        for (consumer, uid), outcome in zip(
-            [key for key, _ in taken], lit_api.answer([job for _, job in taken]), strict=True
-        ):
-            self.tell(transport, consumer, uid, outcome, LitAPIStatus.OK)
-
-    def gather(self, lit_api, request_queue, transport) -> list[tuple[tuple[int, str], Job]]:
-        taken: list[tuple[tuple[int, str], Job]] = []
-        while len(taken) < lit_api.max_batch_size:
-            try:
-                found = request_queue.get_nowait() if taken else request_queue.get(timeout=1.0)
-            except Empty:
-                break
-            consumer, uid, _, job = found
-            self.tell(transport, consumer, uid, (), LitAPIStatus.START)
-            taken.append(((consumer, uid), job))
-        return taken
-
-    def tell(self, transport, consumer: int, uid: str, what: Any, status: str) -> None:
-        self.put_response(transport, consumer, uid, what, status, LoopResponseType.REGULAR)
+    def run(self, lit_api, *_: Any) -> None:
+        """Answers until the server is gone."""
+        attend(lit_api.door, lit_api.reply, self._server_pid)
 
 
 class Worker(litserve.LitAPI):
@@ -77,44 +46,35 @@ class Worker(litserve.LitAPI):
         run: its folder.
         batch: jobs at most that are computed at once.
         scratch: folder of the server; the first worker puts examples there.
+        door: socket at which the server meets its workers.
         threads: of the CPU, for each worker; None: as torch finds it.
     """
 
-    def __init__(self, name: str, run: Path, batch: int, scratch: Path, threads: int | None):
+    def __init__(
+        self, name: str, run: Path, batch: int, scratch: Path, door: Path, threads: int | None
+    ):
         super().__init__(api_path=f"/{name}", max_batch_size=batch, loop=Loop())
         self.name, self.run, self.scratch, self.threads = name, run.resolve(), scratch, threads
+        self.door = door
 
     def setup(self, device: str) -> None:
         """Open the run; the first worker makes the examples."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends its workers, after draining
-        try:
-            self.open(device)
-        except BaseException as error:
-            text = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            (self.scratch / FAILED).write_text(text)
-            raise
-
-    def open(self, device: str) -> None:
-        import torch  # seconds
-
-        import experiments
-        from experiments.running.restore import service_of
-
-        if self.threads:
-            torch.set_num_threads(self.threads)
-        module, data = experiments.load(self.run)
-        self.service = service_of(self.run)
-        self.service.open(self.run, module.to(device), data)
-        folder = self.scratch / self.name
-        if not (folder / EXAMPLES).is_file() and os.environ["LITSERVE_WORKER_ID"] == "0":
-            folder.mkdir(parents=True, exist_ok=True)
-            with unheard():
-                found = self.service.examples(folder)
-            (folder / EXAMPLES).write_text(json.dumps(found))
+        with noted(self.scratch):
+            self.service = opened(self.run, device, self.threads)
+            folder = self.scratch / self.name
+            if not (folder / EXAMPLES).is_file() and os.environ["LITSERVE_WORKER_ID"] == "0":
+                folder.mkdir(parents=True, exist_ok=True)
+                with unheard():
+                    found = self.service.examples(folder)
+                (folder / EXAMPLES).write_text(json.dumps(found))
 
     def predict(self, jobs: list[Job]) -> list[Outcome]:
         """LitServe's name for it."""
         return self.answer(jobs)
+
+    def reply(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The same, of what came through the socket."""
+        return [asdict(outcome) for outcome in self.answer([Job(**job) for job in jobs])]
 
     def answer(self, jobs: list[Job]) -> list[Outcome]:
         """An outcome for each job; a bad one spoils no other."""
@@ -129,14 +89,17 @@ class Worker(litserve.LitAPI):
                 Path("out").mkdir()
                 items[index] = self.service.read(self.service.request.model_validate(job.values))
         found = self.compute(items, jobs, outcomes)
+        packed = 0.0
         for index, made in found.items():
             with told(outcomes, index), inside(jobs[index].folder):
                 answer = self.service.write(items[index], made, Path("out"))
+                begun = time.perf_counter()
                 pack(answer, Path(), jobs[index].kind)
+                packed += time.perf_counter() - begun
         seconds = time.perf_counter() - began
         done = [outcome or Outcome(200) for outcome in outcomes]
         for outcome in done:
-            outcome.seconds = seconds
+            outcome.work, outcome.packed = seconds - packed, packed
         return done
 
     def compute(self, items: dict[int, Any], jobs: list[Job], outcomes: list) -> dict[int, Any]:
@@ -150,6 +113,33 @@ class Worker(litserve.LitAPI):
             with told(outcomes, index), inside(jobs[index].folder):
                 (found[index],) = self.service.compute([item])
         return found
+
+
+def opened(run: Path, device: str, threads: int | None) -> Service:
+    """The service of a run, with its model on a device."""
+    import torch  # seconds
+
+    import experiments
+    from experiments.running.restore import service_of
+
+    if threads:
+        torch.set_num_threads(threads)
+    module, data = experiments.load(run)
+    service = service_of(run)
+    service.open(run, module.to(device), data)
+    return service
+
+
+@contextlib.contextmanager
+def noted(scratch: Path) -> Iterator[None]:
+    """Around a worker's setup: why it failed is left for the server to tell."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends its workers, after draining
+    try:
+        yield
+    except BaseException as error:
+        text = str(error) if isinstance(error, InputError) else traceback.format_exc()
+        (scratch / FAILED).write_text(text)
+        raise
 
 
 @contextlib.contextmanager

@@ -4,9 +4,10 @@ A request is a pydantic model: its options carry their limits, its files are pat
 describes. What a service makes are files in a folder, numbers and lines, as its command line does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -118,3 +119,24 @@ class Service(Protocol):
 
     def networks(self) -> dict[str, Network | str]:
         """What `experiments.export` writes; for a part that cannot be exported, why."""
+
+
+@runtime_checkable
+class Conversation(Protocol):
+    """What a service has besides if one also talks to it while something goes on, line by line.
+
+    It is the WebSocket /NAME/live. One process has all conversations of a run, so that a line is to
+    be answered within milliseconds.
+    """
+
+    opening: type[Request]  # the first message, as JSON
+    talk: str  # what a line is, and what answers it; a sentence or two
+
+    def openings(self) -> dict[str, dict[str, Any]]:
+        """Examples: {label: an opening}, for the page."""
+
+    def begin(self, opening: Any) -> tuple[dict[str, Any], Callable[[str], str | None]]:
+        """What is told at first, and what answers a line: None, and nothing is said.
+
+        An InputError, here or of a line, ends the conversation in the command line's words.
+        """

@@ -33,7 +33,8 @@ class NoiseDecoder(nn.Module):
         made = self.model(latents)  # (B, 1 + N, S)
         samples = made.shape[-1]
         noise = self.noise.roll(-start * FRAME % PERIOD, dims=1)
-        noise = noise.repeat(1, -(-samples // PERIOD))[:, :samples]
+        # Of positive numbers: ONNX divides towards zero, where -(-samples // PERIOD) is 0.
+        noise = noise.repeat(1, (samples + PERIOD - 1) // PERIOD)[:, :samples]
         return made[:, :1] + (made[:, 1:] * noise).sum(dim=1, keepdim=True)
 
 

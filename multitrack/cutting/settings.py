@@ -54,9 +54,11 @@ def load(path: Path | None, given: dict[str, object]) -> Settings:
     Raises:
         InputError: not to be read, an unknown key, or a value of the wrong kind or range.
     """
-    stored: dict[str, object] = {}
-    if path is not None:
-        stored = read_yaml(path, "a YAML of settings")
+    return made_of({} if path is None else read_yaml(path, "a YAML of settings"), given, path)
+
+
+def made_of(stored: object, given: dict[str, object], path: Path | None = None) -> Settings:
+    """As `load`, of what such a file holds, wherever it came from."""
     where = str(path or "settings")
     names = [f.name for f in fields(Settings)]
     if not isinstance(stored, dict) or set(stored) - set(names):

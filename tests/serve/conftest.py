@@ -8,7 +8,9 @@ import pytest
 
 from tests.serve.server import Server, serving, untrained
 
-EXPERIMENTS = ("creative_agent", "molecular_flow", "multitrack", "radio_map", "radiodiff_vae")
+EXPERIMENTS = (
+    *("codec", "creative_agent", "molecular_flow", "multitrack", "radio_map", "radiodiff_vae"),
+)
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import numpy as np
 import pytest
+import soundfile
 
 from tests.serve.server import example
 from tests.suite import REPOSITORY
 
 # Experiment -> its command line, told of an example's files and values.
 COMMANDS = {
+    "codec": "jingle.codec trip {run} {song} {out}/again.wav",
     "creative_agent": "jingle.infer --checkpoint {run} --input {input} --target {target} "
     "--output {out}/piece.wav",
     "molecular_flow": "molecular_flow.infer transport --checkpoint {run} {frames} "
@@ -59,11 +61,39 @@ def test_answers_are_the_files_of_the_command_line(experiment, runs, server, cli
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     both = {p.name for p in (tmp_path / "out").iterdir()} & set(found)
-    both -= {"piece.html", "piece.json"}  # these name the folder
-    assert {"creative_agent": 4, "multitrack": 2, "radio_map": 3}.get(experiment, 1) == len(both)
+    both -= {"piece.html", "piece.json", "again.json"}  # these name the folder
+    assert {"codec": 3, "creative_agent": 4, "multitrack": 2, "radio_map": 3}.get(
+        experiment, 1
+    ) == len(both)
     differing = {n for n in both if not same(found[n], (tmp_path / "out" / n).read_bytes(), n)}
     assert not differing
     assert not server.left()
+
+
+def test_takes_of_a_piece_differ_and_follow_their_seed(client):
+    name = "creative_agent_smoke"
+    files, values = example(client, name)
+    songs = {k: (v[0], shortened(v[1])) for k, v in files.items()}
+    found = [
+        made(client.post(f"/{name}", files=songs, data={**values, "takes": "2", "seed": seed}))
+        for seed in ("1", "1", "2")
+    ]
+    one, again, other = (one["piece_take_2.wav"] for one in found)
+    assert one == again
+    assert one != other
+    assert len({one["piece.wav"] for one in found}) == 1
+    assert found[0]["piece.wav"] != one
+    refused = client.post(f"/{name}", files=songs, data={**values, "takes": "9"})
+    assert refused.status_code == 422
+    assert "takes: " in refused.json()["detail"]
+
+
+def shortened(song: bytes) -> bytes:
+    """Half a second of a WAV."""
+    samples, rate = soundfile.read(io.BytesIO(song))
+    stream = io.BytesIO()
+    soundfile.write(stream, samples[: rate // 2], rate, format="WAV")
+    return stream.getvalue()
 
 
 def test_a_program_gets_one_archive_if_it_asks_for_it(client):
@@ -104,7 +134,7 @@ def test_sixteen_clients_at_once_get_their_own_answers(server, client):
 
 
 def test_what_is_served_is_said(client):
-    assert len(client.get("/runs").json()) == 5
+    assert len(client.get("/runs").json()) == 6
     for name in client.get("/runs").json():
         about = client.get(f"/{name}/about").json()
         assert about["summary"]["baselines"] == {"the rival": 0.7}

@@ -12,6 +12,8 @@ import httpx
 import psutil
 import pytest
 
+from experiments.serving import wire
+from experiments.shared.errors import InputError
 from tests.serve.server import Server, serving
 
 NAME = "/waves_smoke"
@@ -144,8 +146,17 @@ def test_too_large_is_refused_whether_its_size_is_told_or_not(odd):
     assert not odd.left()
 
 
+def test_without_a_short_place_for_sockets_the_remedy_is_said(monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/" + "long" * 30)
+    monkeypatch.setattr(wire, "SHORT", ("/nowhere",))
+    with pytest.raises(InputError, match=r"at most 71 letters.*set a shorter TMPDIR"):
+        wire.sockets_folder()
+
+
 def test_sigterm_lets_those_end_that_have_begun(odd_run, tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("t"), odd_run, "--threads", 1, "--timeout", 20) as found:
+    # A path in which no socket can lie: they lie elsewhere.
+    place = tmp_path_factory.mktemp("t") / ("long" * 30)
+    with serving(place, odd_run, "--threads", 1, "--timeout", 20) as found:
         answers: list[httpx.Response] = []
         with found.client() as client:
             work = threading.Thread(target=lambda: answers.append(ask(client, seconds=2.0)))

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     bool(browser.MISSING or os.environ.get("CI")),
     reason="needs Debian's chromium and chromium-driver, and is not run in CI",
 )
-NAMES = ("creative_agent", "molecular_flow", "multitrack", "radio_map", "radiodiff_vae")
+NAMES = ("codec", "creative_agent", "molecular_flow", "multitrack", "radio_map", "radiodiff_vae")
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,18 @@ def test_it_works_by_keyboard_alone(window, server):
     keys = [{"type": "keyDown", "value": "\ue007"}, {"type": "keyUp", "value": "\ue007"}]
     window.call("POST", "/actions", {"actions": [{"type": "key", "id": "k", "actions": keys}]})
     window.wait("!document.getElementById('result').hidden")
+
+
+def test_one_talks_to_the_run_that_switches_cameras(window, server):
+    opened(window, server, "multitrack")
+    window.click("#live-go")
+    window.wait("document.querySelectorAll('#conversation [role=group] button').length === 2")
+    for number, camera in ((1, "V1"), (2, "V2")):
+        if number == 2:
+            window.click("#conversation [role=group] button:nth-child(1)")
+        window.click(f"#conversation [role=group] button:nth-child({number})")
+        window.wait(f"document.getElementById('live-shown').innerText === '{camera} shows'")
+    assert window.script("return document.querySelectorAll('#live-cuts li').length") >= 2
+    window.click("#live-go")
+    assert window.script("return document.getElementById('live-shown').innerText") == "Ended."
+    assert not complaints(window)

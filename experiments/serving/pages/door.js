@@ -3,9 +3,10 @@ const KEY = "token";
 
 export const remember = (token) => sessionStorage.setItem(KEY, token);
 
+export const token = () => sessionStorage.getItem(KEY);
+
 function headers() {
-  const token = sessionStorage.getItem(KEY);
-  return token ? { Authorization: `Bearer ${token}` } : {};
+  return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
 export async function get(path, options = {}) {

@@ -2,6 +2,7 @@
 import { fields, valuesOf, fill } from "/static/form.js";
 import { element, table, number } from "/static/parts.js";
 import { show } from "/static/result.js";
+import { live } from "/static/live.js";
 import { ask, remember } from "/static/door.js";
 
 const at = (id) => document.getElementById(id);
@@ -45,6 +46,8 @@ function open(said) {
     return button;
   }));
   at("summary").replaceChildren(...summary(said.summary, said.name));
+  if (said.live) at("conversation").replaceChildren(...live(said));
+  at("live").hidden = !said.live;
   at("main").hidden = false;
 }
 
@@ -85,7 +88,7 @@ function summary(said, name) {
     const rows = { [`${name}, validation (${best.name})`]: best.best };
     if (said.tested !== null && said.tested !== undefined) rows[`${name}, test`] = said.tested;
     const better = best.mode === "min" ? "smaller is better" : "larger is better";
-    found.push(element("div", { class: "scroll" }, table(`Objective (${better})`, [said.metric],
+    found.push(element("div", { class: "scroll" }, table(`Objective (${better})`, [said.metric.replaceAll("_", " ")],
       Object.entries({ ...rows, ...said.baselines }).map(([k, v]) => [k.replaceAll("_", " "), [v], k in rows]))));
   }
   return [...found, ...said.notes.map((note) => element("p", { class: "bad" }, note))];
