@@ -11,11 +11,10 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from experiments.shared import checkpoints
+from experiments.shared import arguments, checkpoints
 from experiments.shared.errors import InputError, cli
 from multitrack.cutting.ear import Ear
 from multitrack.cutting.latency import Head, compared
@@ -159,8 +158,6 @@ def decisions(live: Live, lines: Iterable[str]) -> Iterator[Decision]:
 
 def _benchmark(settings: Settings, head: CutHead, frames: int) -> None:
     """Prints what a frame costs, of talk whose turns are 2 to 8 s long."""
-    if frames < 100:
-        raise InputError(f"--benchmark {frames}: expected 100 frames at least")
     speakers = list(Live(settings).speakers)
     rng = np.random.default_rng(0)
     turns = np.repeat(rng.integers(len(speakers), size=frames), rng.integers(20, 80, frames))
@@ -175,16 +172,20 @@ def _benchmark(settings: Settings, head: CutHead, frames: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = arguments.Parser(
+        prog="python -m multitrack.live",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--settings", type=Path, required=True, metavar="YAML",
+    seconds = arguments.real(0, 1e5)
+    parser.add_argument("--settings", type=arguments.file("a YAML of settings"), required=True,
+                        metavar="YAML",
                         help="as `python -m multitrack.cut --help` shows")  # fmt: skip
     parser.add_argument("--checkpoint", help="a run's folder or a .ckpt; without: the rule")
-    parser.add_argument("--lag", type=float, metavar="SECONDS")
-    parser.add_argument("--shortest", type=float, metavar="SECONDS")
-    parser.add_argument("--longest", type=float, metavar="SECONDS")
-    parser.add_argument("--benchmark", type=int, metavar="FRAMES",
+    parser.add_argument("--lag", type=seconds, metavar="SECONDS")
+    parser.add_argument("--shortest", type=seconds, metavar="SECONDS")
+    parser.add_argument("--longest", type=seconds, metavar="SECONDS")
+    parser.add_argument("--benchmark", type=arguments.whole(100), metavar="FRAMES",
                         help="measure so many frames of made-up talk instead")  # fmt: skip
     parser.add_argument("--cuts", action="store_true", help="write a line only where it is cut")
     options = parser.parse_args()

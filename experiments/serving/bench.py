@@ -104,10 +104,13 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path)
-    parser.add_argument("--requests", type=int, default=200, help="for each row (200)")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1, help="of a worker, and of `bare` (1)")
+    few = arguments.whole(1, 1024)
+    parser.add_argument(
+        "--requests", type=arguments.whole(1), default=200, help="for each row (200)"
+    )
+    parser.add_argument("--clients", type=few, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--workers", type=few, default=1)
+    parser.add_argument("--threads", type=few, default=1, help="of a worker, and of `bare` (1)")
     given = parser.parse_args()
     import torch
 
