@@ -1,4 +1,4 @@
-"""An embedded corpus that was damaged after it was made is seen, and made again; nothing is lost."""
+"""An embedded corpus that was damaged since it was made is seen, and made again."""
 
 import json
 import os

@@ -4,14 +4,12 @@ Every experiment's embedded corpus and caches, as `+exp=smoke/NAME` makes them.
 """
 
 import random
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from hydra.utils import instantiate
 
-from experiments.shared.errors import InputError
 from tests.suite import SHIPPED, configuration
 
 DAMAGE = ("lost", "emptied", "cut short", "changed")

@@ -83,8 +83,8 @@ def check_plain(text: str, source: object) -> None:
     """
     if "${" in PLAIN.sub("", text):
         raise InputError(
-            f"{source}: {text[:80]}: expected plain interpolations, ${{a.b}} or ${{oc.env:NAME}}, in "
-            "what comes from a run's folder; write the value out"
+            f"{source}: {text[:80]}: expected plain interpolations, ${{a.b}} or ${{oc.env:NAME}}, "
+            "in what comes from a run's folder; write the value out"
         )
 
 
@@ -129,8 +129,8 @@ def located(name: str, place: str, source: object) -> Any:
     """The class or function of that name, if to look for it starts nothing.
 
     Raises:
-        InputError: it is not there, or in Python's own library, some of whose modules do as they are
-            imported (`antigravity` opens a browser), or in a program (`pip.__main__`).
+        InputError: it is not there, or in Python's own library, some of whose modules act as they
+            are imported (`antigravity` opens a browser), or in a program (`pip.__main__`).
     """
     from experiments.running.schema import located as find
 

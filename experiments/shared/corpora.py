@@ -1,4 +1,4 @@
-"""Embedded corpora: made once, keyed by their parameters, whole or not at all, mended if damaged."""
+"""Embedded corpora: made once, keyed by their parameters, whole or not at all; mended."""
 
 import contextlib
 import hashlib
