@@ -9,6 +9,7 @@ import argparse
 import os
 import socket
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -81,8 +82,23 @@ def free_port(host: str, port: int) -> int:
         return probe.getsockname()[1]
 
 
+def check_temporary(place: str) -> None:
+    """Stop where the workers' socket, whose name may have 107 bytes, would not fit below `place`.
+
+    Raises:
+        InputError: it would not.
+    """
+    most = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
+    if len(os.fsencode(place)) > most:
+        raise InputError(
+            f"TMPDIR={place}: {len(os.fsencode(place))} bytes long: expected at most {most}, since "
+            "a socket's name is short; set TMPDIR to another folder"
+        )
+
+
 def main(words: list[str] | None = None) -> None:
     given = options(words)
+    check_temporary(tempfile.gettempdir())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -133,7 +133,7 @@ def read(line: str, speakers: list[str]) -> tuple[dict[str, float], list[str]]:
                 raise TypeError("off is a list")
             return {str(name): float(value) for name, value in said.items()}, off
         numbers = [float(word) for word in line.replace(",", " ").split()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f'{line.strip()[:60]!r}: expected {{"{speakers[0]}": 0.9}} or numbers ({error})'
         ) from None

@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import sys
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -200,3 +201,14 @@ def test_an_example_of_the_page_is_never_a_bad_one(client):
     for name in client.get("/runs").json():
         files, _ = example(client, name)
         assert all(content for _, content in files.values())
+
+
+def test_a_temporary_folder_in_which_no_socket_fits_is_told(monkeypatch, tmp_path):
+    from experiments import serve
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 90)))
+    with pytest.raises(InputError, match="set TMPDIR to another folder"):
+        serve.main([str(tmp_path)])
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    with pytest.raises(InputError, match="holds no run"):
+        serve.main([str(tmp_path)])
