@@ -1,6 +1,5 @@
 """python -m experiments.run +exp=NAME: compose, seed, instantiate, fit, test, report."""
 
-import contextlib
 import os
 import sys
 import traceback
@@ -61,8 +60,7 @@ def run(config: DictConfig, folder: Path) -> float | None:
         check(config, HydraConfig.get().runtime.choices)
     except InputError as error:
         keep_reason(folder, named(config, folder), str(error))
-        with contextlib.suppress(OSError):
-            os.removedirs(folder)  # Hydra has made it, and nothing is in it
+        clear(folder, Path(str(OmegaConf.select(config, "paths.outputs") or "")))
         raise
     from experiments.callbacks.interrupt import leave_on_signals
 
@@ -71,6 +69,22 @@ def run(config: DictConfig, folder: Path) -> float | None:
     from experiments.running.job import attend
 
     return attend(config, folder)
+
+
+def clear(folder: Path, outputs: Path) -> None:
+    """Remove the empty folder that Hydra has made of what is refused, and those below `outputs`.
+
+    No other is: an empty folder may be somebody's, or be the one that one stands in.
+    """
+    folder, above = folder.absolute(), outputs.absolute()
+    below = [place for place in folder.parents if above in place.parents]
+    if not outputs.is_absolute() and above != Path.cwd():
+        below.append(above)
+    for place in (folder, *below):
+        try:
+            place.rmdir()
+        except OSError:  # something is in it
+            return
 
 
 def named(config: DictConfig, folder: Path) -> str:

@@ -57,7 +57,9 @@ def held(case: Case, shelf: Shelf, folder: Path, slowness: int = 1) -> str:
     allowed = [folder, Path(tempfile.gettempdir())]
     found = faults(case, outcome, told, out, allowed)
     writes_there = case.command == "experiments.report" and case.may_pass
-    if not found and not writes_there:
+    if not here.is_dir():
+        found = "the folder that it stood in is gone"
+    elif not found and not writes_there:
         if fingerprint(inputs) != before:
             found = "its inputs are not what they were"
         more = {str(p) for at in places for p in at.iterdir()} - beside

@@ -155,7 +155,8 @@ LINES = {
 WORDS = {
     "report": ("report", "{missing}"), "evaluate": ("evaluate", "{missing}"), "run": ("run", "x=3"),
     "serve": ("serve", "{missing}"), "export": ("export", "{missing}", "{out}/x"),
-    "bench": ("bench", "+exp=smoke/waves", "seed=-1"), "no such": ("nothing",), "two": ("slurm", "again"),
+    "bench": ("bench", "+exp=smoke/waves", "seed=-1"),
+    "no such": ("nothing",), "two": ("slurm", "again"),
 }  # fmt: skip
 # A stranger's run as it is put to use: nothing that it names is called.
 SERVES = {
