@@ -72,6 +72,10 @@ class MultitrackData(pl.LightningDataModule):
             raise InputError(f"data.task={task!r}: expected mixed or identity")
         if rule not in ("source", "sequence"):
             raise InputError(f"data.rule={rule!r}: expected source or sequence")
+        if seconds[0] > seconds[1]:
+            raise InputError(
+                f"data.seconds={list(seconds)}: expected the shortest and the longest, in this order"
+            )
         if not 0 <= overlap < window or window <= HISTORY:
             raise InputError(
                 f"data.window={window}, data.overlap={overlap}: expected 0 <= overlap < window "
@@ -119,7 +123,8 @@ class MultitrackData(pl.LightningDataModule):
         folder = self._source()
         files = sorted(folder.rglob("*.xml"))
         if not files:
-            raise InputError(f"{folder}: expected FCP7 XML files (*.xml), got none")
+            named = f"data.root={folder}" if self.root is not None else folder
+            raise InputError(f"{named}: expected FCP7 XML files (*.xml), got none")
         mark = corpora.content_hash(files)
         where = {"files": mark, "folder": str(folder.resolve()), "rule": self.rule, "v": FORMAT}
         arrays = corpora.build_once(

@@ -94,7 +94,7 @@ def rehearsed(target: Callable, node: dict, place: str) -> Iterator[str]:
         try:
             instantiate(node, _convert_="all")([torch.zeros(1, requires_grad=True)])
         except (ValueError, TypeError, RuntimeError) as error:
-            yield f"{place}: {last_line(error)}"
+            yield f"{place}: {last_line(error)}: expected what {target.__name__} takes"
 
 
 def last_line(error: BaseException) -> str:
