@@ -74,7 +74,7 @@ class MultitrackData(pl.LightningDataModule):
             raise InputError(f"data.rule={rule!r}: expected source or sequence")
         if seconds[0] > seconds[1]:
             raise InputError(
-                f"data.seconds={list(seconds)}: expected the shortest and the longest, in this order"
+                f"data.seconds={list(seconds)}: expected the shortest first, then the longest"
             )
         if not 0 <= overlap < window or window <= HISTORY:
             raise InputError(

@@ -64,7 +64,8 @@ CONFIGURATIONS = {
         model.disc_start=x loss.kl=nan loss.kl=-1
     """,
     "codec": """
-        data.songs=0 data.songs=1000000000000 data.song_seconds=0 data.song_seconds=nan data.crop_seconds=-1
+        data.songs=0 data.songs=1000000000000
+        data.song_seconds=0 data.song_seconds=nan data.crop_seconds=-1
         data.crop_seconds=9999 data.val_songs=0 model.architecture.n_filters=0
         model.architecture.n_filters=1000000000 data.epoch_crops=0 data.root={empty_folder}
         model.start_crops=-1
