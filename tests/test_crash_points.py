@@ -1,7 +1,6 @@
 """Killed at any operation on files, a run resumes to the same weights, curves and summary.
 
-CI kills the example at two moments; `pytest -m slow_faults tests/test_crash_points.py` kills every
-experiment at ten.
+CI kills every experiment at two moments; `pytest -m slow_faults tests/test_crash_points.py` at ten.
 """
 
 import json
@@ -66,6 +65,12 @@ def check(experiment: str, points: int, folder: Path) -> None:
 
 def test_the_example_resumes_from_two_crash_points(tmp_path: Path):
     check("waves", 2, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", SHIPPED)
+def test_an_experiment_resumes_from_two_crash_points(experiment: str, tmp_path: Path):
+    check(experiment, 2, tmp_path)
 
 
 @pytest.mark.slow_faults
