@@ -1,7 +1,7 @@
 """Damaged bytes: every reader of files from elsewhere answers with its own error, or reads.
 
-Seconds in CI; `FUZZ_SECONDS=600 pytest -s tests/test_fuzz.py` spends ten minutes of the processor on
-each reader and prints how many files it read. What is found becomes a case of `tests/bad_input`.
+Seconds in CI; `FUZZ_SECONDS=600 pytest -s tests/test_fuzz.py` spends ten minutes of processor time
+on each reader and prints how many files it read. What is found becomes a case of `tests/bad_input`.
 """
 
 import os

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.shared.kinds import PositiveInt
+from experiments.shared.kinds import PositiveInt, Widths
 from radiodiff.estimate.fields import CHANNELS, PLAN, along_way_round
 
 FOLD = 2  # pixels a side that the first level takes as one position
@@ -38,7 +38,7 @@ class UNet(nn.Module):
         groups: of the norms; divides every width.
     """
 
-    def __init__(self, inputs: int, outputs: int, widths: tuple[PositiveInt, ...], groups: int):
+    def __init__(self, inputs: int, outputs: int, widths: Widths, groups: int):
         super().__init__()
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
         down = zip((widths[0], *widths), widths, strict=False)
@@ -74,9 +74,7 @@ class Regressor(UNet):
         groups: of the norms; divides every width.
     """
 
-    def __init__(
-        self, widths: tuple[PositiveInt, ...] = (24, 32, 48, 64, 96, 128), groups: PositiveInt = 8
-    ):
+    def __init__(self, widths: Widths = (24, 32, 48, 64, 96, 128), groups: PositiveInt = 8):
         super().__init__(len(CHANNELS) * FOLD**2, 2 * FOLD**2, widths, groups)
         self.multiple = FOLD * 2 ** (len(widths) - 1)
 
