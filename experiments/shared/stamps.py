@@ -31,10 +31,10 @@ def file_hash(path: Path) -> str:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """All files below `folder` but its stamp, in no order."""
+    """All files below `folder` but its stamp, as it may just be written, in no order."""
     for place, _, names in os.walk(folder):
         for name in names:
-            if name != STAMP or Path(place) != Path(folder):
+            if Path(place) != Path(folder) or not name.lstrip(".").startswith("stamp."):
                 yield Path(place) / name
 
 
