@@ -156,8 +156,8 @@ class RadioMaps(L.LightningDataModule):
         side = crop or size
         if side % 4 or side < 32 or side > size or size > LARGEST_SIDE:
             raise InputError(
-                f"data.crop={crop}, data.size={size}: expected a multiple of 4, from 32 to the size, "
-                f"and this at most {LARGEST_SIDE:,}"
+                f"data.crop={crop}, data.size={size}: expected a multiple of 4, from 32 to the "
+                f"size, and this at most {LARGEST_SIDE:,}"
             )
         if root is None and maps < len(SPLITS):
             raise InputError(
