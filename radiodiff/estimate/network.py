@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.shared.errors import InputError
 from experiments.shared.kinds import PositiveInt, Widths
 from radiodiff.estimate.fields import CHANNELS, PLAN, along_way_round
 
@@ -36,10 +37,15 @@ class UNet(nn.Module):
         outputs: channels.
         widths: channels of each level; each after the first halves the sides.
         groups: of the norms; divides every width.
+
+    Raises:
+        InputError: it does not.
     """
 
     def __init__(self, inputs: int, outputs: int, widths: Widths, groups: int):
         super().__init__()
+        if any(width % groups for width in widths):
+            raise InputError(f"groups={groups}: expected one that divides all widths, {widths}")
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
         down = zip((widths[0], *widths), widths, strict=False)
         self.down = nn.ModuleList(Block(a, b, groups) for a, b in down)
