@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -91,6 +92,25 @@ def named(config: DictConfig, folder: Path) -> str:
     return folder.name if OmegaConf.is_missing(config, "name") else config.name
 
 
+def check_flags(words: list[str]) -> None:
+    """Say of a flag that Hydra does not know what Hydra says below eight lines of usage.
+
+    Raises:
+        InputError: there is one, or it lacks its value.
+    """
+    if not any(word.startswith("-") for word in words):
+        return
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"{message}: expected a flag of Hydra (see --help)")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    if not {"-h", "--help"} & set(words):
+        parser.parse_args(words)
+
+
 def entry() -> None:
     """The command: what a user can mend ends with a message and status 2, without a stack trace."""
     speak_plainly()
@@ -100,6 +120,7 @@ def entry() -> None:
         for note in notes:
             print(note, file=sys.stderr)
         sys.argv[1:] = words = rewritten(words)  # in place: the ranks of a run repeat it
+        check_flags(words)
     except InputError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -122,7 +122,7 @@ def make_corpus(
 ) -> None:
     """Write a corpus of `counts` timelines a split into `out`, with a progress bar."""
     timelines = sum(counts.values())
-    writing.foresee(out, timelines * LEAST, f"timelines={timelines}: give fewer")
+    writing.foresee(out, timelines * LEAST, f"timelines={counts}: give fewer")
     manifest = {"drivers": list(DRIVERS), "seed": seed, "files": {}}
     jobs = [(split, number) for split, count in counts.items() for number in range(count)]
     for split, number in progress(jobs, "timelines", "file"):
