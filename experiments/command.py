@@ -26,7 +26,11 @@ def main() -> None:
         print("usage: ensemble WORD ...\n")
         print("\n".join(f"  {word:<9} {purpose}" for word, purpose in WORDS.items()))
         return
-    if words == ["slurm"]:
+    if words[0] == "slurm":
+        if words[1:]:
+            print("error: ensemble slurm: expected nothing after it: give further words to sbatch",
+                  file=sys.stderr)  # fmt: skip
+            raise SystemExit(2)
         print(Path(__file__).with_name("slurm.sbatch"))
         return
     # Lightning starts further ranks by repeating what is left here.

@@ -10,8 +10,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.shared import arguments
-from experiments.shared.errors import InputError, cli
+from experiments.shared import arguments, writing
+from experiments.shared.errors import cli
 
 WORST = 0.1  # difference of a file with int8 weights that is still of use
 
@@ -26,12 +26,11 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
     parser.add_argument("--format", choices=("onnx", "torch_export"), default="onnx")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU, for the times (1)")
+    parser.add_argument("--threads", type=arguments.whole(1, 1024), default=1,
+                        help="of the CPU, for the times (1)")  # fmt: skip
+    parser.overwrite()
     given = parser.parse_args(words)
-    if given.threads < 1:
-        raise InputError(f"--threads {given.threads}: expected 1 or more")
-    if given.out.exists() and not given.out.is_dir():
-        raise InputError(f"{given.out}: expected a folder, got a file")
+    writing.check_folder(given.out, overwrite=given.overwrite)
     import torch  # seconds
 
     import experiments

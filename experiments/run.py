@@ -1,10 +1,10 @@
 """python -m experiments.run +exp=NAME: compose, seed, instantiate, fit, test, report."""
 
-import contextlib
 import os
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -61,8 +61,7 @@ def run(config: DictConfig, folder: Path) -> float | None:
         check(config, HydraConfig.get().runtime.choices)
     except InputError as error:
         keep_reason(folder, named(config, folder), str(error))
-        with contextlib.suppress(OSError):
-            os.removedirs(folder)  # Hydra has made it, and nothing is in it
+        clear(folder, Path(str(OmegaConf.select(config, "paths.outputs") or "")))
         raise
     from experiments.callbacks.interrupt import leave_on_signals
 
@@ -73,8 +72,43 @@ def run(config: DictConfig, folder: Path) -> float | None:
     return attend(config, folder)
 
 
+def clear(folder: Path, outputs: Path) -> None:
+    """Remove the empty folder that Hydra has made of what is refused, and those below `outputs`.
+
+    No other is: an empty folder may be somebody's, or be the one that one stands in.
+    """
+    folder, above = folder.absolute(), outputs.absolute()
+    below = [place for place in folder.parents if above in place.parents]
+    if not outputs.is_absolute() and above != Path.cwd():
+        below.append(above)
+    for place in (folder, *below):
+        try:
+            place.rmdir()
+        except OSError:  # something is in it
+            return
+
+
 def named(config: DictConfig, folder: Path) -> str:
     return folder.name if OmegaConf.is_missing(config, "name") else config.name
+
+
+def check_flags(words: list[str]) -> None:
+    """Say of a flag that Hydra does not know what Hydra says below eight lines of usage.
+
+    Raises:
+        InputError: there is one, or it lacks its value.
+    """
+    if not any(word.startswith("-") for word in words):
+        return
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"{message}: expected a flag of Hydra (see --help)")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    if not {"-h", "--help"} & set(words):
+        parser.parse_args(words)
 
 
 def entry() -> None:
@@ -86,6 +120,7 @@ def entry() -> None:
         for note in notes:
             print(note, file=sys.stderr)
         sys.argv[1:] = words = rewritten(words)  # in place: the ranks of a run repeat it
+        check_flags(words)
     except InputError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -25,6 +25,7 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     Raises:
         InputError: a value that makes no server.
     """
+    few = arguments.whole(1, 1024)
     parser = arguments.Parser(
         prog="python -m experiments.serve",
         description=__doc__,
@@ -32,33 +33,32 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folder of a run")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: for others (%(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="0: any free one (%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes a device and run (1)")
+    parser.add_argument("--port", type=arguments.whole(0, 65535), default=8000,
+                        help="0: any free one (%(default)s)")  # fmt: skip
+    parser.add_argument("--workers", type=few, default=1, help="processes a device and run (1)")
     parser.add_argument("--devices", default="auto", help="cpu, auto, or how many GPUs (auto)")
-    parser.add_argument("--threads", type=int, help="of the CPU, a worker (all cores, shared)")
+    parser.add_argument("--threads", type=few, help="of the CPU, a worker (all cores, shared)")
     parser.add_argument("--token", default=os.environ.get("SERVE_TOKEN"),
                         help="asked of everyone, as Authorization: Bearer TOKEN; better in the "
                         "environment, as SERVE_TOKEN")  # fmt: skip
-    parser.add_argument("--batch", type=int, help="requests at once (what the experiment says)")
-    parser.add_argument("--queue", type=int, default=64, help="requests a run that wait (64)")
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds a request (120)")
-    parser.add_argument("--max-mb", type=float, default=128.0, help="MB a request (128)")
-    parser.add_argument("--conversations", type=int, default=16, metavar="N",
+    parser.add_argument("--batch", type=arguments.whole(1, 4096),
+                        help="requests at once (what the experiment says)")  # fmt: skip
+    parser.add_argument("--queue", type=arguments.whole(1), default=64,
+                        help="requests a run that wait (64)")  # fmt: skip
+    parser.add_argument("--timeout", type=arguments.real(0, 1e6, above=True), default=120.0,
+                        help="seconds a request (120)")  # fmt: skip
+    parser.add_argument("--max-mb", type=arguments.real(0, 1e6, above=True), default=128.0,
+                        help="MB a request (128)")  # fmt: skip
+    parser.add_argument("--conversations", type=arguments.whole(1), default=16, metavar="N",
                         help="at once, of a run that one can talk to (16)")  # fmt: skip
-    parser.add_argument("--idle", type=float, default=60.0,
+    parser.add_argument("--idle", type=arguments.real(0, 1e6, above=True), default=60.0,
                         help="seconds without a line that end a conversation (60)")  # fmt: skip
     given = parser.parse_args(words)
-    counted = ("workers", "threads", "batch", "queue", "timeout", "max_mb", "conversations", "idle")
-    for name in counted:
-        value = getattr(given, name)
-        if value is not None and not 0 < value < float("inf"):
-            flag = name.replace("_", "-")
-            raise InputError(f"--{flag} {value:g}: expected more than 0")
     if given.devices not in ("auto", "cpu") and not given.devices.isdecimal():
         raise InputError(f"--devices {given.devices}: expected cpu, auto or a number of GPUs")
     given.host = HOSTS.get(given.host, given.host)
     if given.host not in ("127.0.0.1", "0.0.0.0", "::"):
-        raise InputError(f"--host {given.host}: expected 127.0.0.1, 0.0.0.0 (all) or ::")
+        raise InputError(f"--host {given.host!r}: expected 127.0.0.1, 0.0.0.0 (all) or ::")
     if given.token is not None and not given.token.strip():
         raise InputError("--token: expected some text, got none")
     given.port = free_port(given.host, given.port)

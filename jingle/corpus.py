@@ -55,6 +55,10 @@ def make_corpus(
     if not 0 <= aligned <= 1:
         raise InputError(f"aligned={aligned}: expected a share from 0 to 1")
     folder = Path(folder)
+    files = 2 * (1 + len(STEMS)) * sum(counts.values())
+    writing.foresee(
+        folder, files * seconds * audio.RATE * 2, f"pairs={pairs}: give fewer, or shorter"
+    )
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
     for split, index in progress(jobs, "rendering song pairs", "pair"):
         songs = render_pair(seed, split, index, seconds, aligned)

@@ -16,7 +16,7 @@ from experiments.shared.kinds import NonNegativeFloat, NonNegativeInt, PositiveF
 from experiments.shared.loaders import training_loader
 from experiments.shared.sampling import EpochSampler
 from molecular_flow.coordinates.internal import InternalCoordinates
-from molecular_flow.frames import Frames, table
+from molecular_flow.frames import Frames, cuts, table
 from molecular_flow.fresh import ENDS, FreshFrames
 from molecular_flow.metrics import multistate
 from molecular_flow.physics import molecule as molecules
@@ -129,8 +129,8 @@ class MolecularData(L.LightningDataModule):
                 return path
             if len(files) != 1:
                 raise InputError(
-                    f"expected one trajectory (.npz, .npy, .pt) in {path}, got {len(files)}, and "
-                    "none like run_300K.dcd: name the file itself"
+                    f"data.root={path}: expected one trajectory (.npz, .npy, .pt), got "
+                    f"{len(files)}, and none like run_300K.dcd: name the file itself"
                 )
             return files[0]
         return path
@@ -144,7 +144,10 @@ class MolecularData(L.LightningDataModule):
         self.molecule = self.plan.molecule()
         self.file = self._file()
         read_it = series.read if self.file.is_dir() else read
-        trajectory = read_it(self.file, self.molecule)
+        try:
+            trajectory = read_it(self.file, self.molecule)
+        except InputError as error:
+            raise InputError(f"{'data.root: ' if self.root else ''}{error}") from error
         self.notes += [*self.molecule.notes, *trajectory.notes]
         if trajectory.fingerprint not in (None, self.molecule.fingerprint):
             self.notes.append("WARNING: the trajectory was made with another build of the molecule")
@@ -184,10 +187,7 @@ class MolecularData(L.LightningDataModule):
         _, ladders, frames = trajectory.positions.shape[:3]
         everything = slice(None)
         if ladders >= 3:
-            few = max(1, ladders // 8)
-            cuts = (slice(0, ladders - 2 * few), slice(ladders - 2 * few, ladders - few),
-                    slice(ladders - few, ladders))  # fmt: skip
-            return dict(zip(("train", "val", "test"), ((c, everything) for c in cuts), strict=True))
+            return {split: (cut, everything) for split, cut in cuts(ladders).items()}
         if frames < 8:
             raise InputError(
                 f"{self.file}: expected three ladders or eight frames, got {ladders} and {frames}"
@@ -196,10 +196,7 @@ class MolecularData(L.LightningDataModule):
             "WARNING: fewer than three ladders: split by time, so the held-out frames are not "
             "independent of the training frames"
         )
-        few = max(1, frames // 8)
-        cuts = (slice(0, frames - 2 * few), slice(frames - 2 * few, frames - few),
-                slice(frames - few, frames))  # fmt: skip
-        return dict(zip(("train", "val", "test"), ((everything, c) for c in cuts), strict=True))
+        return {split: (everything, cut) for split, cut in cuts(frames).items()}
 
     def statistics(self) -> dict[float, Tensor]:
         """Training coordinates (M, D) by temperature in kelvin, for `TransportFlow.fit`."""

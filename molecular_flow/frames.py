@@ -60,6 +60,13 @@ class Frames(Dataset):
         return found
 
 
+def cuts(count: int) -> dict[str, slice]:
+    """An eighth each, one at least, for validation and test; the rest to train."""
+    few = max(1, count // 8)
+    val, test = count - 2 * few, count - few
+    return {"train": slice(0, val), "val": slice(val, test), "test": slice(test, count)}
+
+
 def table(
     coordinates: InternalCoordinates,
     energy: TorchEnergy | None,

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from experiments.shared import arguments, memory, writing
-from experiments.shared.errors import InputError, cli
+from experiments.shared.errors import InputError, cli, first_line
 from experiments.shared.progress import Progress
+from experiments.shared.reading import read_npz, regular
 from molecular_flow.physics import force_field
 from molecular_flow.physics import molecule as molecules
 from molecular_flow.physics.dynamics import Ladders, turn_every
@@ -110,7 +111,7 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
             done += count
             _keep(parts, plan, ladders, done, block)
     files = sorted(parts.glob("frames-*.npz"))
-    blocks = [dict(np.load(file)) for file in files]
+    blocks = [read_npz(file, what="frames of a simulation") for file in files]
     joined = {key: np.concatenate([b[key] for b in blocks], 2) for key in blocks[0]}
     counts = ladders.counts
     write(
@@ -146,7 +147,7 @@ def _record(ladders: Ladders, frames: int, stride: int, bar) -> dict[str, np.nda
 def _keep(parts: Path, plan: Plan, ladders: Ladders, done: int, block: dict) -> None:
     """Write a block of frames, then the state that follows it (renamed in place last)."""
     parts.mkdir(parents=True, exist_ok=True)
-    np.savez(parts / f"frames-{done:08d}.npz", **block)
+    np.savez(part_file(parts, done), **block)
     scratch = parts / "state.tmp"
     torch.save({"plan": asdict(plan), "done": done, "ladders": ladders.state_dict()}, scratch)
     os.replace(scratch, parts / "state.pt")
@@ -157,17 +158,39 @@ def _resume(parts: Path, plan: Plan, ladders: Ladders) -> int:
     state_file = parts / "state.pt"
     if not state_file.is_file():
         return 0
-    state = torch.load(state_file, weights_only=True)
-    if state["plan"] != asdict(plan):
+    try:
+        state = torch.load(regular(state_file, "a simulation's state"), weights_only=True)
+        planned, done = state["plan"], int(state["done"])
+    except Exception as error:  # torch's readers raise a dozen kinds
+        raise InputError(
+            f"{state_file}: cannot be read ({first_line(error)}): restore it, or remove {parts} to "
+            "simulate from the start"
+        ) from error
+    if planned != asdict(plan):
         raise InputError(
             f"{parts} holds an interrupted run of another plan: remove it, or give that plan"
         )
+    known = {part_file(parts, end) for end in _ends(plan.frames) if end <= done}
     for file in parts.glob("frames-*.npz"):
-        if int(file.stem.split("-")[1]) > state["done"]:
+        if file not in known:
             file.unlink()
+    for file in sorted(known):
+        try:
+            read_npz(file, what="frames of a simulation")
+        except InputError as error:
+            raise InputError(f"{error}: or remove {parts} to simulate from the start") from error
     ladders.load_state_dict(state["ladders"])
-    print(f"simulate: going on after frame {state['done']}", flush=True)
-    return state["done"]
+    print(f"simulate: going on after frame {done}", flush=True)
+    return done
+
+
+def _ends(frames: int) -> list[int]:
+    """After how many frames each part ends."""
+    return [*range(FRAMES_PER_PART, frames, FRAMES_PER_PART), frames]
+
+
+def part_file(parts: Path, done: int) -> Path:
+    return parts / f"frames-{done:08d}.npz"
 
 
 def main() -> None:

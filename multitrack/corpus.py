@@ -22,6 +22,7 @@ from multitrack.editors.draft import Draft
 from multitrack.editors.styles import style
 from multitrack.xmeml import files
 
+LEAST = 4096  # bytes of a timeline with its signals, at least
 SPLITS = {"train": 0, "val": 1, "test": 2, "heldout": 3}
 
 
@@ -120,6 +121,8 @@ def make_corpus(
     seconds: tuple[int, int] = (30, 120),
 ) -> None:
     """Write a corpus of `counts` timelines a split into `out`, with a progress bar."""
+    timelines = sum(counts.values())
+    writing.foresee(out, timelines * LEAST, f"timelines={counts}: give fewer")
     manifest = {"drivers": list(DRIVERS), "seed": seed, "files": {}}
     jobs = [(split, number) for split, count in counts.items() for number in range(count)]
     for split, number in progress(jobs, "timelines", "file"):

@@ -20,6 +20,7 @@ from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from experiments.shared.loaders import training_loader
+from experiments.shared.reading import read_json
 from multitrack import baselines, corpus, losses
 from multitrack.examples.edits import Edit, load, prepare
 from multitrack.examples.splits import Print, leave_one_out, split_by_programme
@@ -71,6 +72,10 @@ class MultitrackData(pl.LightningDataModule):
             raise InputError(f"data.task={task!r}: expected mixed or identity")
         if rule not in ("source", "sequence"):
             raise InputError(f"data.rule={rule!r}: expected source or sequence")
+        if seconds[0] > seconds[1]:
+            raise InputError(
+                f"data.seconds={list(seconds)}: expected the shortest first, then the longest"
+            )
         if not 0 <= overlap < window or window <= HISTORY:
             raise InputError(
                 f"data.window={window}, data.overlap={overlap}: expected 0 <= overlap < window "
@@ -118,7 +123,8 @@ class MultitrackData(pl.LightningDataModule):
         folder = self._source()
         files = sorted(folder.rglob("*.xml"))
         if not files:
-            raise InputError(f"{folder}: expected FCP7 XML files (*.xml), got none")
+            named = f"data.root={folder}" if self.root is not None else folder
+            raise InputError(f"{named}: expected FCP7 XML files (*.xml), got none")
         mark = corpora.content_hash(files)
         where = {"files": mark, "folder": str(folder.resolve()), "rule": self.rule, "v": FORMAT}
         arrays = corpora.build_once(
@@ -157,15 +163,22 @@ class MultitrackData(pl.LightningDataModule):
         manifest = folder / "manifest.json"
         if manifest.is_file() and self.fold is None:
             try:
-                listed = json.loads(manifest.read_text())["files"]
+                listed = read_json(manifest, "the splits of edits")["files"]
                 found = {str(folder / name): name.split("/")[0] for name in listed}
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (LookupError, TypeError, AttributeError) as error:
                 raise InputError(
-                    f"{manifest}: expected {{'files': {{'train/a.xml': ...}}}} ({error})"
+                    f"{manifest}: expected {{'files': {{'train/a.xml': ...}}}} ({error}): restore "
+                    "it, or remove it to have edits split by programme"
                 ) from None
             missing = [str(f) for f in files if found.get(str(f)) not in SPLITS]
             if missing:
                 raise InputError(f"{manifest}: does not put {missing[0]} into one of {SPLITS}")
+            lost = sorted(set(found) - set(map(str, files)))
+            if lost:
+                self.remarks.append(
+                    f"WARNING {len(lost)} of {len(found)} edits that {manifest} lists are not "
+                    f"there ({lost[0]}): restore them, or take them out of it"
+                )
             return found
         prints = {
             Path(file).relative_to(folder).as_posix(): Print(**stored["print"])

@@ -17,6 +17,7 @@ from radiodiff.cities.propagation import in_sight, radio_map
 
 FOLDERS = ("gain/DPM", "png/buildings_complete", "png/antennas")
 CAR_FOLDERS = ("gain/carsDPM", "png/cars")
+LEAST = 512  # bytes of a picture of a map, at least
 SMOOTH = 14.0  # m, standard deviation of the window that smooths what is unexplained
 RESIDUAL_DB, EXPONENT_STD = 0.95, 0.028
 
@@ -100,6 +101,7 @@ def make_corpus(
     ):
         if value < least:
             raise InputError(f"{name}={value}: expected at least {least}")
+    writing.foresee(root, 2 * maps * transmitters * LEAST, f"maps={maps}: give fewer")
     for folder in FOLDERS + (CAR_FOLDERS if cars else ()):
         make_folder(root / folder)
     one = partial(make_city, root, transmitters, size, cars, seed)

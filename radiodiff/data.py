@@ -24,8 +24,8 @@ from experiments.shared.kinds import NonNegativeInt, PositiveInt, Share
 from experiments.shared.loaders import training_loader
 from radiodiff import corpus
 from radiodiff.cities.propagation import in_sight
-from radiodiff.manifest import choose, refuse_moved
-from radiodiff.png import read_gray
+from radiodiff.manifest import SPLITS, choose, refuse_moved
+from radiodiff.png import LARGEST_SIDE, read_gray
 from radiodiff.scan import SIMULATIONS, Sample, first_of_each, read_transmitter, scan
 
 
@@ -154,9 +154,15 @@ class RadioMaps(L.LightningDataModule):
                 f"data.simulation={simulation}: expected one of {', '.join(SIMULATIONS)}"
             )
         side = crop or size
-        if side % 4 or side < 32 or side > size:
+        if side % 4 or side < 32 or side > size or size > LARGEST_SIDE:
             raise InputError(
-                f"data.crop={crop}, data.size={size}: expected a multiple of 4, from 32 to the size"
+                f"data.crop={crop}, data.size={size}: expected a multiple of 4, from 32 to the "
+                f"size, and this at most {LARGEST_SIDE:,}"
+            )
+        if root is None and maps < len(SPLITS):
+            raise InputError(
+                f"data.maps={maps}: expected {len(SPLITS)} cities at least, one each to train, "
+                "validate and test"
             )
         if simulation == "carsDPM" and root is None and not cars:
             raise InputError(

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from experiments.shared.errors import InputError
 from experiments.shared.reading import read_json
+from experiments.shared.writing import write_text
 
 SPLITS = ("train", "val", "test")
 
@@ -76,14 +76,12 @@ def choose(
 
 
 def keep(manifest: dict[str, list[int]], cache: Path, folder: Path) -> Path:
-    """The manifest's file in the cache, named by its content; written if it is not there."""
+    """The manifest's file in the cache, named by its content; written unless it is there whole."""
     key = hashlib.sha256(json.dumps([str(folder.name), manifest]).encode()).hexdigest()[:12]
     file = cache / f"radio-maps-splits-{key}.json"
-    if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps(manifest) + "\n")
-        os.replace(scratch, file)
+    text = json.dumps(manifest) + "\n"
+    if not file.is_file() or file.read_text(errors="replace") != text:
+        write_text(file, text)
     return file
 
 

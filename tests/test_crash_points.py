@@ -1,32 +1,23 @@
 """Killed at any operation on files, a run resumes to the same weights, curves and summary.
 
-CI kills the example at two moments; `pytest -m slow_faults tests/test_crash_points.py` kills every
-experiment at ten.
+CI kills every experiment at two moments; `pytest -m slow_faults tests/test_crash_points.py` at ten.
 """
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.reporting.events import read_run
-from tests.suite import REPOSITORY, SHIPPED
+from tests.crash import Crashes
+from tests.suite import SHIPPED
 from tests.test_resume import assert_equal_runs
 
+EPOCHS = "trainer.max_epochs=2"
 # What time and the machine decide.
 VARIES = ("throughput/", "val/seconds", "test/seconds")
-
-
-def crash(at: int, folder: Path, experiment: str) -> subprocess.CompletedProcess:
-    words = (f"+exp=smoke/{experiment}", "trainer.max_epochs=2", f"hydra.run.dir={folder}")
-    return subprocess.run(
-        [sys.executable, "-m", "tests.crash", str(at), *words],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
 
 
 def differences(whole: Path, resumed: Path) -> list[str]:
@@ -54,21 +45,32 @@ def differences(whole: Path, resumed: Path) -> list[str]:
 
 
 def check(experiment: str, points: int, folder: Path) -> None:
-    done = crash(0, folder / "whole", experiment)
-    assert done.returncode == 0, done.stderr
-    count = int(done.stdout.splitlines()[-1].removeprefix("operations: "))
-    draws = random.Random(experiment)
-    for at in sorted(draws.sample(range(1, count + 1), min(points, count))):
-        place = folder / f"killed_{at}"
-        assert crash(at, place, experiment).returncode == -9
-        again = crash(0, place, experiment)
-        assert again.returncode == 0, (at, again.stderr)
-        found = differences(folder / "whole", place)
-        assert not found, f"killed at {at} of {count}: {found}"
+    """Kill the experiment at `points` of its operations, and compare what it resumes to."""
+    with Crashes(experiment) as crash:
+        status, count = crash(0, folder / "whole", EPOCHS)
+        log = folder / "whole.log"
+        assert status == 0, log.read_text()
+        draws, found = random.Random(experiment), {}
+        for at in sorted(draws.sample(range(1, count + 1), min(points, count))):
+            place = folder / f"killed_{at}"
+            assert crash(at, place, EPOCHS)[0] == -9
+            status, _ = crash(0, place, EPOCHS)
+            if status:
+                found[at] = [Path(f"{place}.log").read_text()[-2000:]]
+            elif unlike := differences(folder / "whole", place):
+                found[at] = unlike
+        print(f"{experiment}: killed at {min(points, count)} of {count}, unlike {len(found)}")
+    assert not found, found
 
 
 def test_the_example_resumes_from_two_crash_points(tmp_path: Path):
     check("waves", 2, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", SHIPPED)
+def test_an_experiment_resumes_from_two_crash_points(experiment: str, tmp_path: Path):
+    check(experiment, 2, tmp_path)
 
 
 @pytest.mark.slow_faults

@@ -236,3 +236,21 @@ def test_different_overrides_have_different_folders():
     assert len(set(names)) == len(names)
     assert file_name("loss.x-1") == "loss.x-1"
     assert not any("/" in name or len(name) > 130 or not name for name in names)
+
+
+def test_a_refused_run_removes_no_empty_folder_but_those_made_for_it(tmp_path, monkeypatch):
+    from experiments.run import clear
+
+    monkeypatch.chdir(tmp_path)
+    for outputs, place, kept in (
+        ("outputs", "outputs/name/run", "."),
+        (".", "name/run", "."),
+        (str(tmp_path / "mine"), "mine/name/run", "mine"),
+        ("outputs", "mine/empty/run", "mine/empty"),
+    ):
+        (tmp_path / place).mkdir(parents=True)
+        clear(tmp_path / place, Path(outputs))
+        assert (tmp_path / kept).is_dir()
+        assert not list((tmp_path / kept).iterdir()) or kept == "."
+        assert not (tmp_path / place).exists()
+        assert not (tmp_path / "outputs").exists()

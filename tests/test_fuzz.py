@@ -1,10 +1,11 @@
 """Damaged bytes: every reader of files from elsewhere answers with its own error, or reads.
 
-Seconds in CI; `FUZZ_EXAMPLES=20000 pytest tests/test_fuzz.py` looks longer. What is found becomes a
-case of `tests/bad_input`.
+Seconds in CI; `FUZZ_SECONDS=600 pytest -s tests/test_fuzz.py` spends ten minutes of processor time
+on each reader and prints how many files it read. What is found becomes a case of `tests/bad_input`.
 """
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,18 @@ import tests.bad_input.good  # noqa: F401  (fills the shelf)
 from experiments.shared.errors import InputError
 from tests.bad_input.shelf import Shelf
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+EXAMPLES = 60  # and again, as long as FUZZ_SECONDS are not over
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))  # of processor time, a reader
+
+
+def again(look: Callable[[], None], what: str) -> None:
+    """Look at `EXAMPLES`, and at others until the time is over."""
+    began, rounds = time.process_time(), 0
+    while not rounds or time.process_time() < began + SECONDS:
+        look()
+        rounds += 1
+    spent = time.process_time() - began
+    print(f"{what}: {EXAMPLES * rounds:,} damaged files in {spent:.0f} s")
 
 
 def damaged(data: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
@@ -139,7 +151,7 @@ def test_a_damaged_file_is_read_or_refused(what: str, shelf: Shelf, tmp_path: Pa
             told = str(error)
         assert len(told.splitlines()) <= 4
 
-    look()
+    again(look, what)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -165,4 +177,4 @@ def test_a_damaged_run_is_reported_on(tmp_path: Path):
             part(found)
         objective_of(found)
 
-    look()
+    again(look, "a run")

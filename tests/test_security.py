@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,16 @@ def test_a_stranger_s_run_opens_no_file_in_load_and_evaluate(shelf, tmp_path, ke
         {"data.more": {"_target_": "subprocess.run", "args": ["mkdir", "executed"]}},
         {"model.optimizer._target_": "torch.hub.load"},
         {"model.optimizer._target_": "torch.nn.modules.module.torch.hub.load"},
+        {"model.optimizer": "${more}", "more": {"_target_": "os.mkdir", "path": "executed"}},
+        {"model.optimizer": "${oc.create:{_target_: os.mkdir, path: executed}}"},
+        {"model.optimizer": "${oc.decode:'{_target_: os.mkdir, path: executed}'}"},
+        {"model.optimizer": "${${more}:{_target_: os.mkdir, path: executed}}", "more": "oc.create"},
+        {
+            "model.optimizer": "${m.${seed}}",
+            "m": {"42": {"_target_": "os.mkdir", "path": "executed"}},
+        },
+        {"model._target_": "antigravity.Browser"},
+        {"data.more": {"_target_": "pip.__main__.main"}},
     ],
 )
 def test_a_stranger_s_run_calls_nothing(shelf, tmp_path, monkeypatch, changes):
@@ -94,6 +105,7 @@ def test_a_stranger_s_run_calls_nothing(shelf, tmp_path, monkeypatch, changes):
     with pytest.raises(InputError, match=r"not called because a run's folder says so|expected"):
         experiments.load(run)
     assert not (tmp_path / "executed").exists()
+    assert "antigravity" not in sys.modules
 
 
 def test_a_stranger_s_run_is_resumed_with_no_words_that_call_something(tmp_path):
@@ -102,7 +114,14 @@ def test_a_stranger_s_run_is_resumed_with_no_words_that_call_something(tmp_path)
     OmegaConf.save(words, run / ".hydra" / "overrides.yaml")
     with pytest.raises(InputError, match=r"os\.system: not called"):
         again.resumed([f"resume={run}"])
-    stopping = "+callbacks.x={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: a}"
+    hidden = '+callbacks.x=${oc.create:"{${name}_: os.system, command: ls}"}'
+    OmegaConf.save(["+exp=smoke/multitrack", "name=_target", hidden], run / ".hydra/overrides.yaml")
+    with pytest.raises(InputError, match="expected plain interpolations"):
+        again.resumed([f"resume={run}"])
+    stopping = (
+        "+callbacks.x={_target_: lightning.pytorch.callbacks.EarlyStopping, "
+        "monitor: ${objective.name}}"
+    )
     OmegaConf.save(["+exp=smoke/multitrack", stopping], run / ".hydra" / "overrides.yaml")
     assert stopping in again.resumed([f"resume={run}"])
 

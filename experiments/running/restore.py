@@ -44,8 +44,8 @@ def own_config(run: str | Path) -> DictConfig:
     for part in ("trainer", "objective", "loss"):
         if not OmegaConf.is_dict(config.get(part)):
             raise InputError(f"{place.config}: {part}: expected a mapping; restore it")
-    foreign.check(config, place.config)
     config.folder = str(place.path)  # which only Hydra could tell
+    foreign.check(config, place.config)
     OmegaConf.set_struct(config, True)
     return config
 

@@ -75,7 +75,10 @@ def located(name: Any, place: str) -> Callable:
         missing = isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}.")
         if cause is not None and not missing and not isinstance(cause, AttributeError):
             raise  # in the file itself
-        raise InputError(f"{place}._target_={name}: {last_line(error)}") from error
+        raise InputError(
+            f"{place}._target_={name}: {last_line(error)}: check the name, and that its package is "
+            "installed"
+        ) from error
     if not callable(target):
         raise InputError(f"{place}._target_={name}: expected a class or a function")
     return target
@@ -91,7 +94,7 @@ def rehearsed(target: Callable, node: dict, place: str) -> Iterator[str]:
         try:
             instantiate(node, _convert_="all")([torch.zeros(1, requires_grad=True)])
         except (ValueError, TypeError, RuntimeError) as error:
-            yield f"{place}: {last_line(error)}"
+            yield f"{place}: {last_line(error)}: expected what {target.__name__} takes"
 
 
 def last_line(error: BaseException) -> str:

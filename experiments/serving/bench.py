@@ -123,12 +123,15 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    few = arguments.whole(1, 1024)
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+")
-    parser.add_argument("--requests", type=int, default=200, help="of a row, at most (200)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a row, about (20)")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1, help="of a worker, and of `bare` (1)")
+    parser.add_argument("--requests", type=arguments.whole(1), default=200,
+                        help="of a row, at most (200)")  # fmt: skip
+    parser.add_argument("--seconds", type=arguments.real(0, 1e6, above=True), default=20.0,
+                        help="of a row, about (20)")  # fmt: skip
+    parser.add_argument("--clients", type=few, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--workers", type=few, default=1)
+    parser.add_argument("--threads", type=few, default=1, help="of a worker, and of `bare` (1)")
     given = parser.parse_args()
     import torch
 

@@ -121,7 +121,9 @@ def batch_of(name: str, service: Service, given: argparse.Namespace) -> int:
     if given.batch is None:
         return 1 if given.devices == "cpu" or find_device() == "cpu" else service.batch
     if given.batch > service.batch:
-        raise InputError(f"--batch {given.batch}: {name} computes at most {service.batch} at once")
+        raise InputError(
+            f"--batch {given.batch}: {name} computes at most {service.batch} at once; give less"
+        )
     return given.batch
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
@@ -16,6 +16,7 @@ PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 Share = Annotated[float, Gt(0), Lt(1)]
 Fraction = Annotated[float, Ge(0), Le(1)]
+Widths = Annotated[tuple[PositiveInt, ...], MinLen(1)]  # of one layer or stage after the other
 Weights = dict[str, NonNegativeFloat]  # loss term: weight
 
 

@@ -81,7 +81,7 @@ def read_json(path: str | Path, what: str = "a JSON file") -> Any:
         InputError: as `read_text`, or it is no JSON, or nested too deep.
     """
     text = read_text(path, what)
-    check_depth(text, path)
+    check_depth(text, path, what)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -90,7 +90,7 @@ def read_json(path: str | Path, what: str = "a JSON file") -> Any:
         ) from error
 
 
-def check_depth(text: str, source: object) -> None:
+def check_depth(text: str, source: object, what: str = "a text") -> None:
     """Stop on brackets that are nested too deep, before a parser follows them; text in quotes too.
 
     Raises:
@@ -101,7 +101,9 @@ def check_depth(text: str, source: object) -> None:
         depth += 1 if bracket in "[{" else -1
         deepest = max(deepest, depth)
     if deepest > DEEPEST:
-        raise InputError(f"{source}: nested {deepest:,} deep: expected at most {DEEPEST}")
+        raise InputError(
+            f"{source}: nested {deepest:,} deep: expected {what}, at most {DEEPEST} deep"
+        )
 
 
 def check_yaml(text: str, source: object) -> None:

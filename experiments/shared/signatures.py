@@ -140,6 +140,7 @@ WORDS = {
     "none_required": "null",
     "missing": "more values",
     "too_long": "fewer values",
+    "too_short": "at least {min_length} of them",
     "needs_python_object": "",
     "is_instance_of": "",
     "callable_type": "",

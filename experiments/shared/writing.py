@@ -120,6 +120,26 @@ def check_room(path: Path, said: str) -> None:
         raise cannot(said, error) from None
 
 
+def foresee(folder: Path, needed: float, what: str) -> None:
+    """Stop before the work on what the disk would not hold.
+
+    Args:
+        folder: where it is to be written.
+        needed: bytes, at least.
+        what: of what, and what to do about it.
+
+    Raises:
+        InputError: less is free.
+    """
+    above = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(above).free
+    if needed > free:
+        raise InputError(
+            f"{folder}: would take {needed / 2**30:,.1f} GiB at least, {free / 2**30:,.1f} GiB are "
+            f"free: {what}"
+        )
+
+
 def cannot(said: object, error: BaseException) -> InputError:
     reason = getattr(error, "strerror", None) or first_line(error)
     return InputError(f"{said}: cannot be written ({reason}): {ADVICE}")

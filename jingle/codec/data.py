@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.shared import corpora
+from experiments.shared import corpora, writing
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.loaders import training_loader
@@ -26,6 +26,10 @@ QUIET = 1e-3  # RMS below which a training crop is drawn again
 
 def make_corpus(folder: Path, *, counts: dict[str, int], seconds: float, seed: int) -> None:
     """Render songs as `folder/{split}/song_0000.wav`; a third of those for training lack parts."""
+    writing.foresee(
+        folder, sum(counts.values()) * seconds * audio.RATE * 2,
+        f"songs={counts['train']}: give fewer, or shorter",
+    )  # fmt: skip
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
     for split, index in progress(jobs, "rendering songs", "song"):
         # the constant keeps these songs apart from those of jingle.corpus at the same seed

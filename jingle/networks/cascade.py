@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from experiments.shared.kinds import PositiveInt
+from experiments.shared.kinds import PositiveInt, Widths
 
 
 def rotary(length: int, size: int, like: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class Cascade(nn.Module):
     def __init__(
         self,
         channels: int = 128,
-        widths: tuple[PositiveInt, ...] = (256, 384, 384),
+        widths: Widths = (256, 384, 384),
         *,
         depth: PositiveInt = 6,
         heads: PositiveInt = 8,

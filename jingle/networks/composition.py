@@ -166,7 +166,9 @@ class Recomposition(nn.Module):
     make an earlier one worse to look better itself, and each is supervised.
     """
 
-    def __init__(self, channels: int = 128, widths: tuple[int, ...] = (128,), *, depth: int = 4):
+    def __init__(
+        self, channels: int = 128, widths: tuple[PositiveInt, ...] = (128,), *, depth: int = 4
+    ):
         super().__init__()
         self.levels = Levels(channels)
         self.stages = nn.ModuleList(Refinement(channels, width, depth) for width in widths)

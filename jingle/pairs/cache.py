@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.shared.errors import InputError
+from experiments.shared.stamps import file_hash
 
 
 def key_of(*parts: object) -> str:
@@ -34,15 +35,16 @@ class LatentStore:
         self.reload()
 
     def reload(self) -> None:
-        """Read the manifest again; lines cut off by a kill count as not there."""
+        """Read the manifest again; lines cut off by a kill, or damaged, count as not there."""
         self.entries = {}
         if not self.manifest.is_file():
             return
         for line in self.manifest.read_text(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-                self.entries[entry["key"]] = entry
-            except (ValueError, KeyError, TypeError):
+                if all(isinstance(entry[part], str) for part in ("key", "sha256", "of")):
+                    self.entries[entry["key"]] = entry
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
 
     def path(self, key: str) -> Path:
@@ -134,9 +136,3 @@ class LatentStore:
                 f"latent cache {self.folder}: expected {needed / 1e6:,.1f} MB free, got "
                 f"{free / 1e6:,.1f} MB; free space or set paths.data to a larger disk"
             )
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

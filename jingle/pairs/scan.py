@@ -77,8 +77,9 @@ class FileBook:
             for line in self.path.read_text(errors="replace").splitlines():
                 try:
                     entry = json.loads(line)
-                    self.known[entry["path"]] = entry
-                except (ValueError, KeyError, TypeError):
+                    if is_entry(entry):
+                        self.known[entry["path"]] = entry
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue  # a line cut off by a kill; the file is simply read again
 
     def look(self, files: Iterable[Path]) -> dict[Path, dict]:
@@ -105,6 +106,13 @@ class FileBook:
     def _is_known(self, file: Path) -> bool:
         entry = self.known.get(str(file.resolve()))
         return entry is not None and entry["stamp"] == stamp(file) and entry.get("by") == INTAKE
+
+
+def is_entry(entry: dict) -> bool:
+    """Whether a line of the book says all that `examine` does."""
+    kinds = {"problem": str} if "problem" in entry else {"hash": str, "samples": int}
+    kinds |= {"path": str, "stamp": list}
+    return all(isinstance(entry[name], kind) for name, kind in kinds.items())
 
 
 def stamp(file: Path) -> list[int]:

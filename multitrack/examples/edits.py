@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.shared.errors import InputError
 from experiments.shared.progress import progress
+from experiments.shared.reading import read_json
 from multitrack.edit.drivers import DRIVERS, Hearing, listen, read_signals
 from multitrack.edit.floor import noisy
 from multitrack.edit.pace import SPEAKERS
@@ -109,9 +110,23 @@ def prepare(files: list[Path], out: Path, rule: str) -> None:
 
 
 def _truth(file: Path) -> list[dict]:
-    """What the corpus tells of an edit's clips; nothing of edits from elsewhere."""
+    """What the corpus tells of an edit's clips; nothing of edits from elsewhere.
+
+    Raises:
+        InputError: the file beside the XML that tells it is damaged.
+    """
     truth = file.with_name(f"{file.stem}.truth.json")
-    return json.loads(truth.read_text())["rules"] if truth.is_file() else []
+    if not truth.is_file():
+        return []
+    told = read_json(truth, "what multitrack.corpus tells of an edit")
+    rules = told.get("rules") if isinstance(told, dict) else None
+    kinds = {"rule": str, "track": int, "from": int, "to": int}
+    if not isinstance(rules, list) or not all(
+        isinstance(clip, dict) and all(isinstance(clip.get(k), kind) for k, kind in kinds.items())
+        for clip in rules
+    ):
+        raise InputError(f"{truth}: expected rules with {', '.join(kinds)}: restore or remove it")
+    return rules
 
 
 def _camera_tracks(rules: list[dict]) -> list[int]:

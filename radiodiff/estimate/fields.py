@@ -3,17 +3,19 @@
 Axes: K channels, H W map, 1 m a pixel.
 """
 
+import hashlib
 import math
-import os
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from experiments.shared.errors import InputError
+from experiments.shared.writing import replacing
 from radiodiff.cities.propagation import (
     EXPONENT,
     SPAN_DB,
@@ -23,7 +25,7 @@ from radiodiff.cities.propagation import (
     way_round,
 )
 from radiodiff.estimate.registration import UNKNOWN
-from radiodiff.png import read_gray
+from radiodiff.png import chunks, read_gray
 
 CHANNELS = (
     *("plan", "cars", "free_space", "sight", "walls", "way_round", "down", "right"),
@@ -78,19 +80,33 @@ def look(plan: np.ndarray, y: int, x: int) -> np.ndarray:
 
 
 def cached_look(plan: np.ndarray, y: int, x: int, file: Path) -> np.ndarray:
-    """`look`, read from `file` where it was written before; written else, atomically."""
+    """`look`, read from `file` where it was written before; written else, atomically.
+
+    A file of another plan or place, cut short or with a wrong byte, is made again: its stamp says
+    of what it was made, and what it holds.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     try:
         found = read_gray(file)
-        if found.shape == (2 * plan.shape[0], plan.shape[1]):
+        if (b"tEXt", b"stamp\0" + stamp(plan, y, x, found)) in chunks(file):
             return found.reshape(2, *plan.shape)
     except InputError:
-        pass  # not there, or cut short by a full disk: made again
+        pass
     found = look(plan, y, x)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    Image.fromarray(found.reshape(-1, plan.shape[1])).save(scratch, "PNG", compress_level=1)
-    os.replace(scratch, file)
+    rows, text = found.reshape(-1, plan.shape[1]), PngInfo()
+    text.add_text("stamp", stamp(plan, y, x, rows))
+    with replacing(file) as scratch:
+        Image.fromarray(rows).save(scratch, "PNG", compress_level=1, pnginfo=text)
     return found
+
+
+def stamp(plan: np.ndarray, y: int, x: int, rows: np.ndarray) -> bytes:
+    """A hash of a plan, a place in it, and what is known of it."""
+    digest = hashlib.sha256(f"{plan.shape} {y} {x} {rows.shape};".encode())
+    digest.update(np.packbits(plan).tobytes() + rows.tobytes())
+    return digest.hexdigest().encode()
 
 
 def known(

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.shared.kinds import PositiveInt
+from experiments.shared.errors import InputError
+from experiments.shared.kinds import PositiveInt, Widths
 from radiodiff.estimate.fields import CHANNELS, PLAN, along_way_round
 
 FOLD = 2  # pixels a side that the first level takes as one position
@@ -36,10 +37,15 @@ class UNet(nn.Module):
         outputs: channels.
         widths: channels of each level; each after the first halves the sides.
         groups: of the norms; divides every width.
+
+    Raises:
+        InputError: it does not.
     """
 
-    def __init__(self, inputs: int, outputs: int, widths: tuple[PositiveInt, ...], groups: int):
+    def __init__(self, inputs: int, outputs: int, widths: Widths, groups: int):
         super().__init__()
+        if any(width % groups for width in widths):
+            raise InputError(f"groups={groups}: expected one that divides all widths, {widths}")
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
         down = zip((widths[0], *widths), widths, strict=False)
         self.down = nn.ModuleList(Block(a, b, groups) for a, b in down)
@@ -74,9 +80,7 @@ class Regressor(UNet):
         groups: of the norms; divides every width.
     """
 
-    def __init__(
-        self, widths: tuple[PositiveInt, ...] = (24, 32, 48, 64, 96, 128), groups: PositiveInt = 8
-    ):
+    def __init__(self, widths: Widths = (24, 32, 48, 64, 96, 128), groups: PositiveInt = 8):
         super().__init__(len(CHANNELS) * FOLD**2, 2 * FOLD**2, widths, groups)
         self.multiple = FOLD * 2 ** (len(widths) - 1)
 
@@ -88,9 +92,9 @@ class Regressor(UNet):
 
 
 def cut(window: int, fold: int, *images: Tensor) -> tuple[Tensor, ...]:
-    """The same random window of images (B, C, H, W), `window` pixels a side, at multiples of `fold`.
+    """The same random window of images (B, C, H, W), `window` pixels a side.
 
-    A side that is shorter stays whole.
+    It lies at multiples of `fold`. A side that is shorter stays whole.
     """
     tall, wide = (min(window, length) for length in images[0].shape[-2:])
     rooms = ((images[0].shape[-2] - tall) // fold, (images[0].shape[-1] - wide) // fold)

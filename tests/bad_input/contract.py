@@ -18,8 +18,10 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bad_input.rights import unprivileged
+
 LIMIT_S = 10  # of processor time
-WAIT_S = 60  # of waiting, on a machine that does other things too
+WAIT_S = 120  # of waiting, on a machine that does other things too
 LINES = 4
 MEMORY = 6 << 30  # bytes beyond what the process has: nothing bad may ask for more
 REMEDY = re.compile(
@@ -33,6 +35,7 @@ ENTRIES = {
     "experiments.run": lambda m: m.entry(),
     "experiments.evaluate": lambda m: m.entry(sys.argv[1:]),
     "experiments.bench": lambda m: m.entry(sys.argv[1:]),
+    "experiments.command": lambda m: m.main(),
 }
 
 
@@ -47,6 +50,8 @@ class Case:
         told: each must stand in the message; `{name}` likewise.
         may_pass: whether status 0 is as good, where the input is odd and not wrong.
         environment: variables to set.
+        typed: what comes in by standard input.
+        drawn: whether pictures of reports are really drawn, which takes half a second each.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Case:
     told: tuple[str, ...] = ()
     may_pass: bool = False
     environment: dict[str, str] = field(default_factory=dict)
+    typed: str = ""
+    drawn: bool = False
 
     @property
     def id(self) -> str:
@@ -96,13 +103,13 @@ def call(case: Case, words: list[str], slowness: int = 1) -> Outcome:
     out, err, written = io.StringIO(), io.StringIO(), []
     module = importlib.import_module(case.command)
     start = ENTRIES.get(case.command, lambda m: _cli(m))
-    before = sys.argv, {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = sys.argv, sys.stdin, {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     status: object = 0
 
     def late(*_) -> None:
         raise Late
 
-    sys.argv = [case.command, *words]
+    sys.argv, sys.stdin = [case.command, *words], io.StringIO(case.typed)
     for number in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(number, late)
     limits = resource.getrlimit(resource.RLIMIT_AS)
@@ -112,7 +119,7 @@ def call(case: Case, words: list[str], slowness: int = 1) -> Outcome:
     signal.setitimer(signal.ITIMER_PROF, slowness * LIMIT_S)
     WATCHED.append(written)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), unprivileged():
             start(module)
     except SystemExit as error:
         status = error.code
@@ -126,8 +133,8 @@ def call(case: Case, words: list[str], slowness: int = 1) -> Outcome:
             signal.setitimer(timer, 0)
         WATCHED.pop()
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        sys.argv = before[0]
-        for number, handler in before[1].items():
+        sys.argv, sys.stdin = before[:2]
+        for number, handler in before[2].items():
             signal.signal(number, handler)
         if case.command == "experiments.run":
             module.failed.clear()
@@ -188,7 +195,9 @@ def fingerprint(paths: list[Path]) -> dict[str, str]:
     for path in paths:
         every = [path, *(sorted(path.rglob("*")) if path.is_dir() else [])]
         for file in every:
-            if file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 26:
+            if not os.access(file, os.R_OK):
+                found[str(file)] = "not to be read"
+            elif file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 26:
                 found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
             else:
                 found[str(file)] = "there" if os.path.lexists(file) else "not there"

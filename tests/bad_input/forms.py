@@ -5,8 +5,18 @@ from dataclasses import dataclass, field
 
 from tests.bad_input.contract import Case
 
-FILE = ("missing", "empty", "noise", "text", "fifo", "device", "folder", "loop", "huge", "odd")
-FOLDER = ("missing", "empty", "fifo", "device", "folder", "loop", "odd")  # of a folder of things
+FILE = ("missing", "empty", "noise", "text", "fifo", "device", "folder", "loop", "huge", "odd",
+        "secret")  # fmt: skip
+FOLDER = (
+    "missing",
+    "empty",
+    "fifo",
+    "device",
+    "folder",
+    "loop",
+    "odd",
+    "sealed",
+)  # of a folder of things
 WHOLE = ("nan", "inf", "1.5", "abc", "", "1000000000000000000")
 REAL = ("nan", "inf", "-inf", "abc", "", "1e300")
 
@@ -72,9 +82,10 @@ class Form:
             f"{{existing_txt}}/{name}",
             "{out}/" + "x" * 300 + suffix,
         ]
+        places += ["{locked}/" + name, "{sealed}/" + name]
         places += [f"{{device{suffix}}}", f"{{full{suffix}}}", f"{{fifo{suffix}}}"]
         if self.makes_folder:
-            places += ["{existing_txt}", *([] if self.adds else ["{mine}"])]
+            places += ["{existing_txt}", "{locked}", *([] if self.adds else ["{mine}"])]
         else:
             places += [f"{{folder{suffix}}}", f"{{kept{suffix}}}", f"{{loop{suffix}}}"]
         for place in places:
@@ -97,7 +108,7 @@ class Form:
         for option, several in self.lists.items():
             for text in several:
                 told = (
-                    () if text[0] == "9" else (option,)
+                    () if text.startswith("9") else (option,)
                 )  # a place beyond the map is named as such
                 yield self.case(f"{option} {text}", (*self.words, option, *text.split()), *told)
         if self.devices:
@@ -250,6 +261,23 @@ FORMS = [
     Form("molecular_flow.bench", ("--batch=1", "--repeats=1"),
          numbers={"--batch": (1, "whole"), "--repeats": (1, "whole")},
          lists={"--sequence": ("XYZ", "0", "A" * 5000)}),
+    Form("multitrack.live", ("--settings", "{live.yaml}"),
+         files={"{live.yaml}": (".yaml", ("deep.yaml", "aliases.yaml"))},
+         numbers={"--lag": (0, "real"), "--shortest": (0, "real"), "--longest": (0, "real"),
+                  "--benchmark": (100, "whole")}),
+    Form("multitrack.live", ("--settings", "{live_yaml}", "--checkpoint", "{multitrack_run}"),
+         "model", files={"{multitrack_run}": CKPT}),
+    Form("experiments.export", ("{multitrack_run}", "{out}/onnx"), folders=("{multitrack_run}",),
+         output="{out}/onnx", makes_folder=True,
+         numbers={"--threads": (1, "whole")}, lists={"--format": ("pickle", "")}),
+    Form("experiments.serve", ("{multitrack_run}", "--port=0"), folders=("{multitrack_run}",),
+         numbers={"--workers": (1, "whole"), "--threads": (1, "whole"), "--batch": (1, "whole"),
+                  "--queue": (1, "whole"), "--port": (0, "whole"), "--timeout": (0, "real"),
+                  "--max-mb": (0, "real")},
+         lists={"--devices": ("tpu", "-1", "1.5", ""), "--host": ("example.org", "", "8.8.8.8")}),
+    Form("experiments.serving.bench", ("{multitrack_run}",), folders=("{multitrack_run}",),
+         numbers={"--requests": (1, "whole"), "--workers": (1, "whole"),
+                  "--threads": (1, "whole")}, lists={"--clients": ("0", "x", "nan")}),
     Form("experiments.report", ("{reported_run}",), folders=("{reported_run}",)),
     Form("experiments.report", ("{reported_run}", "--output", "{out}/compared"), "compare",
          output="{out}/compared", makes_folder=True, adds=True),

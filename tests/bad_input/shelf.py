@@ -80,6 +80,24 @@ def _loop(place: Path, suffix: str) -> Path:
     return place / f"loop{suffix}"
 
 
+def _secret(place: Path, suffix: str) -> Path:
+    path = _written(place, suffix, b"private", "secret")
+    path.chmod(0)
+    return path
+
+
+def _sealed(place: Path, suffix: str) -> Path:
+    """A folder that may not be looked into."""
+    (place / f"sealed{suffix}").mkdir(mode=0)
+    return place / f"sealed{suffix}"
+
+
+def _locked(place: Path, suffix: str) -> Path:
+    """A folder that may not be written into."""
+    (place / f"locked{suffix}").mkdir(mode=0o555)
+    return place / f"locked{suffix}"
+
+
 def _huge(place: Path, suffix: str) -> Path:
     with (place / f"huge{suffix}").open("wb") as stream:
         stream.truncate(HUGE)
@@ -117,6 +135,9 @@ BAD: dict[str, Callable[[Path, str], Path]] = {
     "folder": _folder,
     "loop": _loop,
     "huge": _huge,
+    "secret": _secret,
+    "sealed": _sealed,
+    "locked": _locked,
     "odd": _odd,
     "deep": _deep,
     "aliases": _aliases,

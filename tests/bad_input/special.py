@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.bad_input.contract import Case
 from tests.bad_input.odd_runs import config_of
-from tests.bad_input.shelf import MAKERS
+from tests.bad_input.shelf import MAKERS, maker
 
 # {experiment: words that are refused}; what is refused names the key.
 CONFIGURATIONS = {
@@ -36,6 +36,7 @@ CONFIGURATIONS = {
         data.styles=0 data.styles=-1 data.seconds=[60,20] data.seconds=[0,0] data.seconds=x
         data.seconds=[1] data.root=/nothing/there data.root={existing_txt} data.root={fifo.x}
         data.root={empty_folder} data.timelines=3 data.timelines.train=0 data.timelines.train=-1
+        data.timelines.train=1000000000000
         loss.crop=-1 loss.crop=x loss.crop=nan loss.crop=inf model.sizes.layers=0
         model.sizes.layers=1000000000 data.seed=-1 data.batch_size=1000000000000
     """,
@@ -63,7 +64,8 @@ CONFIGURATIONS = {
         model.disc_start=x loss.kl=nan loss.kl=-1
     """,
     "codec": """
-        data.songs=0 data.song_seconds=0 data.song_seconds=nan data.crop_seconds=-1
+        data.songs=0 data.songs=1000000000000
+        data.song_seconds=0 data.song_seconds=nan data.crop_seconds=-1
         data.crop_seconds=9999 data.val_songs=0 model.architecture.n_filters=0
         model.architecture.n_filters=1000000000 data.epoch_crops=0 data.root={empty_folder}
         model.start_crops=-1
@@ -128,7 +130,9 @@ def configuration_cases() -> Iterator[Case]:
             told = () if word.startswith((*nameless, "+")) else (key.split(".")[-1],)
             if "000000000" in word and key.startswith("model"):
                 told = ("model",)
-            yield Case(f"{experiment} {word}", "experiments.run", tuple(words), told)
+            # A word there is the name of a logger that is to say more.
+            odd = word.startswith("hydra.verbose")
+            yield Case(f"{experiment} {word}", "experiments.run", tuple(words), told, may_pass=odd)
     for name, words in {
         "nothing": (), "no experiment": ("seed=1",), "garbage": ("+exp=smoke/waves", "=", "a b"),
         "a lone dash": ("-",), "no such flag": ("--nothing",),
@@ -142,6 +146,66 @@ def configuration_cases() -> Iterator[Case]:
         "init_from another": ("+exp=smoke/waves", "init_from={codec_run}", "hydra.run.dir={out}/r"),
     }.items():  # fmt: skip
         yield Case(name, "experiments.run", words)
+
+
+LINES = {
+    "nobody": '{"NOBODY": 1}', "nan": '{"ANN": NaN}', "text": "hello", "cut": '{"ANN": [',
+    "deep": "{" * 100_000, "a list": "[1, 2]",
+    "a word": '{"ANN": "x"}', "too many": "1 2 3 4 5 6 7",
+    "off is a number": '{"off": 3}', "off is unknown": '{"off": ["V9"]}', "inf": '{"ANN": 1e999}',
+    "off is deep": '{"off": [[1]]}', "null": '{"ANN": null}', "control": "\x00\x1b[2J",
+}  # fmt: skip
+# What `ensemble` hands on, one of each.
+WORDS = {
+    "report": ("report", "{missing}"), "evaluate": ("evaluate", "{missing}"), "run": ("run", "x=3"),
+    "serve": ("serve", "{missing}"), "export": ("export", "{missing}", "{out}/x"),
+    "bench": ("bench", "+exp=smoke/waves", "seed=-1"),
+    "no such": ("nothing",), "two": ("slurm", "again"),
+}  # fmt: skip
+# A stranger's run as it is put to use: nothing that it names is called.
+SERVES = {
+    "a function": {"serve": {"_target_": "os.mkdir", "path": "executed"}},
+    "a function beside": {"serve.more": {"_target_": "os.mkdir", "path": "executed"}},
+    "text": {"serve": "hello"}, "a number": {"serve": 3}, "nothing": {"serve": None},
+    "no such class": {"serve": {"_target_": "multitrack.serve.Nothing"}},
+    "a wrong argument": {"serve": {"_target_": "multitrack.serve.EditService", "foo": 3}},
+    "hidden": {"serve": "${more}", "more": {"_target_": "os.mkdir", "path": "executed"}},
+}  # fmt: skip
+
+
+@maker
+def live_yaml(shelf, place):
+    text = "speakers: {ANN: {camera: V1}, BOB: {camera: V2}}\nwide: [V3]\n"
+    (place / "live.yaml").write_text(text)
+    return place / "live.yaml"
+
+
+def further_cases() -> Iterator[Case]:
+    """Of commands that take lines, or hand words on, or serve what a folder names."""
+    for name, line in LINES.items():
+        words = ("--settings", "{live_yaml}")
+        yield Case(f"line: {name}", "multitrack.live", words, ("line 2",), typed=f"0 1\n{line}\n")
+    for name, words in WORDS.items():
+        yield Case(name, "experiments.command", words, environment={"PYTHONSAFEPATH": "1"})
+    for name, changes in SERVES.items():
+        MAKERS[thing := f"served_{name.replace(' ', '_')}"] = config_of("multitrack", changes)
+        yield Case(f"its run: {name}", "experiments.serve", (f"{{{thing}}}", "--port=0"))
+        words = (f"{{{thing}}}", "{out}/onnx")
+        yield Case(f"its run: {name}", "experiments.export", words)
+    for word in ("--port=80", "--token=", "--nothing", "--batch=4000"):
+        words = ("{multitrack_run}", word)
+        yield Case(word, "experiments.serve", words, (word.partition("=")[0],))
+    yield Case("none", "experiments.serve", ())
+    for command, words in {
+        "experiments.run": ("+exp=smoke/waves", "hydra.run.dir={locked}/run"),
+        "experiments.evaluate": ("{sealed}",),
+        "experiments.report": ("{sealed}",),
+    }.items():
+        yield Case("no permission", command, words)
+    words = ("+exp=smoke/codec", "paths.data={locked}/data", "hydra.run.dir={out}/run")
+    yield Case("no permission for data", "experiments.run", words, ("paths.data",))
+    words = ("+exp=smoke/multitrack", "data.root={sealed}", "hydra.run.dir={out}/run")
+    yield Case("no permission to read", "experiments.run", words, ("{sealed}",))
 
 
 def other_cases() -> Iterator[Case]:

@@ -186,7 +186,7 @@ def test_chunks_equal_one_piece_in_the_embedded_codec():
 
 
 def test_file_hash_is_sha256(tmp_path):
-    from jingle.pairs.cache import file_hash
+    from experiments.shared.stamps import file_hash
 
     file = Path(tmp_path / "a")
     file.write_bytes(b"abc")
