@@ -4,7 +4,6 @@ import io
 import re
 import struct
 import sys
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -201,7 +200,3 @@ def test_an_example_of_the_page_is_never_a_bad_one(client):
     for name in client.get("/runs").json():
         files, _ = example(client, name)
         assert all(content for _, content in files.values())
-
-    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
-    with pytest.raises(InputError, match="holds no run"):
-        serve.main([str(tmp_path)])
