@@ -18,6 +18,7 @@ from radiodiff.estimate.flow import LatentFlow
 from radiodiff.estimate.network import FOLD, Regressor, cut
 from radiodiff.estimate.residual import corrected
 from radiodiff.estimate.uncertainty import Uncertainty
+from radiodiff.estimate.views import Views, averaged
 from radiodiff.examples import keep_first
 from radiodiff.layout import align_moments, along_channels
 from radiodiff.metrics import SPAN_DB
@@ -46,6 +47,8 @@ class RadioMapEstimator(pl.LightningModule):
         window: pixels a side that the regressor is trained on at first; None: whole maps always.
             What lies beyond is known of it all the same: sight and the way round are inputs.
         windowed: share of the run's steps for which that is so.
+        views: turned and mirrored views of a place whose estimates are averaged, in evaluation and
+            use; each costs as much as the first.
         optimizer: partial over the parameters.
         schedule: partial over the optimizer; gets `total`, the run's length in steps.
 
@@ -66,6 +69,7 @@ class RadioMapEstimator(pl.LightningModule):
         counts: tuple[PositiveInt, ...] = (10, 50, 200),
         window: PositiveInt | None = None,
         windowed: Fraction = 0.0,
+        views: Views = 1,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
@@ -218,7 +222,7 @@ class RadioMapEstimator(pl.LightningModule):
 
     def regressed(self, known: Tensor) -> Tensor:
         """The regressor's maps, by their samples corrected."""
-        return corrected(self(known).float(), known).clamp(0, 1)
+        return corrected(averaged(self, known, self.hparams.views), known).clamp(0, 1)
 
     def estimate(self, known: Tensor) -> Tensor:
         """Gray maps (B, 1, H, W) by the run's estimator."""

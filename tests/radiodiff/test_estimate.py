@@ -12,7 +12,7 @@ from radiodiff import corpus
 from radiodiff.cities.city import OFFSET, draw_city, place_transmitters
 from radiodiff.cities.propagation import in_sight, radio_map
 from radiodiff.data import turn
-from radiodiff.estimate import baselines, fields, losses, metrics
+from radiodiff.estimate import baselines, fields, losses, metrics, views
 from radiodiff.estimate.data import SPLIT, Estimation
 from radiodiff.estimate.module import RadioMapEstimator
 from radiodiff.estimate.network import Regressor
@@ -100,6 +100,27 @@ def test_examples_are_turned_whole(root, tmp_path):
         assert item["map"][0, y, x] == item["map"].max()
         assert not plan[tuple(item["places"].numpy().T)].any()
         assert 0 <= int(item["count"]) <= 20
+
+
+@pytest.mark.parametrize("which", range(8))
+def test_a_view_is_what_is_known_of_the_turned_place(which):
+    plan = draw_city(np.random.default_rng(4))[0]
+    y, x = np.argwhere(~plan)[1000]
+    lit = np.zeros(plan.shape, bool)
+    lit[y, x] = True
+    looks = fields.look(plan, y, x)
+    there = [int(n[0]) for n in np.nonzero(turn(lit, which))]
+    away = turned(np.array((0.5, -0.25)), which)
+    wanted = fields.known(turn(plan, which), turn(looks, which), *there, None, away)
+    found = torch.from_numpy(fields.known(plan, looks, y, x, None, (0.5, -0.25)))[None]
+    torch.testing.assert_close(views.seen(found, which)[0], torch.from_numpy(wanted))
+    torch.testing.assert_close(views.turn_back(views.turn(found, which), which), found)
+
+
+def test_what_treats_all_views_alike_is_its_own_average():
+    torch.manual_seed(0)
+    place = torch.rand(2, len(fields.CHANNELS), 12, 16)
+    torch.testing.assert_close(views.averaged(lambda known: known[:, 2:3], place, 8), place[:, 2:3])
 
 
 def test_number_of_samples_is_drawn_or_as_asked(root, tmp_path):
