@@ -37,7 +37,17 @@ SMALLER = (
 )
 LEADS = tuple(f"{name}_lead" for name in COMPARED)
 GAINS = tuple(f"stage_{k}_gain" for k in range(1, STAGES + 1))
-NAMES = (*OF_MASKS, *OF_PIECE, *HEARD, DRUMLESS, FAMILIARITY, *LEADS, *GAINS, "real_accuracy", "fake_accuracy")
+NAMES = (
+    *OF_MASKS,
+    *OF_PIECE,
+    *HEARD,
+    DRUMLESS,
+    FAMILIARITY,
+    *LEADS,
+    *GAINS,
+    "real_accuracy",
+    "fake_accuracy",
+)
 APART = ("complementarity", "blend_distance", "copying", *HEARD)
 
 

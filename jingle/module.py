@@ -33,6 +33,7 @@ from jingle.networks.gate import Gate
 from jingle.networks.generator import Generator, Made, check
 from jingle.remix import remix
 
+
 class CreativeAgent(pl.LightningModule):
     """Trains agent and writer against the blend, and perhaps an adversary beside them.
 
@@ -218,9 +219,7 @@ class CreativeAgent(pl.LightningModule):
         blend = objective.blend_of(self.generator, batch)
         found = objective.both(batch, "hpss")
         levels = objective.levels(batch)
-        made = self.generator(
-            a, b, found, self.annealed(), self.hparams.noise, levels=levels
-        )
+        made = self.generator(a, b, found, self.annealed(), self.hparams.noise, levels=levels)
         logged = {}
         if self.adversary is not None:
             logged = self.adversary.learn(self, optimizers[1], made.outputs[-1], a, b, blend)

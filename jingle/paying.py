@@ -1,8 +1,8 @@
-"""How much of what an agent would change pays, asked of the validation pairs before each validation.
+"""How much of what an agent would change pays, asked of the validation pairs.
 
-An agent that starts from HPSS's parts, and a stage that starts from a sum of parts, should never end
-behind them: where nothing can be learned (recorded music, whose truth HPSS is) an optimizer's steps
-are noise, which held-out pairs show at once.
+An agent that starts from HPSS's parts, and a stage that starts from a sum of parts, should never
+end behind them: where nothing can be learned (recorded music, whose truth HPSS is) an optimizer's
+steps are noise, which held-out pairs show at once. They are asked before each validation.
 """
 
 from collections.abc import Iterable

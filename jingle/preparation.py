@@ -1,4 +1,4 @@
-"""What a `CreativeAgent` needs before its first update: measurements of its data, and optimizers."""
+"""What a `CreativeAgent` needs before its first update: measurements of data, and optimizers."""
 
 import torch
 

@@ -32,7 +32,9 @@ def remix(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     level = RANGE * (2 * torch.rand(2 * size, 1, 1, device=a.device) - 1)
     songs = {name: (10 ** (level / 20) * song)[order] for name, song in songs.items()}
     if "input_levels" in batch:
-        songs["levels"] = (torch.cat([batch["input_levels"], batch["target_levels"]]) + level)[order]
+        songs["levels"] = (torch.cat([batch["input_levels"], batch["target_levels"]]) + level)[
+            order
+        ]
     made = {"input": songs[""][:size], "target": songs[""][size:]}
     made["input_hpss"] = songs["hpss"][:size]
     made["target_hpss"] = made["target"] - songs["hpss"][size:]

@@ -37,10 +37,11 @@ def features(source: Tensor, percussive: Tensor) -> Tensor:
 class Familiarity(nn.Module):
     """The share (B, 1, 1), in [0, 1], of an agent's changes that songs are given.
 
-    1 within the distance (Mahalanobis's, a feature) that 95 % of the training's own kind have, where
-    the songs that are asked for are not among those that the distance is fitted to (five folds);
-    from there down to 0 at 1.2 times as far: what an agent has learned does not hold for music unlike
-    that which it has heard, and it then leaves what HPSS found as it is. Not measured: 1.
+    1 within the distance (Mahalanobis's, a feature) that 95 % of the training's own kind have,
+    where the songs that are asked for are not among those that the distance is fitted to (five
+    folds); from there down to 0 at 1.2 times as far: what an agent has learned does not hold for
+    music unlike that which it has heard, and it then leaves what HPSS found as it is. Not
+    measured: 1.
     """
 
     def __init__(self, size: int = 6 * BANDS):

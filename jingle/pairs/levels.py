@@ -1,7 +1,7 @@
-"""How loud songs and their parts are, measured once on the sound: what a blend's levels follow from.
+"""How loud songs and their parts are, measured once on the sound: a blend follows from it.
 
-A blend brings percussive(A) and harmonic(B) to one loudness (`jingle.pairs.blend`), each by what the
-whole file has. Neither a crop nor its latents tell that; these numbers do.
+A blend brings percussive(A) and harmonic(B) to one loudness (`jingle.pairs.blend`), each by what
+the whole file has. Neither a crop nor its latents tell that; these numbers do.
 """
 
 from collections.abc import Iterable

@@ -11,7 +11,6 @@ from jingle.pairs import latents, levels
 from jingle.pairs.cache import LatentStore
 from jingle.pairs.scan import Pair
 
-
 SIDES = ("input", "target")
 LEVELS = tuple(f"{side}_levels" for side in SIDES)  # not in time: never cropped
 
@@ -68,7 +67,9 @@ def crop(store: LatentStore, triple: Triple, frames: int, where: float) -> dict[
     arrays = {name: store.get(key) for name, key in triple.keys.items()}
     spare = min(len(array) for name, array in arrays.items() if name not in LEVELS) - frames
     start = int(where * (spare + 1))
-    spans = {name: slice(start, start + frames) for name in arrays} | dict.fromkeys(LEVELS, slice(1))
+    spans = {name: slice(start, start + frames) for name in arrays} | dict.fromkeys(
+        LEVELS, slice(1)
+    )
     return {
         # torch widens half precision six times faster than numpy; the batch makes it contiguous
         name: torch.from_numpy(np.array(array[spans[name]])).T.float()  # (128, T); levels (5, 1)

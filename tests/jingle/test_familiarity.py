@@ -41,7 +41,9 @@ def test_songs_of_its_kind_are_trusted_and_others_are_not(familiar):
 def test_trust_falls_with_distance_and_does_not_ask_how_loud_a_song_is(familiar):
     song, percussive = kind(20, 0, tilt=0.0)
     near = familiar.distance(song, percussive)
-    torch.testing.assert_close(familiar.distance(0.2 * song, 0.2 * percussive), near, rtol=1e-2, atol=0)
+    torch.testing.assert_close(
+        familiar.distance(0.2 * song, 0.2 * percussive), near, rtol=1e-2, atol=0
+    )
     further = familiar.distance(song, 0.02 * percussive)
     assert (further > near).all()
     share = familiar(song, 0.02 * percussive)[:, 0, 0]

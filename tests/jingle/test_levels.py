@@ -45,9 +45,10 @@ def test_true_stems_have_levels_of_their_own():
     assert found[4] == found[2]
 
 
-def test_parts_as_hpss_has_them_get_exactly_the_blends_gain_and_others_by_how_much_louder_they_are():
-    rows = torch.tensor([[-18.0, -25.0, -20.0, -25.0, -20.0]]), torch.tensor(
-        [[-22.0, -30.0, -23.0, -30.0, -23.0]]
+def test_hpss_parts_get_the_gain_of_the_blend_and_others_by_how_much_louder_they_are():
+    rows = (
+        torch.tensor([[-18.0, -25.0, -20.0, -25.0, -20.0]]),
+        torch.tensor([[-22.0, -30.0, -23.0, -30.0, -23.0]]),
     )
     a, b, p, h = torch.randn(4, 1, 128, 300, generator=torch.Generator().manual_seed(0))
     separated, writer = Separated(p, h, *rows), Levels()
