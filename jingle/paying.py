@@ -26,17 +26,24 @@ def choose(module, batches: Iterable[dict[str, Tensor]]) -> Tensor:
     batches, pays = list(batches), module.generator.pays
     pays.fill_(1.0)
     for place in range(len(pays)):
-        errors = [error(module, batches, place, share) for share in SHARES]
-        pays[place] = SHARES[errors.index(min(errors))]
+        wrong = errors(module, batches, place)
+        pays[place] = SHARES[wrong.index(min(wrong))]
     return pays
 
 
-def error(module, batches: list[dict[str, Tensor]], place: int, share: float) -> float:
-    """Mean distance to the blends of the output that the share at `place` is the last to change."""
-    module.generator.pays[place] = share
-    total, count = 0.0, 0
+def errors(module, batches: list[dict[str, Tensor]], place: int) -> list[float]:
+    """Mean distance to the blends by each of `SHARES` at `place`, all that follows left out."""
+    pays, found = module.generator.pays, torch.zeros(len(SHARES))
     for batch in batches:
         wanted = module.seen(batch["blend"])
-        distances = (module.compose(batch).outputs[place] - wanted).abs().mean((1, 2))
-        total, count = total + float(distances.sum()), count + len(distances)
-    return total / count
+        if place:  # a stage's change is added to what came before: one look is enough
+            pays[place] = 1.0
+            before, after = module.compose(batch).outputs[place - 1 : place + 1]
+            made = [torch.lerp(before, after, share) for share in SHARES]
+        else:
+            made = []
+            for share in SHARES:
+                pays[0] = share
+                made.append(module.compose(batch).outputs[0])
+        found += torch.stack([(z - wanted).abs().mean((1, 2)).sum().cpu() for z in made])
+    return found.tolist()

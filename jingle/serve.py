@@ -130,7 +130,7 @@ class PieceService:
         batch = next(iter(self.data.test_dataloader()))
         names = ["input", "target"]
         if self.module.generator.decomposes:
-            names += ["input_hpss", "target_hpss"]
+            names += ["input_hpss", "target_hpss", "input_levels", "target_levels"]
         songs = {name: batch[name][:1] for name in names}
         sound = torch.from_numpy(render_pair(987, "test", 0, 2.0, 1.0)[0]["audio"])[None, None]
         with torch.inference_mode():
@@ -153,7 +153,8 @@ class Writing(torch.nn.Module):
     Args:
         module: the agent.
         names: of what it takes: `input`, `target` and, of the compositional agent, what separation
-            finds, `input_hpss`, percussive, and `target_hpss`, harmonic.
+            finds, `input_hpss`, percussive, and `target_hpss`, harmonic, and the levels of both songs,
+            `input_levels`, `target_levels` (B, 5, 1), LUFS, see `jingle.pairs.levels`.
     """
 
     def __init__(self, module: torch.nn.Module, names: list[str]):

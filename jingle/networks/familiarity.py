@@ -10,7 +10,7 @@ from torch import Tensor, nn
 BANDS = 8
 FOLDS = 5
 KNOWN = 0.95  # share of the training's own kind that is trusted in full
-FAR = 1.2  # times as far as that: not trusted at all
+FAR = 1.1  # times as far as that: not trusted at all
 SHRINKAGE = 0.3  # of the covariance towards its diagonal
 
 
@@ -39,7 +39,7 @@ class Familiarity(nn.Module):
 
     1 within the distance (Mahalanobis's, a feature) that 95 % of the training's own kind have,
     where the songs that are asked for are not among those that the distance is fitted to (five
-    folds); from there down to 0 at 1.2 times as far: what an agent has learned does not hold for
+    folds); from there down to 0 at 1.1 times as far: what an agent has learned does not hold for
     music unlike that which it has heard, and it then leaves what HPSS found as it is. Not
     measured: 1.
     """
