@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 BANDS = 8
 FOLDS = 5
-KNOWN = 0.95  # share of the training's own kind that is trusted in full
+KNOWN = 0.98  # share of the training's own kind that is trusted in full
 FAR = 1.1  # times as far as that: not trusted at all
-SHRINKAGE = 0.3  # of the covariance towards its diagonal
+SHRINKAGE = 0.1  # of the covariance towards its diagonal
 
 
 def features(source: Tensor, percussive: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def features(source: Tensor, percussive: Tensor) -> Tensor:
 class Familiarity(nn.Module):
     """The share (B, 1, 1), in [0, 1], of an agent's changes that songs are given.
 
-    1 within the distance (Mahalanobis's, a feature) that 95 % of the training's own kind have,
+    1 within the distance (Mahalanobis's, a feature) that 98 % of the training's own kind have,
     where the songs that are asked for are not among those that the distance is fitted to (five
     folds); from there down to 0 at 1.1 times as far: what an agent has learned does not hold for
     music unlike that which it has heard, and it then leaves what HPSS found as it is. Not
