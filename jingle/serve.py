@@ -153,8 +153,8 @@ class Writing(torch.nn.Module):
     Args:
         module: the agent.
         names: of what it takes: `input`, `target` and, of the compositional agent, what separation
-            finds, `input_hpss`, percussive, and `target_hpss`, harmonic, and the levels of both songs,
-            `input_levels`, `target_levels` (B, 5, 1), LUFS, see `jingle.pairs.levels`.
+            finds, `input_hpss`, percussive, and `target_hpss`, harmonic, and levels (LUFS) of both,
+            `input_levels`, `target_levels` (B, 5, 1), see `jingle.pairs.levels`.
     """
 
     def __init__(self, module: torch.nn.Module, names: list[str]):
