@@ -11,7 +11,7 @@ from experiments.shared import corpora
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.loaders import training_loader
-from jingle.pairs import latents, statistics
+from jingle.pairs import latents, levels, statistics
 from jingle.pairs.cache import LatentStore, key_of
 from jingle.pairs.describe import describe
 from jingle.pairs.scan import FileBook, Pair, scan, shared, splits
@@ -29,7 +29,8 @@ class JinglePairs(L.LightningDataModule):
     `target`, `blend`; with `parts` also both parts of both songs, `input_percussive`,
     `input_harmonic`, `target_percussive`, `target_harmonic`: true stems where they are known,
     else separated; and what separation finds in any case, `input_hpss`, percussive, and
-    `target_hpss`, harmonic. In validation and test all are there, and `hpss_mix`, the blend of
+    `target_hpss`, harmonic; and `input_levels`, `target_levels` (B, 5, 1), LUFS
+    (`jingle.pairs.levels`). In validation and test all are there, and `hpss_mix`, the blend of
     separated parts, whether stems are known or not; `matched` (B,) bool and `pair` (B,) int64:
     each pair comes once with its own target and once with a fixed other one.
 
@@ -209,6 +210,7 @@ class JinglePairs(L.LightningDataModule):
             ]
             if split != "train" or self.parts:
                 jobs += latents.part_jobs(codec, store, pairs, split)
+                levels.fill(store, pairs, workers=latents.worth(2 * len(pairs), self.cache_workers))
             if split != "train":
                 blends += [(a.without_stems(), [b.without_stems() for b in bs]) for a, bs in blends]
             jobs += latents.song_jobs(codec, store, pairs, split)
@@ -245,6 +247,14 @@ class JinglePairs(L.LightningDataModule):
     def rest(self) -> Tensor:
         """Raw latents (128,) of silence."""
         return statistics.rest(self.codec)
+
+    def songs(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        """Raw latents (1, 128, T) of at most `count` training songs: whole, and HPSS's percussive.
+
+        None where there are no parts.
+        """
+        chosen = [t[0] for t in self._triples["train"][: count // 2]] if self.parts else []
+        return [song for t in chosen for song in statistics.heard(self._store, t, self.frames)]
 
     def reference(self, count: int) -> list[Tensor]:
         """Training blends (128, T), the first crops of `count` pairs, evenly over all."""

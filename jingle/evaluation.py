@@ -74,6 +74,8 @@ class Evaluation(nn.Module):
         pieces["model"] = stages[-1]
         found = {name: metrics.of_piece(z, a, b, blend) for name, z in pieces.items()}
         found["model"] |= metrics.of_masks(a, b, *masks) | metrics.stage_gains(stages, blend)
+        if module.generator.decomposes:
+            found["model"][metrics.FAMILIARITY] = made.familiarity.mean(1)
         for name, others in baselines.masks(a, self.bits).items():
             found[name] = metrics.of_masks(a, b, *others)
         if module.adversary is not None:

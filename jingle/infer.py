@@ -19,6 +19,7 @@ from jingle.pieces.piece import RATE, make_piece, picture
 from jingle.pieces.requests import Request, find_requests
 from jingle.sound import audio
 
+UNFAMILIAR = 0.5  # share below which a song is remarked on
 TITLES = {
     "input": "A, the input: its rhythm is kept",
     "target": "B, the target: its harmony is used",
@@ -193,6 +194,12 @@ def make(
             f"{request.input.name} has no drums to keep: what separation leaves of it is raised by "
             f"{raised:.1f} dB; take another song as input"
         )
+    for side, share in found["familiarity"].items():
+        if share is not None and share < UNFAMILIAR:
+            notes.append(
+                f"{report[side]} sounds unlike the songs that the agent was trained on: of what it "
+                f"would change in what HPSS finds, {100 * share:.0f} % is done; train on such songs"
+            )
     for note in notes:
         print(f"note: {note}")
     report |= about | found | {"notes": notes, "rate_hz": out_rate}

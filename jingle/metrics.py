@@ -26,6 +26,7 @@ HEARD = (
     *("rhythm_f1", "rhythm_correlation", "rhythm_leak", "rhythm_leak_correlation"),
     *("harmony", "harmony_leak", "mel_distance"),
 )
+FAMILIARITY = "familiarity"  # how far an agent was trusted with both songs: 1 in full, 0 not at all
 DRUMLESS = "drumless"  # share of inputs without drums: what is kept of them is residue
 # Better is larger, but for what is in SMALLER. `x_lead`: by how much the model is better than
 # hpss_mix on the same pair.
@@ -36,7 +37,17 @@ SMALLER = (
 )
 LEADS = tuple(f"{name}_lead" for name in COMPARED)
 GAINS = tuple(f"stage_{k}_gain" for k in range(1, STAGES + 1))
-NAMES = (*OF_MASKS, *OF_PIECE, *HEARD, DRUMLESS, *LEADS, *GAINS, "real_accuracy", "fake_accuracy")
+NAMES = (
+    *OF_MASKS,
+    *OF_PIECE,
+    *HEARD,
+    DRUMLESS,
+    FAMILIARITY,
+    *LEADS,
+    *GAINS,
+    "real_accuracy",
+    "fake_accuracy",
+)
 APART = ("complementarity", "blend_distance", "copying", *HEARD)
 
 

@@ -6,6 +6,7 @@ standardised ones.
 
 import math
 from collections.abc import Callable
+from itertools import islice
 from typing import Annotated, Literal
 
 import lightning.pytorch as pl
@@ -23,7 +24,7 @@ from experiments.shared.kinds import (
     Weights,
 )
 from experiments.shared.losses import check_names, weighted_sum
-from jingle import losses, objective
+from jingle import losses, objective, paying, preparation
 from jingle.adversary import Adversary
 from jingle.evaluation import Evaluation
 from jingle.networks.cascade import Cascade
@@ -83,7 +84,7 @@ class CreativeAgent(pl.LightningModule):
         standardise: bool = True,
         remix: Fraction = 0.5,
         noise: NonNegativeFloat = 0.0,
-        agent_rate: NonNegativeFloat = 4.0,
+        agent_rate: NonNegativeFloat = 2.0,
         temperature: tuple[PositiveFloat, PositiveFloat] = (4.0, 0.1),
         anneal: PositiveFloat = 8.0,
         clip: PositiveFloat = 1.0,
@@ -123,27 +124,10 @@ class CreativeAgent(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take what was measured of the training set, unless a checkpoint has brought its own."""
         if not self.measured:
-            data = self.trainer.datamodule
-            mean, std = data.statistics
-            self.mean.copy_(mean[:, None])
-            self.std.copy_(std[:, None])
-            self.rest.copy_(data.rest()[:, None])
-            if self.generator.levels:
-                self.generator.start(data.channel_loudness())
-            self.measured.fill_(True)
+            preparation.measure(self, self.trainer.datamodule)
 
     def configure_optimizers(self):
-        rate = self.optimizer.keywords["lr"] * self.hparams.agent_rate
-        ours = self.optimizer(
-            [
-                {"params": list(self.generator.cascade.parameters())},
-                {"params": list(self.generator.agent.parameters()), "lr": rate},
-            ]
-        )
-        optimizers = [ours]
-        if self.adversary is not None:
-            optimizers.append(self.adversary_optimizer(self.adversary.parameters()))
-        return optimizers, [self.schedule(ours)] if self.schedule else []
+        return preparation.optimizers(self)
 
     def on_fit_start(self) -> None:
         idle = [name for name in losses.DEAR if not self.hparams.loss_weights[name]]
@@ -192,8 +176,9 @@ class CreativeAgent(pl.LightningModule):
         """What is made of raw latents (B, C, T), as the networks see it; call in eval mode.
 
         Args:
-            batch: `input`, `target`; for the compositional agent also `input_hpss`, `target_hpss`;
-                of a take other than the first `input_variation`, `target_variation`.
+            batch: `input`, `target`; for the compositional agent also `input_hpss`, `target_hpss`
+                and, where known, `input_levels`, `target_levels` (B, 5, any); of a take other
+                than the first `input_variation`, `target_variation`.
         """
         names = ("input", "target", "input_hpss", "target_hpss")
         seen = {name: self.seen(batch[name]) for name in names if name in batch}
@@ -203,6 +188,7 @@ class CreativeAgent(pl.LightningModule):
             objective.both(seen, "hpss"),
             self.hparams.temperature[1],
             variation=objective.both(batch, "variation"),
+            levels=objective.levels(batch),
         )
 
     def generate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -212,6 +198,7 @@ class CreativeAgent(pl.LightningModule):
             "output": self.raw(made.outputs[-1].float()),
             "input_mask": made.masks[0],
             "target_mask": made.masks[1],
+            "familiarity": made.familiarity[:, :, None].expand(-1, -1, batch["input"].shape[-1]),
         }
 
     def annealed(self) -> float:
@@ -223,13 +210,16 @@ class CreativeAgent(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         optimizers = self.optimizers()
         ours = optimizers if self.adversary is None else optimizers[0]
-        batch = {name: self.seen(latents) for name, latents in batch.items()}
+        batch = {name: x if "levels" in name else self.seen(x) for name, x in batch.items()}
+        if self.trainer.datamodule.additive and "input_levels" in batch and self.generator.levels:
+            del batch["blend"]  # made of its parts: then no peak has turned it down
         if torch.rand(()) < self.remixes:
             batch = remix(batch)
         a, b = batch["input"], batch["target"]
         blend = objective.blend_of(self.generator, batch)
         found = objective.both(batch, "hpss")
-        made = self.generator(a, b, found, self.annealed(), self.hparams.noise)
+        levels = objective.levels(batch)
+        made = self.generator(a, b, found, self.annealed(), self.hparams.noise, levels=levels)
         logged = {}
         if self.adversary is not None:
             logged = self.adversary.learn(self, optimizers[1], made.outputs[-1], a, b, blend)
@@ -242,19 +232,22 @@ class CreativeAgent(pl.LightningModule):
         self.grad_norm = clip_grad_norm_(self.generator.parameters(), self.hparams.clip).detach()
         ours.step()
         self.untoggle_optimizer(ours)
+        if self.schedule:
+            self.lr_schedulers().step()
 
         logged |= {f"train/{name}": value.detach() for name, value in (terms | details).items()}
         logged |= {f"share/{name}": value for name, value in shares.items()}
         self.log_dict(logged | {"train/total": total.detach()}, batch_size=len(a))
 
-    def on_train_epoch_end(self) -> None:
-        if self.schedule:
-            self.lr_schedulers().step()
-
     def on_validation_epoch_start(self) -> None:
-        self.evaluation.begin(self.trainer.datamodule, self.device)
+        data = self.trainer.datamodule
+        if self.generator.decomposes and not self.trainer.sanity_checking:
+            batches = islice(data.val_dataloader(), int(self.trainer.num_val_batches[0]))
+            paying.choose(self, (data.transfer_batch_to_device(b, self.device, 0) for b in batches))
+        self.evaluation.begin(data, self.device)
 
-    on_test_epoch_start = on_validation_epoch_start
+    def on_test_epoch_start(self) -> None:
+        self.evaluation.begin(self.trainer.datamodule, self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         every = self.hparams.heard_every

@@ -16,12 +16,18 @@ def both(batch: dict[str, Tensor], what: str) -> tuple[Tensor, Tensor] | None:
     return (batch[names[0]], batch[names[1]]) if names[0] in batch else None
 
 
+def levels(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+    """LUFS (B, 5) of input and target and their parts, or None where they are not there."""
+    found = both(batch, "levels")
+    return (found[0][:, :, 0], found[1][:, :, 0]) if found else None
+
+
 def blend_of(generator: Generator, batch: dict[str, Tensor]) -> Tensor:
-    """The blend (B, C, T): the batch's own, or of a remixed pair's parts; all as seen."""
+    """The blend (B, C, T): the batch's own, or else of its true parts; all as seen."""
     if "blend" in batch:
         return batch["blend"]
     parts = batch["input_percussive"], batch["target_harmonic"]
-    gains = generator.gains(*parts, batch["input"], batch["target"])
+    gains = generator.gains(parts, batch["input"], batch["target"], levels(batch))
     return gains[0] * parts[0] + gains[1] * parts[1]
 
 
@@ -44,7 +50,7 @@ def terms_of(
         terms["gan"] = module.adversary.gan(made.outputs[-1], a, b)
     if module.hparams.loss_weights["parts"] and made.parts and made.parts.keys() <= batch.keys():
         truth = {name: batch[name] for name in made.parts}
-        gains = module.generator.part_gains(truth, a, b)
+        gains = module.generator.part_gains(truth, a, b, levels(batch))
         terms["parts"] = losses.parts(made.parts, truth, gains)
     return details, terms
 

@@ -19,7 +19,8 @@ def remix(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     (`Recomposition.levels`).
 
     Args:
-        batch: latents (B, C, T), 0 for silence, with the parts of both songs.
+        batch: latents (B, C, T), 0 for silence, with the parts of both songs; and perhaps their
+            levels (B, 5, 1), LUFS.
     """
     a, b = batch["input"], batch["target"]
     songs = {"": torch.cat([a, b])}
@@ -30,9 +31,15 @@ def remix(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     order = torch.randperm(2 * size, device=a.device)
     level = RANGE * (2 * torch.rand(2 * size, 1, 1, device=a.device) - 1)
     songs = {name: (10 ** (level / 20) * song)[order] for name, song in songs.items()}
+    if "input_levels" in batch:
+        songs["levels"] = (torch.cat([batch["input_levels"], batch["target_levels"]]) + level)[
+            order
+        ]
     made = {"input": songs[""][:size], "target": songs[""][size:]}
     made["input_hpss"] = songs["hpss"][:size]
     made["target_hpss"] = made["target"] - songs["hpss"][size:]
     for name in NAMES:
         made[f"input_{name}"], made[f"target_{name}"] = songs[name][:size], songs[name][size:]
+    if "levels" in songs:
+        made["input_levels"], made["target_levels"] = songs["levels"].split(size)
     return made

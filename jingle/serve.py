@@ -138,7 +138,7 @@ class PieceService:
         batch = next(iter(self.data.test_dataloader()))
         names = ["input", "target"]
         if self.module.generator.decomposes:
-            names += ["input_hpss", "target_hpss"]
+            names += ["input_hpss", "target_hpss", "input_levels", "target_levels"]
         songs = {name: batch[name][:1] for name in names}
         agent = Network(Writing(self.module, names).eval(), songs, {}, tolerance=1e-3)
         return {"agent": agent, **networks(self.codec)}
@@ -150,7 +150,8 @@ class Writing(torch.nn.Module):
     Args:
         module: the agent.
         names: of what it takes: `input`, `target` and, of the compositional agent, what separation
-            finds, `input_hpss`, percussive, and `target_hpss`, harmonic.
+            finds, `input_hpss`, percussive, and `target_hpss`, harmonic, and levels (LUFS) of both,
+            `input_levels`, `target_levels` (B, 5, 1), see `jingle.pairs.levels`.
     """
 
     def __init__(self, module: torch.nn.Module, names: list[str]):

@@ -28,6 +28,29 @@ def warmup_cosine(
     return LambdaLR(optimizer, factor)
 
 
+def by_update(schedule: Any, optimizer: Optimizer, trainer: Any, batches: int) -> LambdaLR:
+    """`schedule`, whose `warmup` and `total` are epochs, to be stepped after every update.
+
+    A warm-up of one epoch is one: stepped once an epoch it would begin at the full rate.
+
+    Args:
+        schedule: partial of a schedule.
+        optimizer: what it moves.
+        trainer: Lightning's, whose limits count.
+        batches: of an epoch, on a rank.
+    """
+    length = per_epoch(trainer, batches)
+    counts = {key: schedule.keywords[key] * length for key in ("warmup", "total")}
+    return schedule(optimizer, **counts)
+
+
+def per_epoch(trainer: Any, batches: int) -> int:
+    """Optimizer updates of an epoch whose loader has `batches` batches a rank."""
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    return max(1, math.ceil(batches / trainer.accumulate_grad_batches))
+
+
 def updates(trainer: Any, batches: int) -> int:
     """Optimizer updates of a whole run whose epochs have `batches` batches a rank.
 
@@ -38,9 +61,7 @@ def updates(trainer: Any, batches: int) -> int:
     Raises:
         InputError: the run has no end that could be known.
     """
-    limit = trainer.limit_train_batches
-    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    an_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+    an_epoch = per_epoch(trainer, batches)
     ends = []
     if trainer.max_epochs is not None and trainer.max_epochs >= 0:
         ends.append(an_epoch * trainer.max_epochs)

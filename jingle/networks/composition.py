@@ -3,7 +3,7 @@
 Axes: B batch, C latent channels, T frames (75 a second), W width. Latents are standardised.
 """
 
-import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from experiments.shared.kinds import PositiveInt
 from jingle.networks.cascade import blur
+from jingle.networks.loudness import Levels, Separated
 
+HPSS = (1.0, 0.0, 0.0, 1.0)  # the masks that give its own parts
 MOST = 1.5  # of a mask: overlapping sources may cancel, so that a part exceeds the mix
 # What a cell is compared with: its neighbours in the spectrum, or in time (channels or frames).
 NEIGHBOURS = (("channels", 15), ("frames", 31), ("channels", 5), ("frames", 9))
@@ -72,7 +74,7 @@ class Decomposition(nn.Module):
         self.write = nn.Conv1d(width, 4 * channels, 1)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
-        first = torch.tensor([1.0, 0.0, 0.0, 1.0])
+        first = torch.tensor(HPSS)
         self.start = nn.Parameter(first[:, None, None].repeat(1, channels, 1))
         self.guess = nn.Parameter(torch.zeros(4, contrasts, channels, 1))
 
@@ -90,47 +92,19 @@ class Decomposition(nn.Module):
             for first, correction, weights in zip(self.start, corrections, self.guess, strict=True)
         )
 
-    def forward(self, source: Tensor, percussive: Tensor) -> tuple[Tensor, Tensor]:
-        """The rhythmic and the harmonic part (B, C, T) of sources; `percussive` is HPSS's."""
+    def forward(
+        self, source: Tensor, percussive: Tensor, share: Tensor | float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """The rhythmic and the harmonic part (B, C, T) of sources; `percussive` is HPSS's.
+
+        `share`, of what the network would change in HPSS's parts, broadcasts against (B, C, T).
+        """
         harmonic = source - percussive
-        m_p, m_h, n_p, n_h = self.masks(source, percussive)
-        return m_p * percussive + m_h * harmonic, n_p * percussive + n_h * harmonic
-
-
-class Levels(nn.Module):
-    """Brings two parts to the loudness that the blend asks for (`jingle.pairs.blend`), as latents.
-
-    Loudness as ITU-R BS.1770: weighted power in blocks of 0.4 s, gated 10 dB below its mean. The
-    channels' weights are measured on the codec before training (`jingle.pairs.statistics`), and go
-    on learning.
-    """
-
-    BLOCK, STEP = 30, 8  # frames: 0.4 s, about a quarter
-    LOWER, LIMIT = 3.0, 12.0  # dB: below the songs' mean loudness; largest change
-
-    def __init__(self, channels: int = 128):
-        super().__init__()
-        self.weights = nn.Parameter(torch.full((channels, 1), -math.log(channels)))
-
-    @torch.no_grad()
-    def measured(self, powers: Tensor) -> None:
-        """Start from `powers` (C,), what each channel adds to the loudness."""
-        self.weights.copy_(powers.log()[:, None])
-
-    def loudness(self, latents: Tensor) -> Tensor:
-        """Loudness (B,) in dB of latents (B, C, T), up to a constant."""
-        power = (latents.square() * self.weights.exp()).sum(1, keepdim=True)
-        blocks = F.avg_pool1d(power, min(self.BLOCK, power.shape[-1]), self.STEP)[:, 0]
-        passed = blocks > 0.1 * blocks.mean(1, keepdim=True)
-        return 10 * torch.log10((blocks * passed).sum(1) / passed.sum(1).clamp_min(1) + 1e-6)
-
-    def forward(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors (B, 1, 1) that make parts `x` of `a` and `y` of `b` (B, C, T) equally loud."""
-        level = (self.loudness(a) + self.loudness(b)) / 2 - self.LOWER
-        first, second = (
-            10 ** ((level - self.loudness(z)).clamp(-self.LIMIT, self.LIMIT) / 20) for z in (x, y)
+        m_p, m_h, n_p, n_h = (
+            first + share * (mask - first)
+            for first, mask in zip(HPSS, self.masks(source, percussive), strict=True)
         )
-        return first[:, None, None], second[:, None, None]
+        return m_p * percussive + m_h * harmonic, n_p * percussive + n_h * harmonic
 
 
 class Refinement(nn.Module):
@@ -174,18 +148,33 @@ class Recomposition(nn.Module):
         self.stages = nn.ModuleList(Refinement(channels, width, depth) for width in widths)
 
     def forward(
-        self, a: Tensor, b: Tensor, parts: tuple[Tensor, Tensor], noise: float = 0.0
+        self,
+        a: Tensor,
+        b: Tensor,
+        parts: tuple[Tensor, Tensor],
+        noise: float = 0.0,
+        separated: Separated | None = None,
+        shares: Sequence[Tensor | float] = (),
     ) -> list[Tensor]:
-        """o_0, o_1, ... (B, C, T), from sources and parts (B, C, T); `noise` as in `blur`."""
+        """o_0, o_1, ... (B, C, T).
+
+        Args:
+            a: the input.
+            b: the target.
+            parts: of either, (B, C, T).
+            noise: as in `blur`.
+            separated: what HPSS found, and how loud it is.
+            shares: of each stage's change that is made; none: all of it.
+        """
         x, y = parts
         if noise:
             a, b, x, y = (blur(z, noise) for z in (a, b, x, y))
-        gains = self.levels(x, y, a, b)
+        gains = self.levels(x, y, a, b, separated)
         x, y = gains[0] * x, gains[1] * y
         output = x + y
         outputs = [output]
-        for stage in self.stages:
+        for stage, share in zip(self.stages, shares or (1.0,) * len(self.stages), strict=True):
             before = output.detach()
-            output = before + stage(x.detach(), y.detach(), before, a, b)
+            output = before + share * stage(x.detach(), y.detach(), before, a, b)
             outputs.append(output)
         return outputs

@@ -209,14 +209,20 @@ def fill(
         return
     frames = [count for job in jobs for count in job.frames]
     store.check_space(sum(frames))
-    if workers is None:
-        separating = sum(job.pair is not None and job.pair.percussive is None for job in jobs)
-        workers = min(os.cpu_count() or 1, 16) if separating >= 16 else 0
+    separating = sum(job.pair is not None and job.pair.percussive is None for job in jobs)
+    processes = worth(separating, workers)
     with Progress(len(frames), "caching latents", "song") as bar:
-        for keys, names, waves in batches(jobs, batch=batch, workers=workers):
+        for keys, names, waves in batches(jobs, batch=batch, workers=processes):
             for key, name, latents in zip(keys, names, encode(codec, waves), strict=True):
                 store.put(key, latents.T.cpu().numpy(), name)
                 bar.update()
+
+
+def worth(separations: int, workers: int | None) -> int:
+    """How many processes to separate in: `workers`, or with None as many as pay."""
+    if workers is not None:
+        return workers
+    return min(os.cpu_count() or 1, 16) if separations >= 16 else 0
 
 
 def batches(

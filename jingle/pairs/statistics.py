@@ -37,6 +37,13 @@ def scales(store: LatentStore, keys: Iterable[str]) -> tuple[Tensor, Tensor]:
     return mean.float(), std.clamp_min(floor).float()
 
 
+def heard(store: LatentStore, triple: Triple, frames: int) -> list[tuple[Tensor, Tensor]]:
+    """The first crops of input and target, whole, and what HPSS finds percussive in them."""
+    names = ("input", "input_hpss", "target", "target_hpss")
+    a, p, b, h = (read(store, triple.keys[name])[None, :, :frames] for name in names)
+    return [(a, p), (b, b - h)]
+
+
 def additivity_error(store: LatentStore, triples: list[Triple], std: Tensor) -> float:
     """Mean |song - percussive part - harmonic part| of the inputs, in standard deviations.
 

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jingle.pairs import latents
+from jingle.pairs import latents, levels
 from jingle.pairs.cache import LatentStore
 from jingle.pairs.scan import Pair
+
+SIDES = ("input", "target")
+LEVELS = tuple(f"{side}_levels" for side in SIDES)  # not in time: never cropped
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ def triple(codec, pairs: list[Pair], i: int, j: int, *, parts: bool, hpss: bool)
         i: whose input.
         j: whose target.
         parts: whether to add the percussive and harmonic part of both, true ones where there are
-            stems, and what separation gives: `input_hpss`, percussive, and `target_hpss`, harmonic.
+            stems, what separation gives, `input_hpss`, percussive, and `target_hpss`, harmonic, and
+            the levels of both songs, `input_levels` and `target_levels`.
         hpss: whether to add `hpss_mix`, the blend as where no stems are known.
     """
     a, b = pairs[i], pairs[j]
@@ -50,17 +54,25 @@ def triple(codec, pairs: list[Pair], i: int, j: int, *, parts: bool, hpss: bool)
             keys |= {name: latents.part_key(codec, *part) for name, part in own.items()}
         separated = a.separated() | {"target_hpss": b.separated()["target_hpss"]}
         keys |= {name: latents.part_key(codec, *part) for name, part in separated.items()}
+        both = levels.sides(a)["input"], levels.sides(b)["target"]
+        keys |= {f"{side}_levels": levels.key(*of) for side, of in zip(SIDES, both, strict=True)}
     return Triple(i, i == j, keys)
 
 
 def crop(store: LatentStore, triple: Triple, frames: int, where: float) -> dict[str, Tensor]:
-    """`frames` of each array from the same place, `where` in [0, 1) of what is possible."""
+    """`frames` of each array from the same place, `where` in [0, 1) of what is possible.
+
+    The levels of both songs come whole, (5, 1).
+    """
     arrays = {name: store.get(key) for name, key in triple.keys.items()}
-    spare = min(len(array) for array in arrays.values()) - frames
+    spare = min(len(array) for name, array in arrays.items() if name not in LEVELS) - frames
     start = int(where * (spare + 1))
+    spans = {name: slice(start, start + frames) for name in arrays} | dict.fromkeys(
+        LEVELS, slice(1)
+    )
     return {
         # torch widens half precision six times faster than numpy; the batch makes it contiguous
-        name: torch.from_numpy(np.array(array[start : start + frames])).T.float()  # (128, T)
+        name: torch.from_numpy(np.array(array[spans[name]])).T.float()  # (128, T); levels (5, 1)
         for name, array in arrays.items()
     }
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from experiments.shared.errors import InputError
 from experiments.shared.plots import new_figure
 from jingle import metrics
-from jingle.pairs import blend, latents
+from jingle.pairs import blend, latents, levels
 from jingle.pieces import takes, windows
 from jingle.sound import audio, features, spectral
 
@@ -63,6 +63,9 @@ def make_piece(
     coded = [encode(codec, wave) for wave in (a, b, mixed)]  # (128, T) each
     songs = {"input": coded[0], "target": coded[1]}
     songs |= {"input_hpss": encode(codec, drums), "target_hpss": encode(codec, chords)}
+    for side, wave in (("input", a), ("target", b)):
+        loud = torch.from_numpy(levels.of_sound(wave)).float().T  # (5, 1)
+        songs[f"{side}_levels"] = loud.expand(-1, coded[0].shape[1])
     options = {"window": window, "overlap": overlap, "batch": batch, "device": module.device}
     song, seams = windows.generate(module.generate, songs, **options)
     average = (coded[0] + coded[1]) / 2
@@ -96,6 +99,7 @@ def make_piece(
             "target_alone": features.compare(heard["b"], heard["a"], heard["b"]),
         },
         "seams": seams,
+        "familiarity": dict(zip(("input", "target"), trusted_of(song), strict=True)),
         "drums_raised_db": blend.raised(drums, blend.loudness(a), blend.loudness(b)),
         "seconds": length / audio.RATE,
         "peak_before_limiting": float(np.abs(raw).max(initial=0.0)),
@@ -109,6 +113,13 @@ def make_piece(
     if count > 1:
         report["takes"] = takes.compared(waves, (heard["a"], heard["b"]))
     return waves, masks, plain_numbers(report)
+
+
+def trusted_of(song: dict[str, Tensor]) -> list[float | None]:
+    """How far the agent was trusted with either source, mean over the song; see `Familiarity`."""
+    if "familiarity" not in song:
+        return [None, None]
+    return [float(share) for share in song["familiarity"].mean(1)]
 
 
 def encode(codec, wave: np.ndarray) -> Tensor:

@@ -19,7 +19,8 @@ FLOOR = 1e-5
 @functools.lru_cache(maxsize=32)
 def hann(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """A periodic Hann window."""
-    return torch.hann_window(size, device=device, dtype=dtype)
+    with torch.inference_mode(False):  # kept, and perhaps first asked for where no gradient is
+        return torch.hann_window(size, device=device, dtype=dtype)
 
 
 @functools.lru_cache(maxsize=32)
@@ -27,11 +28,12 @@ def mel_filters(size: int, bands: int, device: torch.device, dtype: torch.dtype)
     """Triangular mel filters (F, M) from 0 to 12 kHz, Slaney's scale, each adding up to 1."""
     import torchaudio
 
-    bank = torchaudio.functional.melscale_fbanks(
-        size // 2 + 1, 0.0, RATE / 2, bands, RATE, mel_scale="slaney"
-    )
-    bank = bank / bank.sum(dim=0).clamp_min(1e-6)
-    return bank.to(device=device, dtype=dtype)
+    with torch.inference_mode(False):
+        bank = torchaudio.functional.melscale_fbanks(
+            size // 2 + 1, 0.0, RATE / 2, bands, RATE, mel_scale="slaney"
+        )
+        bank = bank / bank.sum(dim=0).clamp_min(1e-6)
+        return bank.to(device=device, dtype=dtype)
 
 
 def magnitude(audio: Tensor, size: int) -> Tensor:

@@ -1,5 +1,6 @@
-"""A place seen turned and mirrored: radio does not care, a network does, and the mean of its answers
-is nearer to the truth than each (the self-ensemble of Lim et al. 2017).
+"""A place seen turned and mirrored, whose estimates are averaged: Lim et al. 2017, self-ensemble.
+
+Radio does not care how a plan is turned, a network does, and each answer errs in its own way.
 
 Axes: B batch, K channels of `fields.CHANNELS`, H W map; `which` in 0..7 as of `data.turn`.
 """

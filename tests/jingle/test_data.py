@@ -15,17 +15,18 @@ from tests.jingle.fakes import encoded, make_pairs, module_for, music
 
 PARTS = {"input_percussive", "input_harmonic", "target_percussive", "target_harmonic"}
 HPSS = {"input_hpss", "target_hpss"}
+LEVELS = {"input_levels", "target_levels"}
 
 
 def test_batches_have_the_promised_keys_and_shapes(data):
     batch = next(iter(data.train_dataloader()))
-    assert set(batch) == {"input", "target", "blend"} | PARTS | HPSS
-    for value in batch.values():
-        assert value.shape == (2, 128, 60)
+    assert set(batch) == {"input", "target", "blend"} | PARTS | HPSS | LEVELS
+    for name, value in batch.items():
+        assert value.shape == ((2, 5, 1) if name in LEVELS else (2, 128, 60))
         assert value.dtype == torch.float32
     batch = next(iter(data.val_dataloader()))
     more = {"hpss_mix", "matched", "pair"}
-    assert set(batch) == {"input", "target", "blend"} | PARTS | HPSS | more
+    assert set(batch) == {"input", "target", "blend"} | PARTS | HPSS | LEVELS | more
     assert batch["matched"].dtype == torch.bool
     assert batch["pair"].dtype == torch.int64
 

@@ -21,6 +21,7 @@ def test_evaluation_is_the_same_each_time_and_has_its_baselines(tmp_path):
     assert {"rhythm_f1", "harmony", "mel_distance", "adversary_auc", "chance_corrected"} <= measured
     with_baseline = set().union(*module.baselines.values())
     own = {name for name in measured if "lead" in name or name.startswith("stage_")}
+    own |= {"familiarity"}
     assert own >= {
         "blend_distance_lead_low",
         "rhythm_leak_lead",

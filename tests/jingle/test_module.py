@@ -44,6 +44,7 @@ def test_gradients_reach_every_parameter_and_every_step_counts_once(tmp_path, op
 
 def test_each_optimizer_has_its_own_parameters_and_all_of_them():
     module = agent()
+    module.schedule = None
     optimizers, _ = module.configure_optimizers()
     owned = [{id(p) for g in o.param_groups for p in g["params"]} for o in optimizers]
     assert not owned[0] & owned[1]

@@ -61,6 +61,13 @@ class Pairs(pl.LightningDataModule):
     def rest(self) -> torch.Tensor:
         return torch.zeros(128)
 
+    def songs(self, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        found = []
+        for item in self.items[: min(self.size, count // 2)]:
+            found.append((item["input"][None], item["input_hpss"][None]))
+            found.append((item["target"][None], (item["target"] - item["target_hpss"])[None]))
+        return found
+
     def channel_loudness(self) -> torch.Tensor:
         return torch.full((128,), 0.01)
 
