@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from experiments.shared import memory
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
@@ -51,13 +52,14 @@ class MolecularFlow(L.LightningModule):
         pdb: str | None = None,
         force_field: Sequence[str] = molecule.FORCE_FIELD,
         system: str | None = None,
-        init: Literal["stretch", "identity"] = "stretch",
+        init: Literal["stretch", "identity", "basins"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
         super().__init__()
+        memory.hold()
         # a checkpoint is loaded from other folders, too
         pdb, system = (file and str(Path(file).absolute()) for file in (pdb, system))
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)

@@ -79,6 +79,7 @@ class Ladders:
         transport: Map | None = None,
     ):
         replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
+        memory.hold()
         memory.foresee(
             replicas * (36 * atoms + 8 * atoms**2),  # positions, velocities, forces; pairs of atoms
             f"{ladders} ladders of {len(temperatures)} temperatures; give fewer ladders",
