@@ -26,9 +26,9 @@ def load(
 ) -> MolecularFlow:
     """The trained module of a run, for the pair of temperatures that is asked for.
 
-    `pdb` and `system` are where the molecule's file and its OpenMM System lie now, if not where they
-    lay in training. A force field that does not come with OpenMM is not opened because a checkpoint
-    names it: `own_force_field` does.
+    `pdb` and `system` are where the molecule's file and its OpenMM System lie now, if not where
+    they lay in training. A force field that does not come with OpenMM is not opened because a
+    checkpoint names it: `own_force_field` does.
 
     Raises:
         InputError: no such checkpoint, another model's, another pair's or another molecule's, or

@@ -10,7 +10,6 @@ import torch
 
 from experiments.shared.errors import InputError
 
-
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # names of mallopt's parameters (glibc's malloc.h)
 LARGEST = 32 << 20  # bytes; more glibc does not take
 

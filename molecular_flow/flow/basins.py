@@ -7,6 +7,8 @@ the cuts between basins stay in place here, and quantiles are matched from cut t
 Axes: `M` frames, `J` bins of a spline. Torsions are in units of half a period about their centres.
 """
 
+import itertools
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,7 @@ STEEPEST = 3.0
 def start(cold: Tensor, hot: Tensor, bins: int) -> Tensor:
     """Parameters (3 J,), as `splines.knots` reads them, of the map from `cold` to `hot` (M,)."""
     bounds = [-1.0, *cuts(torch.cat([cold, hot]), bins), 1.0]
-    parts = list(zip(bounds, bounds[1:], strict=False))
+    parts = list(itertools.pairwise(bounds))
     frames = [[x[(x >= a) & (x < b)].double() for x in (cold, hot)] for a, b in parts]
     counts = _allotted([min(len(one), len(two)) for one, two in frames], bins)
     edges, slopes = [[-1.0], [-1.0]], [1.0]
@@ -59,16 +61,14 @@ def cuts(turn: Tensor, bins: int) -> list[float]:
     reach = SMOOTH // 2
     counts = torch.cat([counts[-reach:], counts, counts[:reach]]).unfold(0, SMOOTH, 1).mean(1)
     height = counts.tolist()
-    found = [
-        n
-        for n in range(1, PLACES - 1)
-        if height[n] < height[n - 1]
-        and height[n] <= height[n + 1]
-        or (height[n] == 0 and height[n - 1] > 0)
-    ]
+    found = []
+    for n in range(1, PLACES - 1):
+        before, here, after = height[n - 1 : n + 2]
+        if (here < before and here <= after) or (here == 0 < before):
+            found.append(n)
     while found:
         walls = [0, *found, PLACES - 1]
-        peaks = [max(height[a : b + 1]) for a, b in zip(walls, walls[1:], strict=False)]
+        peaks = [max(height[a : b + 1]) for a, b in itertools.pairwise(walls)]
         depth = [height[n] / max(min(peaks[i], peaks[i + 1]), 1e-9) for i, n in enumerate(found)]
         worst = max(range(len(found)), key=depth.__getitem__)
         if depth[worst] <= SHALLOW and len(found) < bins // 2:
