@@ -24,10 +24,15 @@ STEEPEST = 3.0
 
 
 def start(cold: Tensor, hot: Tensor, bins: int) -> Tensor:
-    """Parameters (3 J,), as `splines.knots` reads them, of the map from `cold` to `hot` (M,)."""
+    """Parameters (3 J,), as `splines.knots` reads them, of the map from `cold` to `hot` (M,).
+
+    Zero, which is the identity, where no basin has frames enough.
+    """
     bounds = [-1.0, *cuts(torch.cat([cold, hot]), bins), 1.0]
     parts = list(itertools.pairwise(bounds))
     frames = [[x[(x >= a) & (x < b)].double() for x in (cold, hot)] for a, b in parts]
+    if max(min(len(one), len(two)) for one, two in frames) < FEW:
+        return torch.zeros(3 * bins, dtype=torch.float64)
     counts = _allotted([min(len(one), len(two)) for one, two in frames], bins)
     edges, slopes = [[-1.0], [-1.0]], [1.0]
     for (_, right), sides, count in zip(parts, frames, counts, strict=True):
@@ -80,9 +85,6 @@ def cuts(turn: Tensor, bins: int) -> list[float]:
 def _allotted(frames: list[int], bins: int) -> list[int]:
     """How many of the J bins each basin gets: one, and more where there are frames."""
     given = [1] * len(frames)
-    if max(frames) < FEW:
-        given[frames.index(max(frames))] += bins - len(frames)
-        return given
     while sum(given) < bins:
         need = [(n**0.5 / g if n >= FEW else 0.0) for n, g in zip(frames, given, strict=True)]
         given[need.index(max(need))] += 1
