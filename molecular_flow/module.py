@@ -34,6 +34,7 @@ class MolecularFlow(L.LightningModule):
 
     `estimator`: `path` leaves out the part of the gradient that has mean zero but noise (see
     `losses.with_path_gradient`); `plain` is the published gradient. Their expectations are equal.
+    `most_pull`: how many times as hard as thermal forces one frame may pull at most.
     `flow`: options of `TransportFlow`. `pairs`: what the data trains on, `ends` alone or `all`
     pairs of temperatures between; such a map may be put to use between any. Logged works and
     losses are in nats, energies in kT.
@@ -54,6 +55,7 @@ class MolecularFlow(L.LightningModule):
         system: str | None = None,
         init: Literal["stretch", "identity", "basins"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
+        most_pull: PositiveFloat | None = None,
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
@@ -73,7 +75,7 @@ class MolecularFlow(L.LightningModule):
         self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
-        self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item())
+        self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item(), most_pull)
         self.betas = self.works.betas
         self.optimizer, self.schedule = optimizer, schedule
         self.baselines: dict[str, dict[str, float]] = {}

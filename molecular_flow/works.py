@@ -14,7 +14,6 @@ from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.fresh import ENDS
 from molecular_flow.physics.energy import beta, capped
 
-MOST_PULL = 3.0  # kT a coordinate's own width, root mean square: thermal forces have 1
 ROOM = 0.3  # radians: the width of a torsion
 CAP = 1000.0  # kT above the minimum, where the energy starts to grow only logarithmically
 
@@ -39,14 +38,21 @@ class Works:
     """Works of `flow` between the temperatures `pair` (kelvin) in the potential `energy` (kJ/mol).
 
     `lowest` is the energy's minimum, from which the cap is counted. Batches are `frames.Frames`'s;
-    one that names its own `pair` is of that.
+    one that names its own `pair` is of that. `most_pull`: bound of `both_ways`' pulls, in thermal
+    forces; None: none.
     """
 
     def __init__(
-        self, flow: TransportFlow, energy: nn.Module, pair: tuple[float, float], lowest: float
+        self,
+        flow: TransportFlow,
+        energy: nn.Module,
+        pair: tuple[float, float],
+        lowest: float,
+        most_pull: float | None = None,
     ):
         self.flow, self.energy, self.pair, self.lowest = flow, energy, pair, lowest
         self.betas = (beta(pair[0]), beta(pair[1]))
+        self.most_pull = most_pull
 
     def _pair(self, batch: dict[str, Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """A batch's temperatures in kelvin, and their betas in mol/kJ."""
@@ -101,14 +107,17 @@ class Works:
         return self.one_way(batch, False).work, self.one_way(batch, True).work
 
     def _bounded(self, pull: Tensor) -> Tensor:
-        """Pulls (B, D) none of which is some times larger than a frame's own forces are.
+        """Pulls (B, D) of at most `most_pull` kT a coordinate's own width, root mean square.
 
-        A frame in a clash feels thousands of times more, and would alone say where a step goes.
+        Thermal forces have 1; a frame in a clash feels thousands of times more, and would alone say
+        where a step goes.
         """
-        flow = self.flow
+        flow, most = self.flow, self.most_pull
+        if most is None:
+            return pull
         reach = torch.cat([flow.scale, torch.full_like(flow.centre, ROOM)])
         size = (pull * reach).norm(dim=1, keepdim=True) / math.sqrt(pull.shape[1])
-        return pull * (MOST_PULL / size.clamp_min(MOST_PULL))
+        return pull * (most / size.clamp_min(most))
 
     def both_ways(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction]:
         """Forward and backward with `pull`, for `losses.with_path_gradient`.
