@@ -18,7 +18,8 @@ def hold() -> None:
     """Keep freed memory of this process for its next tensors, where the C library is glibc.
 
     It gives blocks of 128 KiB and more back at once, and the system clears their pages when they
-    come again: for loops over tensors of a few MiB on a CPU that is a quarter to a half of the time.
+    come again: for loops over tensors of a few MiB on a CPU that is a quarter to a half of the
+    time.
     """
     if sys.platform != "linux":
         return
