@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from experiments.shared import arguments
+from experiments.shared import arguments, memory
 from experiments.shared.errors import cli
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.physics import molecule as molecules
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=arguments.whole(1), default=30)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    memory.hold()
     print(f"{args.sequence}, batch {args.batch}, float32, one thread")
     for name, seconds in measure(args.sequence, args.batch, args.repeats).items():
         rate = args.batch / seconds

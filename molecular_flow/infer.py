@@ -22,17 +22,20 @@ def load(
     temperatures: list[float] | None = None,
     pdb: Path | None = None,
     own_force_field: list[str] | None = None,
+    system: Path | None = None,
 ) -> MolecularFlow:
     """The trained module of a run, for the pair of temperatures that is asked for.
 
-    `pdb` is where the molecule's file lies now, if not where it lay in training. A force field that
-    does not come with OpenMM is not opened because a checkpoint names it: `own_force_field` does.
+    `pdb` and `system` are where the molecule's file and its OpenMM System lie now, if not where
+    they lay in training. A force field that does not come with OpenMM is not opened because a
+    checkpoint names it: `own_force_field` does.
 
     Raises:
         InputError: no such checkpoint, another model's, another pair's or another molecule's, or
             one that names a force field of its own.
     """
-    changes: dict = {"pdb": str(pdb)} if pdb else {}
+    moved = {"pdb": pdb, "system": system}
+    changes: dict = {name: str(file) for name, file in moved.items() if file}
     if own_force_field:
         changes["force_field"] = own_force_field
     else:
@@ -74,7 +77,7 @@ def _check_temperatures(run: str, module: MolecularFlow, asked: list[float] | No
 def _loaded(args: argparse.Namespace) -> MolecularFlow:
     if args.trust_scripts:
         force_field.trust_scripts()
-    return load(args.checkpoint, args.temperatures, args.pdb, args.force_field)
+    return load(args.checkpoint, args.temperatures, args.pdb, args.force_field, args.system)
 
 
 @torch.no_grad()
@@ -117,7 +120,7 @@ def worth(energies: Tensor, weights: Tensor) -> dict[str, float | int]:
 
 
 def transport_file(args: argparse.Namespace) -> None:
-    output.check(args.output, (args.input, args.topology, args.pdb), args.overwrite)
+    output.check(args.output, (args.input, args.topology, args.pdb, args.system), args.overwrite)
     module = _loaded(args)
     pair = tuple(args.temperatures or module.pair)
     start, end = pair[::-1] if args.inverse else pair
@@ -198,6 +201,8 @@ def main() -> None:
         command.overwrite()
         command.add_argument("--pdb", type=arguments.file("the molecule"),
                              help="the molecule's file, if it lies elsewhere now")  # fmt: skip
+        command.add_argument("--system", type=arguments.file("an OpenMM System"),
+                             help="the molecule's OpenMM System (.xml), likewise")  # fmt: skip
         command.add_argument("--force-field", nargs="+",
                              help="the files, where one did not come with OpenMM")  # fmt: skip
         command.add_argument("--trust-scripts", action="store_true",

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from experiments.shared import memory
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
@@ -33,6 +34,7 @@ class MolecularFlow(L.LightningModule):
 
     `estimator`: `path` leaves out the part of the gradient that has mean zero but noise (see
     `losses.with_path_gradient`); `plain` is the published gradient. Their expectations are equal.
+    `most_pull`: how many times as hard as thermal forces one frame may pull at most.
     `flow`: options of `TransportFlow`. `pairs`: what the data trains on, `ends` alone or `all`
     pairs of temperatures between; such a map may be put to use between any. Logged works and
     losses are in nats, energies in kT.
@@ -51,13 +53,15 @@ class MolecularFlow(L.LightningModule):
         pdb: str | None = None,
         force_field: Sequence[str] = molecule.FORCE_FIELD,
         system: str | None = None,
-        init: Literal["stretch", "identity"] = "stretch",
+        init: Literal["stretch", "identity", "basins"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
+        most_pull: PositiveFloat | None = None,
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
     ):
         super().__init__()
+        memory.hold()
         # a checkpoint is loaded from other folders, too
         pdb, system = (file and str(Path(file).absolute()) for file in (pdb, system))
         self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
@@ -71,7 +75,7 @@ class MolecularFlow(L.LightningModule):
         self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
-        self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item())
+        self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item(), most_pull)
         self.betas = self.works.betas
         self.optimizer, self.schedule = optimizer, schedule
         self.baselines: dict[str, dict[str, float]] = {}

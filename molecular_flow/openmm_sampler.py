@@ -36,7 +36,8 @@ class MappedReplicaExchangeSampler(Sampler):
     """`openmm.app.ReplicaExchangeSampler` whose exchanges carry configurations along a map.
 
     `run`: a run's folder or checkpoint; `temperatures`: rising, in kelvin, that the map serves;
-    `steps`: time steps between attempts; `pdb`: the molecule's file, if it lies elsewhere now.
+    `steps`: time steps between attempts; `pdb`, `system`: the molecule's file and its OpenMM System
+    (.xml), if they lie elsewhere now.
     Neighbours are tried in turn, even pairs and odd ones. `attempts` and `accepted` count by pair.
 
     Raises:
@@ -45,9 +46,9 @@ class MappedReplicaExchangeSampler(Sampler):
     """
 
     def __init__(self, run: str, temperatures: Sequence[float], simulation, steps: int,
-                 pdb: str | None = None):  # fmt: skip
+                 pdb: str | None = None, system: str | None = None):  # fmt: skip
         self.temperatures = [float(temperature) for temperature in temperatures]
-        self.map = infer.load(run, self.temperatures, pdb)
+        self.map = infer.load(run, self.temperatures, pdb, system=system)
         super().__init__([{"temperature": t * unit.kelvin} for t in temperatures], simulation,
                          steps)  # fmt: skip
         self.attempts, self.accepted = ([0] * (len(self.temperatures) - 1) for _ in range(2))

@@ -15,9 +15,10 @@ from experiments.shared import arguments, memory, writing
 from experiments.shared.errors import InputError, cli, first_line
 from experiments.shared.progress import Progress
 from experiments.shared.reading import read_npz, regular
+from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.physics import force_field
 from molecular_flow.physics import molecule as molecules
-from molecular_flow.physics.dynamics import Ladders, turn_every
+from molecular_flow.physics.dynamics import SWAP_EVERY, Ladders, Map, phases, turn_every
 from molecular_flow.physics.trajectory import Trajectory, write
 from molecular_flow.physics.tree import build_tree
 
@@ -45,11 +46,15 @@ class Plan:
         return molecules.build(self.sequence, self.pdb, self.force_field, system=self.system)
 
     def evaluations(self) -> int:
-        """How many energies it takes, torsion moves included."""
-        steps = round(self.equilibrate_ps / self.step_ps)
-        steps += self.frames * round(self.spacing_ps / self.step_ps)
+        """How many energies it takes, torsion moves and mapped swaps included."""
+        hot, *cooling = phases(round(self.equilibrate_ps / self.step_ps), self.step_ps)
+        cool = sum(cooling) + self.frames * round(self.spacing_ps / self.step_ps)
+        rungs = len(self.temperatures)
+        steps = hot + cool
         turn = turn_every(len(build_tree(self.molecule()).torsions))
-        return len(self.temperatures) * self.ladders * (1 + steps + steps // turn)
+        swapped = 2 if rungs == 2 else rungs - 1  # at a time; of more, every other pair in turn
+        each = rungs * (1 + steps + steps // turn) + swapped * (cool // SWAP_EVERY)
+        return self.ladders * each
 
     def check(self) -> None:
         """Stop on a plan that cannot be run.
@@ -98,6 +103,7 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
         plan.seed,
         step_ps=plan.step_ps,
         device=device,
+        transport=stretch(molecule, device),
     )
     parts = out.with_name(out.name + ".parts")
     done = _resume(parts, plan, ladders)
@@ -129,6 +135,15 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
         ),
     )
     shutil.rmtree(parts)
+
+
+def stretch(molecule: molecules.Molecule, device: str) -> Map:
+    """The untrained map: stiff coordinates stretched by the square root of the temperatures.
+
+    Exact swaps, several times as many as plain ones get: the cold replicas profit from what the hot
+    ones find.
+    """
+    return TransportFlow(molecule, couplings=0, stiff_couplings=0).float().to(device).transport
 
 
 def _record(ladders: Ladders, frames: int, stride: int, bar) -> dict[str, np.ndarray]:

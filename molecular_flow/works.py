@@ -3,6 +3,7 @@
 Axes: `B` batch, `D` internal coordinates. See `losses` for what the work is.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.fresh import ENDS
 from molecular_flow.physics.energy import beta, capped
 
+ROOM = 0.3  # radians: the width of a torsion
 CAP = 1000.0  # kT above the minimum, where the energy starts to grow only logarithmically
 
 
@@ -36,14 +38,21 @@ class Works:
     """Works of `flow` between the temperatures `pair` (kelvin) in the potential `energy` (kJ/mol).
 
     `lowest` is the energy's minimum, from which the cap is counted. Batches are `frames.Frames`'s;
-    one that names its own `pair` is of that.
+    one that names its own `pair` is of that. `most_pull`: bound of `both_ways`' pulls, in thermal
+    forces; None: none.
     """
 
     def __init__(
-        self, flow: TransportFlow, energy: nn.Module, pair: tuple[float, float], lowest: float
+        self,
+        flow: TransportFlow,
+        energy: nn.Module,
+        pair: tuple[float, float],
+        lowest: float,
+        most_pull: float | None = None,
     ):
         self.flow, self.energy, self.pair, self.lowest = flow, energy, pair, lowest
         self.betas = (beta(pair[0]), beta(pair[1]))
+        self.most_pull = most_pull
 
     def _pair(self, batch: dict[str, Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """A batch's temperatures in kelvin, and their betas in mol/kJ."""
@@ -97,6 +106,19 @@ class Works:
             return gap * one["energy"], -gap * two["energy"]
         return self.one_way(batch, False).work, self.one_way(batch, True).work
 
+    def _bounded(self, pull: Tensor) -> Tensor:
+        """Pulls (B, D) of at most `most_pull` kT a coordinate's own width, root mean square.
+
+        Thermal forces have 1; a frame in a clash feels thousands of times more, and would alone say
+        where a step goes.
+        """
+        flow, most = self.flow, self.most_pull
+        if most is None:
+            return pull
+        reach = torch.cat([flow.scale, torch.full_like(flow.centre, ROOM)])
+        size = (pull * reach).norm(dim=1, keepdim=True) / math.sqrt(pull.shape[1])
+        return pull * (most / size.clamp_min(most))
+
     def both_ways(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction]:
         """Forward and backward with `pull`, for `losses.with_path_gradient`.
 
@@ -125,10 +147,11 @@ class Works:
         known = known - self.flow.coordinates.log_volume_gradient(start)
         ratio = energy - volume + log_back - (known * back).sum(1)
         pull = torch.autograd.grad(ratio.sum(), (leaf_s, leaf_t), retain_graph=True)
+        pull = self._bounded(torch.cat(pull))
 
         before = betas * torch.cat([batch[f"{name}_energy"] for name in ENDS])
         log_det = volume - log_back - self.flow.coordinates.log_volume(start)
         log_det, energy = log_det.detach(), energy.detach()
-        parts = (energy - log_det - before, before, energy, log_det, moved, over, torch.cat(pull))
+        parts = (energy - log_det - before, before, energy, log_det, moved, over, pull)
         ahead, behind = zip(*(part.split(size) for part in parts), strict=True)
         return Direction(*ahead), Direction(*behind)

@@ -51,6 +51,11 @@ class MLP(nn.Module):
             zero_linear(width, len(moved) * parameters),
         )
 
+    @property
+    def last_bias(self) -> Tensor:
+        """What the parameters are (O P,) before anything is learned."""
+        return self.net[-1].bias
+
     def forward(self, seen: Tensor, temperatures: Tensor, stiff: Tensor | None = None) -> Tensor:
         """Parameters (B, O, P) of features (B, V, F), (B, 2) temperatures, stiff coordinates."""
         parts = [seen.flatten(1), temperatures]

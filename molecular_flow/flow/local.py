@@ -93,6 +93,11 @@ class LocalMLP(nn.Module):
         self.last = nn.Parameter(torch.zeros(len(groups), width, size * parameters))
         self.bias = nn.Parameter(torch.zeros(len(moved), parameters))
 
+    @property
+    def last_bias(self) -> Tensor:
+        """What the parameters are (O, P) before anything is learned."""
+        return self.bias
+
     def forward(self, seen: Tensor, temperatures: Tensor, stiff: Tensor | None = None) -> Tensor:
         """Parameters (B, O, P) of features (B, V, F), (B, 2) temperatures, stiff coordinates."""
         parts = [seen.flatten(1)] + ([] if stiff is None else [stiff]) + [temperatures]

@@ -9,6 +9,7 @@ Axes: `B` batch, `S` stiff coordinates (bonds, angles, relative dihedrals), `K` 
 
 With zero networks that is the stretch of harmonic modes by sqrt(T_t / T_s) about their mean at
 the given torsions (`init: stretch`), or, without the square roots, the identity (`init: identity`).
+`basins` is the stretch, and each torsion's first spline begins as a stretch of its basins (`fit`).
 Every learned term is multiplied by ln(T_t / T_s), so the map from T to T is the identity always.
 """
 
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeInt, PositiveInt
 from molecular_flow.coordinates.internal import InternalCoordinates, reorder, restore, wrap
-from molecular_flow.flow import conditioner
+from molecular_flow.flow import basins, conditioner
 from molecular_flow.flow.local import LocalMLP, Sites
 from molecular_flow.flow.splines import conditional_spline
 from molecular_flow.physics.molecule import Molecule
@@ -41,8 +42,8 @@ class TransportFlow(nn.Module):
         self,
         molecule: Molecule,
         *,
-        init: Literal["identity", "stretch"] = "stretch",
-        network: Literal["mlp", "local"] = "mlp",
+        init: Literal["identity", "stretch", "basins"] = "stretch",
+        network: Literal["mlp", "local", "mixed"] = "mlp",
         width: PositiveInt = 64,
         bins: PositiveInt = 8,
         couplings: NonNegativeInt = 4,
@@ -52,13 +53,14 @@ class TransportFlow(nn.Module):
         products: NonNegativeInt = 0,
     ):
         super().__init__()
-        if init not in ("identity", "stretch"):
-            raise InputError(f"expected model.init identity or stretch, got {init!r}")
-        if network not in ("mlp", "local"):
-            raise InputError(f"expected model.network mlp or local, got {network!r}")
+        if init not in ("identity", "stretch", "basins"):
+            raise InputError(f"expected model.init identity, stretch or basins, got {init!r}")
+        if network not in ("mlp", "local", "mixed"):
+            raise InputError(f"expected model.network mlp, local or mixed, got {network!r}")
         self.coordinates = coordinates = InternalCoordinates(molecule)
         self.features = conditioner.Features()
-        self.power = 0.5 if init == "stretch" else 0.0
+        self.init, self.power = init, 0.0 if init == "identity" else 0.5
+        self.bins = bins
         stiff, torsions = coordinates.stiff, coordinates.torsions
         self.stiff, self.torsions = stiff, torsions
         self.register_buffer("centre", coordinates.rest[stiff:].float().clone())
@@ -80,14 +82,16 @@ class TransportFlow(nn.Module):
         places = [sites.of.get(atom, 0) for atom in atoms]
         every = list(range(torsions))
         make = partial(conditioner.MLP, width=width)
+        local = partial(LocalMLP, sites, width=width, window=window)
         if network == "local":
-            make = partial(LocalMLP, sites, width=width, window=window)
+            make = local
+        turning = local if network == "mixed" else make
 
         sets = separate(coordinates.tree.torsions, molecule.neighbours, TORSION_SETS)
         masks = list(itertools.islice(itertools.cycle(sets), couplings if sets else 0))
         self.masks = self._sides("mask", masks, torsions)
         self.turning = nn.ModuleList(
-            make(
+            turning(
                 [k for k in every if k not in moved],
                 moved,
                 3 * bins,
@@ -156,6 +160,21 @@ class TransportFlow(nn.Module):
         fitted = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
         self.regression.copy_(fitted)
         self.scale.copy_((y - x @ fitted).std(0).clamp_min(1e-6))
+        if self.init == "basins":
+            self._begin(frames)
+
+    def _begin(self, frames: dict[float, Tensor]) -> None:
+        """Let the first spline of each torsion stretch its basins between the outer two."""
+        cold, hot = min(frames), max(frames)
+        gap = math.log(hot / cold) / UNIT_GAP
+        turns = [self._turn(frames[t][:, self.stiff :]) for t in (cold, hot)]
+        begun: set[int] = set()
+        for mask, network in zip(self.masks, self.turning, strict=True):
+            moved = getattr(self, f"{mask}_moved").tolist()
+            if begun.isdisjoint(moved):
+                begun |= set(moved)
+                rows = [basins.start(*(t[:, k] for t in turns), self.bins) for k in moved]
+                network.last_bias.copy_(torch.stack(rows).view_as(network.last_bias) / gap)
 
     def _turn(self, torsion: Tensor) -> Tensor:
         """Torsions in units of half a period about their centres: [-1, 1)."""

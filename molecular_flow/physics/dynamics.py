@@ -27,6 +27,9 @@ SWAP_EVERY = 50  # steps
 TURN_EACH = 70  # steps, after which every torsion has been tried once in the mean
 SCATTER = 800.0  # kelvin: where no basin of a torsion holds a replica for long
 COOLING = 10.0  # 1/ps, the friction while replicas cool
+COARSE_PS = 0.004  # time step of an equilibration, until
+SETTLE_PS = 1.0  # before its end
+Map = Callable[[Tensor, float, float, bool], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -37,6 +40,21 @@ class Counts:
     swap_accepts: Tensor
     turn_attempts: int = 0
     turn_accepts: int = 0
+
+
+def coarse(step_ps: float) -> float:
+    """The time step in ps of an equilibration but for its last part: up to twice `step_ps`."""
+    return max(step_ps, min(COARSE_PS, 2 * step_ps))
+
+
+def phases(steps: int, step_ps: float) -> tuple[int, int, int]:
+    """Of an equilibration of `steps` of `step_ps`: coarse steps hot, coarse and own steps cooling.
+
+    What the coarse step does to bonds and angles is forgotten many times over in the last part.
+    """
+    longer, hot = coarse(step_ps) / step_ps, steps // 3
+    settle = min(hot, round(SETTLE_PS / step_ps))
+    return round(hot / longer), round((steps - hot - settle) / longer), settle
 
 
 class Ladders:
@@ -58,9 +76,10 @@ class Ladders:
         step_ps: float = 0.002,
         device: str = "cpu",
         turns: bool = True,
-        transport: Callable[[Tensor, float, float, bool], tuple[Tensor, Tensor]] | None = None,
+        transport: Map | None = None,
     ):
         replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
+        memory.hold()
         memory.foresee(
             replicas * (36 * atoms + 8 * atoms**2),  # positions, velocities, forces; pairs of atoms
             f"{ladders} ladders of {len(temperatures)} temperatures; give fewer ladders",
@@ -108,11 +127,18 @@ class Ladders:
         return torch.rand(*shape, generator=self.generator, device=self.device)
 
     def equilibrate(self, steps: int) -> None:
-        """Scatter the replicas where it is hot, then let each cool to its own temperature."""
-        own, self.kt = self.kt, self.kt.clamp_min(BOLTZMANN * SCATTER)
-        self.advance(steps // 3, swap=False)
+        """Scatter the replicas where it is hot, then let each cool to its own temperature.
+
+        `steps` of the time step; all but the last are taken as fewer and longer ones.
+        """
+        scatter, cool, settle = phases(steps, self.step_ps)
+        own, fine = self.kt, self.step_ps
+        self.kt, self.step_ps = self.kt.clamp_min(BOLTZMANN * SCATTER), coarse(fine)
+        self.advance(scatter, swap=False)
         self.kt = own
-        self.advance(steps - steps // 3, friction=COOLING)
+        self.advance(cool, friction=COOLING)
+        self.step_ps = fine
+        self.advance(settle, friction=COOLING)
         self.counts = Counts(torch.zeros(self.shape[0] - 1), torch.zeros(self.shape[0] - 1))
 
     @torch.no_grad()

@@ -145,7 +145,8 @@ def read_system(file: Path, atoms: int, pdb: str | None):
     openmm, _, _ = openmm_modules()
     if not file.is_file():
         raise InputError(f"expected an OpenMM System as XML, got {file} which is not there: mend "
-                         "data.system")  # fmt: skip
+                         "data.system, or give --system where a checkpoint"
+                         " is used")  # fmt: skip
     try:
         found = openmm.XmlSerializer.deserialize(file.read_text())
     except Exception as error:  # OpenMM's reader raises whatever the file provokes

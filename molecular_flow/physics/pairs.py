@@ -88,7 +88,8 @@ class PairTerms(nn.Module):
         bend = torch.tanh(psi * (a + psi * (b + c * psi)))
         inverse_born = 1 / self.reduced - bend / self.radius
         born = 1 / inverse_born
-        sixth = inverse_born**6
+        cube = inverse_born * inverse_born * inverse_born
+        sixth = cube * cube  # a power is ten times as slow
         own, surface = self.self_energy * inverse_born, self.surface * sixth
         product = born[self.first] * born[self.second]
         decay = torch.exp(squared / product * -0.25)

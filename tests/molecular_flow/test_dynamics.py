@@ -10,7 +10,7 @@ import torch
 from experiments.shared.errors import InputError
 from molecular_flow import simulate as simulation
 from molecular_flow.exchange import effective, round_trips
-from molecular_flow.physics.dynamics import Ladders, mapped_works, rotate
+from molecular_flow.physics.dynamics import Ladders, coarse, mapped_works, phases, rotate
 from molecular_flow.physics.energy import BOLTZMANN
 from molecular_flow.physics.tree import build_tree
 from tests.suite import command
@@ -127,6 +127,29 @@ def test_same_seed_same_run_and_another_differs(dipeptide):
     assert not torch.equal(runs[0].x, runs[2].x)
     assert runs[0].steps == 60
     assert runs[0].counts.swap_attempts.tolist() == [3]
+
+
+def test_a_plan_counts_its_energies_and_swaps_by_the_stretch(dipeptide, tiny_plan):
+    plan = replace(tiny_plan, ladders=24, frames=10, spacing_ps=0.04, equilibrate_ps=0.9)
+    counts = []
+    for transport in (simulation.stretch(dipeptide, "cpu"), None):
+        ladders = Ladders(dipeptide, [300.0, 450.0], plan.ladders, 0, transport=transport)
+        ladders.equilibrate(round(plan.equilibrate_ps / plan.step_ps))
+        assert ladders.step_ps == plan.step_ps
+        ladders.advance(plan.frames * round(plan.spacing_ps / plan.step_ps))
+        counts.append((ladders.counts.swap_accepts / ladders.counts.swap_attempts).item())
+        if transport:
+            assert plan.evaluations() == pytest.approx(ladders.evaluations, rel=0.02)
+    assert counts[0] > 0.3 > counts[1]
+
+
+def test_coarse_steps_cover_the_same_time():
+    for steps, step_ps in ((3000, 0.002), (100, 0.002), (600, 0.004)):
+        hot, cool, settle = phases(steps, step_ps)
+        longer = coarse(step_ps)
+        assert longer <= max(step_ps, 0.004)
+        assert (hot + cool) * longer + settle * step_ps == pytest.approx(steps * step_ps, rel=0.02)
+        assert settle >= min(steps // 3, 1.0 / step_ps)
 
 
 def test_an_interrupted_simulation_continues_bit_for_bit(tmp_path, tiny_plan, monkeypatch):

@@ -14,6 +14,7 @@ PAIR = (300.0, 450.0)
 SIZES = {
     "mlp": {"network": "mlp", "width": 16},
     "local": {"network": "local", "width": 8, "window": 3, "stiff_context": True},
+    "mixed": {"network": "mixed", "width": 8, "window": 3, "init": "basins"},
     "context": {"network": "mlp", "width": 16, "stiff_context": True, "couplings": 7},
 }
 
@@ -59,7 +60,7 @@ def test_log_det_is_autograds(dipeptide, noisy, kind, inverse):
 
 def test_identity_init_is_the_identity(dipeptide, noisy):
     for kind in SIZES:
-        flow = TransportFlow(dipeptide, init="identity", **SIZES[kind]).double()
+        flow = TransportFlow(dipeptide, **SIZES[kind] | {"init": "identity"}).double()
         y, log_det = flow.transport(noisy, *PAIR)
         assert (y - noisy).abs().max() < 1e-12
         assert log_det.abs().max() < 1e-12

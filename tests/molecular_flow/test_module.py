@@ -12,6 +12,7 @@ from experiments.shared.schedules import warmup_cosine
 from molecular_flow.data import MolecularData
 from molecular_flow.module import MolecularFlow
 from molecular_flow.simulate import Plan, simulate
+from molecular_flow.works import ROOM
 
 WEIGHTS = {"forward": 1.0, "inverse": 1.0, "variance": 0.0}
 
@@ -118,6 +119,22 @@ def test_pull_is_the_gradient_of_log_q_minus_log_p(tiny_ladder):
         (expected,) = torch.autograd.grad(ratio.sum(), moved)
         # The batch keeps its frames' gradients in single precision.
         assert (way.pull - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_a_clash_pulls_no_harder_than_a_few_thermal_forces(tiny_ladder):
+    frames = data(tiny_ladder)
+    frames.setup()
+    most = 3.0
+    module = learned(make(most_pull=most), frames)
+    batch = batch_of(frames, 16)
+    before = module.works.both_ways(batch)[0].pull
+    batch["source"][0, 3:13] -= 0.03  # nm: bonds that push
+    after = module.works.both_ways(batch)[0].pull
+    assert torch.allclose(before[1:], after[1:], rtol=1e-3, atol=1e-2)
+    widths = torch.cat([module.flow.scale, torch.full_like(module.flow.centre, ROOM)])
+    size = (after * widths).square().mean(1).sqrt()
+    assert size[0] == pytest.approx(most, rel=1e-4)
+    assert size.max() < 1.0001 * most
 
 
 def test_another_molecules_data_is_refused(tmp_path, tiny_ladder):

@@ -1,14 +1,17 @@
 """An OpenMM System of one's own is the force field of its PDB file, as it is."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from experiments.shared.errors import InputError
-from molecular_flow import simulate
+from molecular_flow import infer, simulate
 from molecular_flow.data import MolecularData
 from molecular_flow.physics import molecule as molecules
+from tests.molecular_flow.untrained import saved
 
 openmm, app, unit = molecules.openmm_modules()
 
@@ -59,3 +62,17 @@ def test_what_is_no_system_of_the_molecule(files, tmp_path, dipeptide):
     (tmp_path / "other.xml").write_text(dipeptide.system_xml)
     with pytest.raises(InputError, match="23 particles"):
         molecules.build(pdb=pdb, system=str(tmp_path / "other.xml"))
+
+
+def test_a_checkpoint_whose_files_have_moved(files, tmp_path):
+    pdb, system = files
+    path = saved(tmp_path / "flow.ckpt", 300.0, 450.0, sequence=None, pdb=pdb, system=system)
+    checkpoint = torch.load(path, weights_only=True)
+    gone = {"pdb": str(tmp_path / "gone.pdb"), "system": str(tmp_path / "gone.xml")}
+    torch.save(checkpoint | {"hyper_parameters": checkpoint["hyper_parameters"] | gone}, path)
+    with pytest.raises(InputError, match="--pdb"):
+        infer.load(str(path))
+    with pytest.raises(InputError, match="--system"):
+        infer.load(str(path), pdb=Path(pdb))
+    module = infer.load(str(path), pdb=Path(pdb), system=Path(system))
+    assert module.molecule.fingerprint == checkpoint["molecule"]
