@@ -53,7 +53,8 @@ class Plan:
         steps = hot + cool
         turn = turn_every(len(build_tree(self.molecule()).torsions))
         swapped = 2 if rungs == 2 else rungs - 1  # at a time; of more, every other pair in turn
-        each = rungs * (1 + steps + steps // turn) + swapped * (cool // SWAP_EVERY)
+        swaps = steps // SWAP_EVERY - hot // SWAP_EVERY
+        each = rungs * (1 + steps + steps // turn) + swapped * swaps
         return self.ladders * each
 
     def check(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import ArgumentsOf, Fraction, PositiveInt, Weights
+from experiments.shared.kinds import ArgumentsOf, NonNegativeInt, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
 from radiodiff.cities.propagation import FLOOR_DB
@@ -46,7 +46,7 @@ class RadioMapEstimator(pl.LightningModule):
         counts: numbers of samples whose completion is tested beside interpolation.
         window: pixels a side that the regressor is trained on at first; None: whole maps always.
             What lies beyond is known of it all the same: sight and the way round are inputs.
-        windowed: share of the run's steps for which that is so.
+        windowed: updates for which that is so.
         views: turned and mirrored views of a place whose estimates are averaged, in evaluation and
             use; each costs as much as the first.
         optimizer: partial over the parameters.
@@ -68,7 +68,7 @@ class RadioMapEstimator(pl.LightningModule):
         coverage_db: float = -120.0,
         counts: tuple[PositiveInt, ...] = (10, 50, 200),
         window: PositiveInt | None = None,
-        windowed: Fraction = 0.0,
+        windowed: NonNegativeInt = 0,
         views: Views = 1,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
@@ -88,7 +88,6 @@ class RadioMapEstimator(pl.LightningModule):
             self.network.requires_grad_(False)
             self.flow = LatentFlow(**(flow or {}))
             self.uncertainty = Uncertainty()
-        self.windows_until = 0.0  # step
         self.threshold = (coverage_db - FLOOR_DB) / SPAN_DB
         self.tables = nn.ModuleDict({"model": metrics.Pooled()})
         self.nearest_map = baselines.NearestMap()
@@ -120,14 +119,11 @@ class RadioMapEstimator(pl.LightningModule):
 
     def configure_optimizers(self):
         optimizer = self.optimizer(self.trained.parameters())
-        if self.schedule is None and self.hparams.window is None:
-            return optimizer
-        total = updates(self.trainer, len(self.trainer.datamodule.train_dataloader()))
-        if self.hparams.window is not None:
-            self.windows_until = self.hparams.windowed * total
         if self.schedule is None:
             return optimizer
-        schedule = self.schedule(optimizer, total=total)
+        schedule = self.schedule(
+            optimizer, total=updates(self.trainer, len(self.trainer.datamodule.train_dataloader()))
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -149,7 +145,7 @@ class RadioMapEstimator(pl.LightningModule):
         maps = batch["map"]
         known = with_samples(batch["known"], maps, batch["places"], batch["count"])
         if self.flow is None:
-            if self.global_step < self.windows_until:
+            if self.hparams.window is not None and self.global_step < self.hparams.windowed:
                 known, maps = cut(self.hparams.window, FOLD, known, maps)
             made = self(known)
             terms = {name: getattr(losses, name)(made, maps) for name in losses.TERMS["regressor"]}

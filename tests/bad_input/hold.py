@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import tests.bad_input.good  # noqa: F401  (fills the shelf)
+from experiments.serving.scratch import MEMORY
 from tests.bad_input.contract import Case, call, faults, fingerprint
 from tests.bad_input.shelf import Shelf
 
@@ -54,7 +55,7 @@ def held(case: Case, shelf: Shelf, folder: Path, slowness: int = 1) -> str:
         for name, value in case.environment.items():
             patch.setenv(name, value)
         outcome = call(case, words, slowness)
-    allowed = [folder, Path(tempfile.gettempdir())]
+    allowed = [folder, Path(tempfile.gettempdir()), Path(MEMORY)]
     found = faults(case, outcome, told, out, allowed)
     writes_there = case.command == "experiments.report" and case.may_pass
     if not here.is_dir():

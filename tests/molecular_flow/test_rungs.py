@@ -15,7 +15,7 @@ from molecular_flow.data import MolecularData
 from molecular_flow.metrics import multistate
 from molecular_flow.module import MolecularFlow
 from molecular_flow.physics.dynamics import Ladders
-from molecular_flow.simulate import Plan, simulate
+from molecular_flow.simulate import Plan, simulate, stretch
 from tests.molecular_flow.untrained import saved
 
 LADDER = (300.0, 330.0, 370.0)
@@ -160,7 +160,8 @@ def test_from_when_on_a_map_pays():
 
 def test_evaluations_of_a_plan_are_those_of_its_simulation(dipeptide):
     plan = Plan(temperatures=LADDER, ladders=3, frames=6, spacing_ps=0.04, equilibrate_ps=0.1)
-    ladders = Ladders(dipeptide, list(LADDER), 3, 0)
+    mapped = stretch(dipeptide, torch.device("cpu"))
+    ladders = Ladders(dipeptide, list(LADDER), 3, 0, transport=mapped)
     ladders.equilibrate(50)
     ladders.advance(6 * 20)
     assert plan.evaluations() == ladders.evaluations

@@ -63,6 +63,8 @@ def test_a_dropped_file_and_a_click_on_it(window, server, client, tmp_path: Path
         "new DragEvent('drop', {dataTransfer: held, bubbles: true, cancelable: true}))"
     )
     window.wait("document.querySelector('.map img')?.naturalWidth === 256")
+    # A click is at the middle of what is seen of the picture: that is to be all of it.
+    window.script("document.querySelector('.map').scrollIntoView({block: 'center'})")
     window.click(".map")
     window.wait("document.querySelector('.map i')")
     row = int(window.script("return document.getElementById('field-row').value"))
