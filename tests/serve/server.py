@@ -73,11 +73,17 @@ class Server:
         return list(self.temporary.glob("serve-*/request-*"))
 
     def workers(self) -> list[int]:
-        """Processes that compute."""
+        """Processes that compute. One that was killed counts no more, though its parent has not yet buried it."""
         import psutil
 
+        def computes(process: psutil.Process) -> bool:
+            try:
+                return "spawn_main" in " ".join(process.cmdline())
+            except psutil.NoSuchProcess:  # ended between the listing and the question, or a zombie
+                return False
+
         found = psutil.Process(self.process.pid).children(recursive=True)
-        return [p.pid for p in found if "spawn_main" in " ".join(p.cmdline())]
+        return [process.pid for process in found if computes(process)]
 
 
 @contextlib.contextmanager
