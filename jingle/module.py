@@ -243,7 +243,8 @@ class CreativeAgent(pl.LightningModule):
         data = self.trainer.datamodule
         if self.generator.decomposes and not self.trainer.sanity_checking:
             batches = islice(data.val_dataloader(), int(self.trainer.num_val_batches[0]))
-            paying.choose(self, (data.transfer_batch_to_device(b, self.device, 0) for b in batches))
+            there = (data.transfer_batch_to_device(b, self.device, 0) for b in batches)
+            paying.choose(self, there, additive=data.additive)
         self.evaluation.begin(data, self.device)
 
     def on_test_epoch_start(self) -> None:

@@ -3,10 +3,12 @@
 Axes: B batch, C latent channels, T frames (75 a second).
 """
 
+import torch
 from torch import Tensor
 
 from jingle import losses
 from jingle.networks.generator import Generator, Made
+from jingle.networks.loudness import of_separated
 from jingle.pieces import listening
 
 
@@ -29,6 +31,28 @@ def blend_of(generator: Generator, batch: dict[str, Tensor]) -> Tensor:
     parts = batch["input_percussive"], batch["target_harmonic"]
     gains = generator.gains(parts, batch["input"], batch["target"], levels(batch))
     return gains[0] * parts[0] + gains[1] * parts[1]
+
+
+@torch.no_grad()
+def turned_down(module, batch: dict[str, Tensor]) -> Tensor | float:
+    """By how much the blend of HPSS's parts was turned down for a peak somewhere in the file.
+
+    A factor (B, 1, 1), at most 1, which latents that add up tell: of the sum of the parts, as loud
+    as the rule of the blend has them, and the blend itself. A piece of the same songs peaks there,
+    too, and is turned down alike. 1.0 where `hpss_mix`, HPSS's parts or the levels are not known.
+
+    Args:
+        module: the `CreativeAgent`.
+        batch: raw latents (B, C, T).
+    """
+    found, known = both(batch, "hpss"), levels(batch)
+    if found is None or known is None or "hpss_mix" not in batch:
+        return 1.0
+    gains = of_separated(*known)
+    mixed = gains[0] * module.seen(found[0]) + gains[1] * module.seen(found[1])
+    shared = (mixed * module.seen(batch["hpss_mix"])).sum((1, 2), keepdim=True)
+    power = mixed.square().sum((1, 2), keepdim=True)
+    return torch.where(power > 0, shared / power.clamp_min(1e-9), 1.0).clamp(0.0, 1.0)
 
 
 def terms_of(

@@ -26,7 +26,10 @@ PARTS = ("model", "data")
 TARGET = re.compile(r"""_target_['"]?\s*[:=]\s*['"]?([^\s,}'"]+)""")
 # What an interpolation may be: a place in the configuration, a time, a variable of the machine. The
 # others (oc.create, oc.decode) make objects of text, in which no `_target_` would be seen.
-PLAIN = re.compile(r"\$\{(?:[\w.@\[\]-]+|(?:now|pid|hydra|oc\.env|oc\.dict\.keys):[^${}]*)\}")
+PLAIN = re.compile(
+    r"\$\{(?:[\w.@\[\]-]+|fast_precision:(?:\$\{trainer\.accelerator\})?"
+    r"|(?:now|pid|hydra|oc\.env|oc\.dict\.keys):[^${}]*)\}"
+)
 
 
 def check(config: DictConfig, source: Path) -> None:

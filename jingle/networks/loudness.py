@@ -55,6 +55,16 @@ def of_own(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return factors(a[:, OWN_PERCUSSIVE], b[:, OWN_HARMONIC], a[:, SONG], b[:, SONG])
 
 
+def of_separated(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors (B, 1, 1) of what HPSS finds percussive in the input and harmonic in the target.
+
+    Args:
+        a: levels (B, 5) of the input.
+        b: of the target.
+    """
+    return factors(a[:, PERCUSSIVE], b[:, HARMONIC], a[:, SONG], b[:, SONG])
+
+
 class Levels(nn.Module):
     """Brings two parts to the loudness that the blend asks for, as latents.
 

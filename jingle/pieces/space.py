@@ -3,7 +3,6 @@
 Axes: S samples, C channels, F frequencies, T frames.
 """
 
-import librosa
 import numpy as np
 import soxr
 from scipy.ndimage import uniform_filter
@@ -11,6 +10,7 @@ from scipy.ndimage import uniform_filter
 from jingle.pairs import blend
 from jingle.sound import medians
 from jingle.sound.audio import RATE
+from jingle.sound.compiled import librosa
 
 WINDOW = 0.085  # seconds
 SMOOTH = (9, 5)  # bins and frames over which a direction is taken

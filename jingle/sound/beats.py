@@ -7,10 +7,10 @@ for four beats a bar: the one on which the bass enters and the harmony changes m
 from dataclasses import dataclass
 from itertools import pairwise
 
-import librosa
 import numpy as np
 
 from jingle.sound import features
+from jingle.sound.compiled import librosa
 
 SHORTEST = 4  # beats; below this there is no pulse
 LOW_HZ = 150.0

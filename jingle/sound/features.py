@@ -7,9 +7,10 @@ compared, two silences agree fully (1) and silence agrees with sound not at all 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import librosa
 import numpy as np
 from torch import Tensor
+
+from jingle.sound.compiled import librosa
 
 RATE = 24_000
 ONSET_HOP = 240  # 100 frames a second

@@ -4,9 +4,10 @@ After Fitzgerald 2010: along time a median keeps what lasts, along frequency wha
 median's window is kept sorted, so that a step costs one insertion instead of a selection.
 """
 
-import librosa
 import numba
 import numpy as np
+
+from jingle.sound.compiled import librosa
 
 
 @numba.njit(cache=True, nogil=True)

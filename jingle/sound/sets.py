@@ -6,8 +6,9 @@ each half second the mean, deviation and mean rise of 40 mel bands. Audio is 24 
 
 from collections.abc import Iterable
 
-import librosa
 import numpy as np
+
+from jingle.sound.compiled import librosa
 
 RATE, HOP, BANDS = 24_000, 240, 40
 WINDOW, STEP = 50, 25  # frames: 0.5 s, half overlapping

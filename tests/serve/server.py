@@ -73,7 +73,7 @@ class Server:
         return list(self.temporary.glob("serve-*/request-*"))
 
     def workers(self) -> list[int]:
-        """Processes that compute. One that was killed counts no more, though its parent has not yet buried it."""
+        """Processes that compute; none that was killed, though its parent has not buried it yet."""
         import psutil
 
         def computes(process: psutil.Process) -> bool:
