@@ -1,4 +1,4 @@
-"""Laws of the fast precision: bfloat16 where the machine is made for it, single precision elsewhere."""
+"""Laws of the fast precision: bfloat16 where the machine is made for it, else single."""
 
 import pytest
 import torch
@@ -24,7 +24,8 @@ def test_processors(monkeypatch, known, expected):
 
 
 @pytest.mark.parametrize(
-    ("capability", "expected"), [((7, 5), "32-true"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")]
+    ("capability", "expected"),
+    [((7, 5), "32-true"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")],
 )
 def test_gpus(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)

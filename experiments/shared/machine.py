@@ -13,7 +13,7 @@ BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # what processors that do are kn
 
 
 def fast_precision(accelerator: str = "auto") -> str:
-    """"bf16-mixed" where this machine multiplies in bfloat16, else "32-true".
+    """What trains fastest: bf16-mixed where this machine multiplies in bfloat16, else 32-true.
 
     Everywhere else bfloat16 is emulated, which on processors costs a multiple of single precision.
     """

@@ -10,10 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-QUIET = -60.0  # LUFS; below it a part counts as silent and is not amplified
-LOWER, LIMIT = 3.0, 12.0  # dB: below the songs' mean loudness; largest change
-# LUFS of a song, of both parts that HPSS finds in it, and of its own (true stems, if known).
-SONG, PERCUSSIVE, HARMONIC, OWN_PERCUSSIVE, OWN_HARMONIC = range(5)
+from jingle.sound import loudness_rule as rule
+from jingle.sound.loudness_rule import (
+    HARMONIC,
+    OWN_HARMONIC,
+    OWN_PERCUSSIVE,
+    PERCUSSIVE,
+    QUIET,
+    SONG,
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,17 @@ def factors(rhythmic: Tensor, harmonic: Tensor, a: Tensor, b: Tensor) -> tuple[T
     """
     loud = torch.stack([a >= QUIET, b >= QUIET]).to(a.dtype)
     count = loud.sum(0)
-    level = (torch.stack([a, b]) * loud).sum(0) / count.clamp_min(1.0) - LOWER
+    level = (torch.stack([a, b]) * loud).sum(0) / count.clamp_min(1.0) - rule.LOWER_DB
     first, second = (
-        torch.where((own >= QUIET) & (count > 0), (level - own).clamp(-LIMIT, LIMIT), 0.0)
+        torch.where((own >= QUIET) & (count > 0), bounded(level - own), 0.0)
         for own in (rhythmic, harmonic)
     )
     return (10 ** (first / 20))[:, None, None], (10 ** (second / 20))[:, None, None]
+
+
+def bounded(change: Tensor) -> Tensor:
+    """A change of level in dB, as large as the rule lets it be."""
+    return change.clamp(-rule.MOST_DB, rule.MOST_DB)
 
 
 def of_own(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,6 +112,6 @@ class Levels(nn.Module):
             found = self.loudness(separated.percussive), self.loudness(separated.harmonic)
             own = [k + z - s for k, z, s in zip(known, loud, found, strict=True)]
             return factors(*own, separated.a[:, SONG], separated.b[:, SONG])
-        level = (self.loudness(a) + self.loudness(b)) / 2 - LOWER
-        first, second = (10 ** ((level - z).clamp(-LIMIT, LIMIT) / 20) for z in loud)
+        level = (self.loudness(a) + self.loudness(b)) / 2 - rule.LOWER_DB
+        first, second = (10 ** (bounded(level - z) / 20) for z in loud)
         return first[:, None, None], second[:, None, None]

@@ -6,15 +6,14 @@ import numpy as np
 import torch
 import torchaudio
 
+from jingle.sound import loudness_rule as rule
 from jingle.sound import medians
 from jingle.sound.audio import RATE, peak_safe
 
 # Part of every blend's cache key: change it whenever the sound of a blend changes.
-RECIPE = {"hpss": [2048, 512, 31], "match": "BS.1770", "gain_db": 12.0, "ceiling": 0.99}
+RECIPE = {"hpss": [2048, 512, 31], "match": "BS.1770", "gain_db": rule.MOST_DB, "ceiling": 0.99}
 DRUMLESS_DB = 10.0
 REMARK = ", residue of a drumless song raised by"
-BELOW_DB = 3.0  # of either part below the mean loudness of the songs
-QUIET = -60.0  # LUFS; below this a part counts as silent and is not amplified
 
 
 def apart(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +52,7 @@ def loudness(audio: np.ndarray) -> float:
 def gain(audio: np.ndarray, level: float) -> float:
     """The factor that brings `audio` to `level` LUFS, within +-12 dB; 1 where either is silent."""
     own = loudness(audio)
-    if own < QUIET or level < QUIET:
+    if own < rule.QUIET or level < rule.QUIET:
         return 1.0
     limit = RECIPE["gain_db"]
     return float(10 ** (np.clip(level - own, -limit, limit) / 20))
@@ -61,8 +60,8 @@ def gain(audio: np.ndarray, level: float) -> float:
 
 def common_level(input_level: float, target_level: float) -> float:
     """The loudness to which both parts of a blend are brought, in LUFS; -inf for two silences."""
-    levels = [level for level in (input_level, target_level) if level >= QUIET]
-    return float(np.mean(levels)) - BELOW_DB if levels else -np.inf
+    levels = [level for level in (input_level, target_level) if level >= rule.QUIET]
+    return float(np.mean(levels)) - rule.LOWER_DB if levels else -np.inf
 
 
 def raised(percussive: np.ndarray, input_level: float, target_level: float) -> float:

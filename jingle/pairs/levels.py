@@ -15,8 +15,6 @@ from jingle.pairs.cache import LatentStore, key_of
 from jingle.pairs.scan import Pair, Song
 from jingle.sound import audio
 
-# LUFS of a song, of both parts that separation finds in it, and of its own: true stems, if known.
-NAMES = ("song", "percussive", "harmonic", "own_percussive", "own_harmonic")
 SILENT = -100.0  # LUFS, in place of -inf
 Sides = tuple[Song, Song | None, Song | None]  # a song, its percussive and its harmonic stem
 
@@ -37,7 +35,10 @@ def key(song: Song, *stems: Song | None) -> str:
 def of_sound(
     whole: np.ndarray, percussive: np.ndarray | None = None, harmonic: np.ndarray | None = None
 ) -> np.ndarray:
-    """The five levels `NAMES`, LUFS, (1, 5), of a song (samples,) and perhaps its true stems."""
+    """The five levels (1, 5), LUFS, of a song (samples,), and perhaps of its true stems.
+
+    In the order of `jingle.sound.loudness_rule.NAMES`.
+    """
     separated = [blend.loudness(wave) for wave in blend.apart(whole)]
     own = [
         level if stem is None else blend.loudness(stem)

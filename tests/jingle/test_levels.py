@@ -7,6 +7,7 @@ from jingle.networks import loudness
 from jingle.networks.loudness import Levels, Separated
 from jingle.pairs import blend, levels
 from jingle.remix import remix
+from jingle.sound import loudness_rule
 from tests.jingle.fakes import music
 
 
@@ -16,8 +17,8 @@ def heard(seconds: float, seed: int) -> tuple[np.ndarray, torch.Tensor]:
 
 
 def test_the_rows_of_levels_are_read_as_they_are_written():
-    for place, name in enumerate(levels.NAMES):
-        assert getattr(loudness, name.replace("own_", "OWN_").upper()) == place
+    for place, name in enumerate(loudness_rule.NAMES):
+        assert getattr(loudness_rule, name.upper()) == place
 
 
 def test_factors_are_those_of_the_blend():
