@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
-from jingle import baselines, figures, hearing, metrics, objective
+from jingle import baselines, figures, hearing, metrics
 from jingle.pieces import listening
 from jingle.sound import sets
 
@@ -67,10 +67,7 @@ class Evaluation(nn.Module):
         masks = made.masks
         raw = torch.stack([module.raw(output.float()) for output in made.outputs])
         if data.additive:
-            # A crop shows its own peaks; a higher one elsewhere in the files shows in their mix.
-            own = hearing.headroom(data.codec, raw[-1])
-            down = own.minimum(torch.as_tensor(objective.turned_down(module, batch)).to(own))
-            raw = module.rest + down * (raw - module.rest)
+            raw = module.rest + hearing.headroom(data.codec, raw[-1]) * (raw - module.rest)
         stages = [module.standard(z) for z in raw]
         pieces = baselines.pieces(batch, stages, masks, self.gains, module.standard)
         a, b, blend = pieces["input_alone"], pieces["target_alone"], pieces["blend_itself"]

@@ -177,12 +177,12 @@ class CreativeAgent(pl.LightningModule):
 
         Args:
             batch: `input`, `target`; for the compositional agent also `input_hpss`, `target_hpss`
-                and, where known, `input_levels`, `target_levels` (B, 5, any); of a take other
-                than the first `input_variation`, `target_variation`.
+                and, where known, `input_levels`, `target_levels` (B, 5, any) and `hpss_mix`; of a
+                take other than the first `input_variation`, `target_variation`.
         """
-        names = ("input", "target", "input_hpss", "target_hpss")
+        names = ("input", "target", "input_hpss", "target_hpss", "hpss_mix")
         seen = {name: self.seen(batch[name]) for name in names if name in batch}
-        return self.generator(
+        made = self.generator(
             seen["input"],
             seen["target"],
             objective.both(seen, "hpss"),
@@ -190,6 +190,9 @@ class CreativeAgent(pl.LightningModule):
             variation=objective.both(batch, "variation"),
             levels=objective.levels(batch),
         )
+        if "hpss_mix" not in seen or not made.parts or "input_variation" in batch:
+            return made
+        return objective.anchored(made, seen, batch)
 
     def generate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A piece from raw latents (B, C, T): `output`, raw, and both masks; call in eval mode."""
@@ -244,7 +247,7 @@ class CreativeAgent(pl.LightningModule):
         if self.generator.decomposes and not self.trainer.sanity_checking:
             batches = islice(data.val_dataloader(), int(self.trainer.num_val_batches[0]))
             there = (data.transfer_batch_to_device(b, self.device, 0) for b in batches)
-            paying.choose(self, there, additive=data.additive)
+            paying.choose(self, there)
         self.evaluation.begin(data, self.device)
 
     def on_test_epoch_start(self) -> None:

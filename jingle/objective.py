@@ -3,6 +3,8 @@
 Axes: B batch, C latent channels, T frames (75 a second).
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,8 @@ from jingle import losses
 from jingle.networks.generator import Generator, Made
 from jingle.networks.loudness import of_separated
 from jingle.pieces import listening
+
+ADDS_UP = 0.95  # share of a mix's power that the sum of its parts explains
 
 
 def both(batch: dict[str, Tensor], what: str) -> tuple[Tensor, Tensor] | None:
@@ -33,26 +37,42 @@ def blend_of(generator: Generator, batch: dict[str, Tensor]) -> Tensor:
     return gains[0] * parts[0] + gains[1] * parts[1]
 
 
-@torch.no_grad()
-def turned_down(module, batch: dict[str, Tensor]) -> Tensor | float:
-    """By how much the blend of HPSS's parts was turned down for a peak somewhere in the file.
+def anchored(made: Made, seen: dict[str, Tensor], batch: dict[str, Tensor]) -> Made:
+    """`made` as loud as its songs' HPSS mix, and of unfamiliar songs that mix itself.
 
-    A factor (B, 1, 1), at most 1, which latents that add up tell: of the sum of the parts, as loud
-    as the rule of the blend has them, and the blend itself. A piece of the same songs peaks there,
-    too, and is turned down alike. 1.0 where `hpss_mix`, HPSS's parts or the levels are not known.
+    Where an agent is not trusted it adds up what HPSS found, and the codec's errors with it, once
+    for each part; the mix has been through the codec once. As it is where no levels are known.
 
     Args:
-        module: the `CreativeAgent`.
-        batch: raw latents (B, C, T).
+        made: of the batch.
+        seen: `hpss_mix`, `input_hpss` and `target_hpss` (B, C, T), as the networks see them.
+        batch: perhaps with levels.
     """
-    found, known = both(batch, "hpss"), levels(batch)
-    if found is None or known is None or "hpss_mix" not in batch:
-        return 1.0
+    known, parts, mix = levels(batch), both(seen, "hpss"), seen["hpss_mix"]
+    if known is None or parts is None:
+        return made
     gains = of_separated(*known)
-    mixed = gains[0] * module.seen(found[0]) + gains[1] * module.seen(found[1])
-    shared = (mixed * module.seen(batch["hpss_mix"])).sum((1, 2), keepdim=True)
-    power = mixed.square().sum((1, 2), keepdim=True)
-    return torch.where(power > 0, shared / power.clamp_min(1e-9), 1.0).clamp(0.0, 1.0)
+    plain = gains[0] * parts[0] + gains[1] * parts[1]
+    down = turned_down(plain, mix)
+    missing = (1 - made.familiarity.amin(1)[:, None, None]) * (mix - down * plain)
+    return replace(made, outputs=[down * z + missing for z in made.outputs])
+
+
+def turned_down(plain: Tensor, mix: Tensor) -> Tensor:
+    """By how much a blend was turned down for a peak somewhere in the file: (B, 1, 1), at most 1.
+
+    Latents that add up tell it. A piece of the same songs peaks there, too, and is turned down
+    alike. 1 where they do not add up.
+
+    Args:
+        plain: the sum of the blend's parts (B, C, T), as loud as its rule has them.
+        mix: the blend (B, C, T).
+    """
+    shared, power, of_mix = (
+        (x * y).sum((1, 2), keepdim=True) for x, y in ((plain, mix), (plain, plain), (mix, mix))
+    )
+    alike = shared.square() > ADDS_UP * power * of_mix
+    return torch.where(alike, shared / power, 1.0).clamp(0.0, 1.0)
 
 
 def terms_of(

@@ -10,13 +10,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from jingle import objective
-
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @torch.no_grad()
-def choose(module, batches: Iterable[dict[str, Tensor]], *, additive: bool = False) -> Tensor:
+def choose(module, batches: Iterable[dict[str, Tensor]]) -> Tensor:
     """The share of each change, the agent's and then each stage's, that is nearest to the blends.
 
     One after the other, each given those before it; set in the generator's `pays` and returned.
@@ -24,24 +22,20 @@ def choose(module, batches: Iterable[dict[str, Tensor]], *, additive: bool = Fal
     Args:
         module: the `CreativeAgent`, in eval mode; its agent takes sources apart.
         batches: of validation pairs.
-        additive: whether latents add up, so that they tell what a peak has turned down.
     """
     batches, pays = list(batches), module.generator.pays
     pays.fill_(1.0)
     for place in range(len(pays)):
-        wrong = errors(module, batches, place, additive=additive)
+        wrong = errors(module, batches, place)
         pays[place] = SHARES[wrong.index(min(wrong))]
     return pays
 
 
-def errors(
-    module, batches: list[dict[str, Tensor]], place: int, *, additive: bool = False
-) -> list[float]:
+def errors(module, batches: list[dict[str, Tensor]], place: int) -> list[float]:
     """Mean distance to the blends by each of `SHARES` at `place`, all that follows left out."""
     pays, found = module.generator.pays, torch.zeros(len(SHARES))
     for batch in batches:
         wanted = module.seen(batch["blend"])
-        down = objective.turned_down(module, batch) if additive else 1.0
         if place:  # a stage's change is added to what came before: one look is enough
             pays[place] = 1.0
             before, after = module.compose(batch).outputs[place - 1 : place + 1]
@@ -51,5 +45,5 @@ def errors(
             for share in SHARES:
                 pays[0] = share
                 made.append(module.compose(batch).outputs[0])
-        found += torch.stack([(down * z - wanted).abs().mean((1, 2)).sum().cpu() for z in made])
+        found += torch.stack([(z - wanted).abs().mean((1, 2)).sum().cpu() for z in made])
     return found.tolist()

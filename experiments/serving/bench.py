@@ -17,7 +17,9 @@ import contextlib
 import io
 import os
 import platform
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -133,6 +135,7 @@ def main() -> None:
     parser.add_argument("--workers", type=few, default=1)
     parser.add_argument("--threads", type=few, default=1, help="of a worker, and of `bare` (1)")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and the servers with it
     import torch
 
     torch.set_num_threads(given.threads)

@@ -58,7 +58,8 @@ class Bare:
         try:
             (place / "out").mkdir()
             began, busy = time.perf_counter(), time.process_time()
-            with contextlib.redirect_stdout(io.StringIO()):
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 item = self.service.read(self.service.request.model_validate(self.values))
                 (outcome,) = self.service.compute([item])
                 self.service.write(item, outcome, Path("out"))

@@ -95,8 +95,9 @@ class Generator(nn.Module):
         if not self.training:
             familiar = self.familiarity(sources, percussive)
             trusted = torch.cat(familiar[:, :, 0].split(len(a)), 1)
-            share = self.pays[0] * familiar
-            stages = [pays * trusted.amin(1)[:, None, None] for pays in self.pays[1:]]
+            both = trusted.amin(1)[:, None, None]  # a piece of which one song is strange is strange
+            share = self.pays[0] * both.repeat(2, 1, 1)
+            stages = [pays * both for pays in self.pays[1:]]
         found, size, parts = self.agent(sources, percussive, share), len(a), {}
         for name, part in zip(("percussive", "harmonic"), found, strict=True):
             parts |= {f"input_{name}": part[:size], f"target_{name}": part[size:]}

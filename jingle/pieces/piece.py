@@ -61,7 +61,7 @@ def make_piece(
     drums, chords = blend.separate(a, "percussive"), blend.separate(b, "harmonic")
     mixed = blend.blend(drums, chords, blend.loudness(a), blend.loudness(b))
     coded = [encode(codec, wave) for wave in (a, b, mixed)]  # (128, T) each
-    songs = {"input": coded[0], "target": coded[1]}
+    songs = {"input": coded[0], "target": coded[1], "hpss_mix": coded[2]}
     songs |= {"input_hpss": encode(codec, drums), "target_hpss": encode(codec, chords)}
     for side, wave in (("input", a), ("target", b)):
         loud = torch.from_numpy(levels.of_sound(wave)).float().T  # (5, 1)

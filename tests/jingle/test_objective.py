@@ -5,34 +5,56 @@ import torch
 
 from jingle import objective
 from jingle.networks import loudness
-from tests.jingle.training import agent
+from jingle.networks.generator import Made
+
+DOWN = torch.tensor([1.0, 0.7, 0.2])[:, None, None]
 
 
-def batch(down: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Raw latents whose HPSS mix was turned down by `down` (B, 1, 1); silence is 0."""
+@pytest.fixture
+def songs() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
+    """What is seen of songs whose HPSS mix was turned down; their levels; the parts' sum."""
     generator = torch.Generator().manual_seed(0)
-    size = len(down)
-    drums, chords = torch.randn(2, size, 128, 40, generator=generator)
-    a, b = -30 + 20 * torch.rand(2, size, 5, generator=generator)
+    drums, chords = torch.randn(2, len(DOWN), 128, 40, generator=generator)
+    a, b = -30 + 20 * torch.rand(2, len(DOWN), 5, generator=generator)
     gains = loudness.of_separated(a, b)
-    mixed = down * (gains[0] * drums + gains[1] * chords)
-    levels = {"input_levels": a[:, :, None], "target_levels": b[:, :, None]}
-    return {"input_hpss": drums, "target_hpss": chords, "hpss_mix": mixed} | levels
+    plain = gains[0] * drums + gains[1] * chords
+    seen = {"input_hpss": drums, "target_hpss": chords, "hpss_mix": DOWN * plain}
+    return seen, {"input_levels": a[:, :, None], "target_levels": b[:, :, None]}, plain
 
 
-def test_latents_tell_by_how_much_a_mix_was_turned_down():
-    down = torch.tensor([1.0, 0.7, 0.2])[:, None, None]
-    module = agent({"gan": 0})
-    torch.testing.assert_close(objective.turned_down(module, batch(down)), down)
+def made(piece: torch.Tensor, *trusted: tuple[float, float]) -> Made:
+    return Made([piece], (piece, piece), {}, torch.tensor(trusted))
 
 
-def test_nothing_is_turned_up():
-    found = objective.turned_down(agent({"gan": 0}), batch(torch.full((2, 1, 1), 1.3)))
-    assert found.flatten().tolist() == [1.0, 1.0]
+def test_latents_tell_by_how_much_a_mix_was_turned_down(songs):
+    _, _, plain = songs
+    torch.testing.assert_close(objective.turned_down(plain, DOWN * plain), DOWN)
+    assert objective.turned_down(plain, 1.3 * plain).flatten().tolist() == [1.0] * 3
+    for unlike in (torch.randn(3, 128, 40), torch.zeros(3, 128, 40)):
+        assert objective.turned_down(plain, unlike).flatten().tolist() == [1.0] * 3
 
 
-@pytest.mark.parametrize("lacking", ["hpss_mix", "input_hpss", "input_levels"])
-def test_where_it_is_not_known_nothing_is_turned_down(lacking):
-    known = batch(torch.full((2, 1, 1), 0.5))
-    del known[lacking]
-    assert objective.turned_down(agent({"gan": 0}), known) == 1.0
+def test_familiar_songs_are_turned_down_as_their_mix_and_keep_their_piece(songs):
+    seen, levels, plain = songs
+    piece = plain + torch.randn(3, 128, 40)
+    found = objective.anchored(made(piece, *3 * [(1.0, 1.0)]), seen, levels)
+    torch.testing.assert_close(found.outputs[0], DOWN * piece)
+
+
+def test_what_is_not_changed_in_unfamiliar_songs_is_the_mix_itself(songs):
+    seen, levels, plain = songs
+    seen["hpss_mix"] = seen["hpss_mix"] + 0.05 * torch.randn(3, 128, 40)  # the codec's errors
+    change = torch.randn(3, 128, 40)
+    for trusted in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0)):
+        for more in (torch.zeros(()), change):
+            found = objective.anchored(made(plain + more, *3 * [trusted]), seen, levels)
+            down = objective.turned_down(plain, seen["hpss_mix"])
+            torch.testing.assert_close(found.outputs[0], seen["hpss_mix"] + down * more)
+
+
+@pytest.mark.parametrize("lacking", ["input_hpss", "input_levels"])
+def test_where_the_mix_cannot_be_compared_a_piece_stays_as_it_is(songs, lacking):
+    seen, levels, plain = songs
+    seen.pop(lacking, None), levels.pop(lacking, None)
+    piece = made(plain, *3 * [(0.0, 0.0)])
+    assert objective.anchored(piece, seen, levels) is piece
