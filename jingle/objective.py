@@ -38,10 +38,10 @@ def blend_of(generator: Generator, batch: dict[str, Tensor]) -> Tensor:
 
 
 def anchored(made: Made, seen: dict[str, Tensor], batch: dict[str, Tensor]) -> Made:
-    """`made` as loud as its songs' HPSS mix, and of unfamiliar songs that mix itself.
+    """`made` as loud as its songs' HPSS mix, and where nothing was changed that mix itself.
 
-    Where an agent is not trusted it adds up what HPSS found, and the codec's errors with it, once
-    for each part; the mix has been through the codec once. As it is where no levels are known.
+    An agent that changes nothing adds up what HPSS found, and the codec's errors with it, once for
+    each part; the mix has been through the codec once. As it is where no levels are known.
 
     Args:
         made: of the batch.
@@ -54,7 +54,7 @@ def anchored(made: Made, seen: dict[str, Tensor], batch: dict[str, Tensor]) -> M
     gains = of_separated(*known)
     plain = gains[0] * parts[0] + gains[1] * parts[1]
     down = turned_down(plain, mix)
-    missing = (1 - made.familiarity.amin(1)[:, None, None]) * (mix - down * plain)
+    missing = (1 - made.done) * (mix - down * plain)
     return replace(made, outputs=[down * z + missing for z in made.outputs])
 
 

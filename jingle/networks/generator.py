@@ -29,6 +29,7 @@ class Made:
     masks: tuple[Tensor, Tensor]  # of input and target
     parts: dict[str, Tensor]  # of both sources, where the agent takes them apart
     familiarity: Tensor  # (B, 2) in [0, 1], of input and target: how far the agent was trusted
+    done: Tensor  # (B, 1, 1) in [0, 1], of what the agent would change: what was changed
 
 
 class Generator(nn.Module):
@@ -82,23 +83,23 @@ class Generator(nn.Module):
             levels: LUFS (B, 5) of both songs and their parts, of the whole files, where known.
         """
         trusted = torch.ones(len(a), 2, device=a.device)
+        done = torch.ones(len(a), 1, 1, device=a.device)
         if not self.decomposes:
             masks = self.agent(a, b, temperature)
             if variation:
                 masks = masks[0] * variation[0], masks[1] * variation[1]
             passed = (masks[0] * a, masks[1] * b) if self.levels else masks
-            return Made(self.cascade(a, b, passed, noise), masks, {}, trusted)
+            return Made(self.cascade(a, b, passed, noise), masks, {}, trusted, done)
         sources = torch.cat([a, b])
         percussive = torch.cat([separated[0], b - separated[1]])
-        share: Tensor | float = 1.0
         stages: list[Tensor] = []
         if not self.training:
             familiar = self.familiarity(sources, percussive)
             trusted = torch.cat(familiar[:, :, 0].split(len(a)), 1)
             both = trusted.amin(1)[:, None, None]  # a piece of which one song is strange is strange
-            share = self.pays[0] * both.repeat(2, 1, 1)
+            done = self.pays[0] * both
             stages = [pays * both for pays in self.pays[1:]]
-        found, size, parts = self.agent(sources, percussive, share), len(a), {}
+        found, size, parts = self.agent(sources, percussive, done.repeat(2, 1, 1)), len(a), {}
         for name, part in zip(("percussive", "harmonic"), found, strict=True):
             parts |= {f"input_{name}": part[:size], f"target_{name}": part[size:]}
         chosen = parts["input_percussive"], parts["target_harmonic"]
@@ -106,10 +107,10 @@ class Generator(nn.Module):
             chosen = chosen[0] * variation[0], chosen[1] * variation[1]
         masks = passing(chosen[0], a), passing(chosen[1], b)
         if not self.levels:
-            return Made(self.cascade(a, b, chosen, noise), masks, parts, trusted)
+            return Made(self.cascade(a, b, chosen, noise), masks, parts, trusted, done)
         heard = Separated(*separated, *levels) if levels else None
         outputs = self.cascade(a, b, chosen, noise, heard, stages)
-        return Made(outputs, masks, parts, trusted)
+        return Made(outputs, masks, parts, trusted, done)
 
     def start(self, loudness: Tensor) -> None:
         """Tell the writer what each channel (C,) adds to the loudness, if it makes parts equal."""
