@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 BANDS = 8
 FOLDS = 5
-KNOWN = 0.98  # share of the training's own kind within the limit
-NEAR = 0.85  # of the limit: trusted in full; from there on less, and not at all beyond the limit
+KNOWN = 0.98  # share of the training's own kind that is trusted in full
+FAR = 1.1  # times as far as that: not trusted at all
 SHRINKAGE = 0.1  # of the covariance towards its diagonal
 
 
@@ -37,10 +37,10 @@ def features(source: Tensor, percussive: Tensor) -> Tensor:
 class Familiarity(nn.Module):
     """The share (B, 1, 1), in [0, 1], of an agent's changes that songs are given.
 
-    0 beyond the distance (Mahalanobis's, a feature) that 98 % of the training's own kind have,
+    1 within the distance (Mahalanobis's, a feature) that 98 % of the training's own kind have,
     where the songs that are asked for are not among those that the distance is fitted to (five
-    folds); up to 1 at 0.85 of it, within which four of five are: what an agent has learned does not
-    hold for music unlike that which it has heard, and it then leaves what HPSS found as it is. Not
+    folds); from there down to 0 at 1.1 times as far: what an agent has learned does not hold for
+    music unlike that which it has heard, and it then leaves what HPSS found as it is. Not
     measured: 1.
     """
 
@@ -71,7 +71,7 @@ class Familiarity(nn.Module):
             return far(found, self.mean, self.whiten) / self.limit
 
     def forward(self, source: Tensor, percussive: Tensor) -> Tensor:
-        share = (1 - self.distance(source, percussive)) / (1 - NEAR)
+        share = (FAR - self.distance(source, percussive)) / (FAR - 1)
         return share.clamp(0.0, 1.0)[:, None, None]
 
 

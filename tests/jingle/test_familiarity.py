@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jingle.networks.composition import Decomposition, Recomposition
-from jingle.networks.familiarity import NEAR, Familiarity, features
+from jingle.networks.familiarity import FAR, Familiarity, features
 from jingle.networks.generator import Generator
 
 SIZES = {
@@ -47,7 +47,7 @@ def test_trust_falls_with_distance_and_does_not_ask_how_loud_a_song_is(familiar)
     further = familiar.distance(song, 0.02 * percussive)
     assert (further > near).all()
     share = familiar(song, 0.02 * percussive)[:, 0, 0]
-    torch.testing.assert_close(share, ((1 - further) / (1 - NEAR)).clamp(0, 1))
+    torch.testing.assert_close(share, ((FAR - further) / (FAR - 1)).clamp(0, 1))
 
 
 def test_where_nothing_was_measured_all_is_trusted():
