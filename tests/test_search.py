@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib as mpl
 import optuna
 import pytest
 from hypothesis import given
@@ -135,13 +136,15 @@ def test_several_objectives_are_taken_as_named(tmp_path: Path):
         begin(tmp_path, plan(5))
 
 
-def test_the_report_has_trials_and_plots(tmp_path: Path):
+def test_the_report_has_trials_and_plots_and_leaves_the_style_of_others(tmp_path: Path):
+    style = dict(mpl.rcParams)
     run(begin(tmp_path, plan(8)))
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "loss is nan" in text
     for name in ("history", "slice", "parallel"):
         assert f"report_search_{name}.png" in text, name
+    assert dict(mpl.rcParams) == style
 
 
 def test_a_search_whose_database_is_damaged_is_reported_from_its_runs(tmp_path: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -137,6 +138,7 @@ def plots(folder: Path, study: Any, objectives: dict[str, str]) -> list[Block]:
     return blocks
 
 
+@mpl.rc_context()  # Optuna chooses a style for all that is drawn afterwards
 def plot(folder: Path, name: str, title: str, draw: Callable[[], Any]) -> list[Block]:
     """One of Optuna's plots as a picture; what it cannot draw of a few trials is left out."""
     from matplotlib import pyplot
