@@ -191,7 +191,7 @@ class CreativeAgent(pl.LightningModule):
             levels=objective.levels(batch),
         )
         if "hpss_mix" not in seen or not made.parts or "input_variation" in batch:
-            return made
+            return made  # a take is to differ, also where the plain piece is the mix itself
         return objective.anchored(made, seen, batch)
 
     def generate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

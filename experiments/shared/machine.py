@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
 
 AMPERE = 8  # major compute capability, the first of NVIDIA's GPUs to multiply in bfloat16
-BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # what processors that do are known by
+BFLOAT16 = ("avx512_bf16", "amx_bf16")  # what processors that do are known by
 
 
 def fast_precision(accelerator: str = "auto") -> str:
