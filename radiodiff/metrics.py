@@ -22,6 +22,8 @@ NAMES = (
     "psnr",
     "ssim",
     "ms_ssim",
+    "edge_rmse",
+    "sharpness",
     *(f"rmse_db_{p}" for p in PARTS),
 )
 
@@ -91,6 +93,24 @@ def ms_ssim(made: Tensor, maps: Tensor) -> Tensor:
     return product.float()
 
 
+def edge_square(made: Tensor, maps: Tensor) -> Tensor:
+    """Mean squared difference of the steps between neighbours, down and across, added."""
+    return sum((made.diff(dim=a) - maps.diff(dim=a)).square().mean((1, 2, 3)) for a in (-2, -1))
+
+
+def steps(maps: Tensor, buildings: Tensor) -> Tensor:
+    """Energy of the steps between free neighbours: borders of shadows; smaller where blurred."""
+    free, axes = ~buildings, (1, 2, 3)
+    down = (maps.diff(dim=-2).square() * (free[..., 1:, :] & free[..., :-1, :])).sum(axes)
+    return down + (maps.diff(dim=-1).square() * (free[..., 1:] & free[..., :-1])).sum(axes)
+
+
+def sharpness(made: Tensor, maps: Tensor, buildings: Tensor) -> Tensor:
+    """Their `steps` over the true map's: 1 as sharp, below blurred; NaN of an even map."""
+    true = steps(maps, buildings)
+    return torch.where(true > 0, steps(made, buildings) / true, torch.nan)
+
+
 def edges(buildings: Tensor, reach: int = EDGE) -> Tensor:
     """Pixels within `reach` of the boundary between building and free ground, of either side."""
     inside, size = buildings.float(), 2 * reach + 1
@@ -123,6 +143,8 @@ def compare(made: Tensor, maps: Tensor, buildings: Tensor, sight: Tensor) -> dic
         "psnr": psnr(made, maps),
         "ssim": ssim(made, maps),
         "ms_ssim": ms_ssim(made, maps),
+        "edge_rmse": edge_square(made, maps).sqrt(),
+        "sharpness": sharpness(made, maps, buildings),
     }
     for name, mask in parts(buildings, sight).items():
         found[f"rmse_db_{name}"] = SPAN_DB * masked_mean(square, mask).sqrt()

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from radiodiff.metrics import PARTS, RESAMPLES, SPAN_DB, nmse, parts, psnr, ssim
+from radiodiff.metrics import (
+    PARTS,
+    RESAMPLES,
+    SPAN_DB,
+    edge_square,
+    nmse,
+    parts,
+    psnr,
+    ssim,
+    steps,
+)
 
 # What is added up over maps; `ratios` makes metrics of the totals.
 SUMS = (
@@ -36,10 +46,7 @@ def sums(
     """
     made = made.clamp(0, 1)
     square, axes = (made - maps).square(), (1, 2, 3)
-    steps = ((made.diff(dim=a) - maps.diff(dim=a)).square().mean(axes) for a in (-2, -1))
     own, there = made >= threshold, maps >= threshold
-    free = ~buildings
-    pairs = {-2: free[..., 1:, :] & free[..., :-1, :], -1: free[..., 1:] & free[..., :-1]}
     each = nmse(made, maps)
     found = {
         "maps": torch.ones_like(each),
@@ -47,7 +54,7 @@ def sums(
         "square": square.sum(axes),
         "absolute": (made - maps).abs().sum(axes),
         "energy": maps.square().sum(axes),
-        "edge_square": sum(steps),
+        "edge_square": edge_square(made, maps),
         "ssim": ssim(made, maps),
         "psnr": psnr(made, maps),
         "lit_maps": each.isfinite().to(each),
@@ -55,8 +62,8 @@ def sums(
         "hits": (own & there).sum(axes),
         "alarms": (own & ~there).sum(axes),
         "misses": (~own & there).sum(axes),
-        "steps_made": sum((made.diff(dim=a).square() * p).sum(axes) for a, p in pairs.items()),
-        "steps_true": sum((maps.diff(dim=a).square() * p).sum(axes) for a, p in pairs.items()),
+        "steps_made": steps(made, buildings),
+        "steps_true": steps(maps, buildings),
     }
     for name, mask in parts(buildings, sight).items():
         found[f"pixels_{name}"] = mask.sum(axes)

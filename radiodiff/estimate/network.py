@@ -57,6 +57,9 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        device = inputs.device.type
+        if torch.is_autocast_enabled(device):  # once, instead of at the stem and at the head
+            inputs = inputs.to(torch.get_autocast_dtype(device))
         x, kept = self.stem(inputs), []
         for level, block in enumerate(self.down):
             x = block(F.avg_pool2d(x, 2) if level else x)
@@ -64,7 +67,9 @@ class UNet(nn.Module):
         x = kept.pop()
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], 1))
-        return self.head(torch.cat([x, inputs], 1))
+        # As of both in one, without the copy and a gradient at the inputs: a quarter of a step less.
+        of_x, of_inputs = self.head.weight.split([x.shape[1], inputs.shape[1]], 1)
+        return F.conv2d(x, of_x, self.head.bias, padding=1) + F.conv2d(inputs, of_inputs, padding=1)
 
 
 class Regressor(UNet):

@@ -53,6 +53,20 @@ def test_perfect_is_perfect(pair):
     assert bool(found["rmse_db_building"].isnan().all())
 
 
+def test_what_is_blurred_is_less_sharp_and_an_even_map_has_no_sharpness(pair):
+    _, maps = pair
+    free = torch.zeros_like(maps, dtype=torch.bool)
+    blurred = torch.nn.functional.avg_pool2d(maps, 3, 1, 1)
+    found = metrics.compare(
+        torch.cat([maps, blurred]), maps.repeat(2, 1, 1, 1), *2 * [free.repeat(2, 1, 1, 1)]
+    )
+    assert found["sharpness"][:2].tolist() == [1, 1]
+    assert float(found["sharpness"][2:].max()) < 0.8
+    assert float(found["edge_rmse"][:2].max()) == 0 < float(found["edge_rmse"][2:].min())
+    even = torch.full_like(maps, 0.5)
+    assert bool(metrics.compare(maps, even, free, ~free)["sharpness"].isnan().all())
+
+
 def test_parts_make_the_whole(pair):
     made, maps = pair
     draws = torch.Generator().manual_seed(1)
