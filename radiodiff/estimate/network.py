@@ -67,7 +67,7 @@ class UNet(nn.Module):
         x = kept.pop()
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], 1))
-        # As of both in one, without the copy and a gradient at the inputs: a quarter of a step less.
+        # As of both in one, without the copy and a gradient at the inputs: a fourth of a step.
         of_x, of_inputs = self.head.weight.split([x.shape[1], inputs.shape[1]], 1)
         return F.conv2d(x, of_x, self.head.bias, padding=1) + F.conv2d(inputs, of_inputs, padding=1)
 

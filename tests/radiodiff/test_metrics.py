@@ -61,7 +61,7 @@ def test_what_is_blurred_is_less_sharp_and_an_even_map_has_no_sharpness(pair):
         torch.cat([maps, blurred]), maps.repeat(2, 1, 1, 1), *2 * [free.repeat(2, 1, 1, 1)]
     )
     assert found["sharpness"][:2].tolist() == [1, 1]
-    assert float(found["sharpness"][2:].max()) < 0.8
+    assert float(found["sharpness"][2:].max()) < 0.9
     assert float(found["edge_rmse"][:2].max()) == 0 < float(found["edge_rmse"][2:].min())
     even = torch.full_like(maps, 0.5)
     assert bool(metrics.compare(maps, even, free, ~free)["sharpness"].isnan().all())
