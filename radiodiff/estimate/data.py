@@ -61,6 +61,8 @@ class Places(Dataset):
     ):
         self.samples, self.cache, self.given, self.most = samples, cache, given, most
         self.know_cars, self.shift, self.augment, self.seed = know_cars, shift, augment, seed
+        self.plans: dict[Path, np.ndarray] = {}
+        self.transmitters: dict[Path, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -68,8 +70,7 @@ class Places(Dataset):
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Tensor]:
         epoch, index = item if isinstance(item, tuple) else (0, item)
         sample, rng = self.samples[index], np.random.default_rng((self.seed, epoch, index))
-        gain, plan = read_gray(sample.gain), read_gray(sample.buildings) > 127
-        y, x = read_transmitter(sample.antenna, gain.shape)
+        gain, (plan, y, x) = read_gray(sample.gain), self.place(sample)
         file = self.cache / f"{sample.city}_{sample.transmitter}.png"
         looks = cached_look(plan, y, x, file)
         cars, shift = self.cars(sample, plan.shape), self.shift
@@ -93,6 +94,15 @@ class Places(Dataset):
             "count": torch.tensor(self.draw_count(rng)),
             "city": torch.tensor(sample.city),
         }
+
+    def place(self, sample: Sample) -> tuple[np.ndarray, int, int]:
+        """Plan (H, W) bool, row and column of the transmitter: decoded once, and kept."""
+        if sample.buildings not in self.plans:
+            self.plans[sample.buildings] = read_gray(sample.buildings) > 127
+        plan = self.plans[sample.buildings]
+        if sample.antenna not in self.transmitters:
+            self.transmitters[sample.antenna] = read_transmitter(sample.antenna, plan.shape)
+        return plan, *self.transmitters[sample.antenna]
 
     def draw_count(self, rng: np.random.Generator) -> int:
         if self.given is not None:
