@@ -3,6 +3,8 @@
 Maps (B, 1, H, W) come in gray, [0, 1]; kernels return one value a map, (B,).
 """
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -113,10 +115,16 @@ def sharpness(made: Tensor, maps: Tensor, buildings: Tensor) -> Tensor:
 
 def edges(buildings: Tensor, reach: int = EDGE) -> Tensor:
     """Pixels within `reach` of the boundary between building and free ground, of either side."""
-    inside, size = buildings.float(), 2 * reach + 1
-    grown = F.max_pool2d(inside, size, 1, reach)
-    shrunk = -F.max_pool2d(-inside, size, 1, reach)
-    return (grown - shrunk) > 0
+    return grown(buildings, reach) & grown(~buildings, reach)
+
+
+def grown(mask: Tensor, reach: int) -> Tensor:
+    """Pixels with one of `mask` (..., H, W) within `reach` down and across: a square's dilation."""
+    for axis, beyond in ((-2, (0, 0, reach, reach)), (-1, (reach, reach))):
+        wide, length = F.pad(mask, beyond), mask.shape[axis]
+        shifts = (wide.narrow(axis, start, length) for start in range(2 * reach + 1))
+        mask = functools.reduce(torch.logical_or, shifts)
+    return mask
 
 
 def parts(buildings: Tensor, sight: Tensor) -> dict[str, Tensor]:
