@@ -21,10 +21,14 @@ from experiments.shared.folder import Folder, Summary
 
 USAGE = (
     "usage: python -m experiments.evaluate RUN [data.KEY=VALUE ...] [split=test|val] [as=NAME]\n"
-    "  also trainer.accelerator=, trainer.precision=, trainer.limit_test_batches=, threads="
+    "  also trainer.accelerator=, trainer.precision=, trainer.limit_test_batches=, threads=,\n"
+    "  and model.KEY=VALUE that leaves the weights as they are (radio_map: model.views=8)"
 )
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-MAY_SET = ("data.", "trainer.accelerator", "trainer.precision", "trainer.limit_", "threads")
+MAY_SET = (
+    *("data.", "model.", "threads"),  # a model of other sizes does not fit its weights, and says so
+    *("trainer.accelerator", "trainer.precision", "trainer.limit_"),
+)
 
 
 def evaluate(run: Path, split: str, values: dict, name: str) -> Path:

@@ -42,7 +42,9 @@ def test_validation_data_by_the_command(finished: Path):
         ([], "one run's folder"),
         (["nowhere"], "nowhere holds no run"),
         (["RUN", "split=train"], "expected test or val"),
-        (["RUN", "model.width=3"], "no part of an evaluation"),
+        (["RUN", "loss.slope=3"], "no part of an evaluation"),
+        (["RUN", "model.width=3"], "does not fit its model"),
+        (["RUN", "model.with=3"], "no model.with"),
         (["RUN", "data.rot=x"], "no data.rot; there are: .*length"),
     ],
 )
