@@ -12,7 +12,7 @@ from experiments.reporting.studies.index import index_document, is_index
 from experiments.reporting.studies.search import search_document
 from experiments.reporting.studies.sweep import sweep_document
 from experiments.shared import arguments
-from experiments.shared.errors import cli
+from experiments.shared.errors import InputError, cli
 from experiments.shared.folder import SEARCH
 from experiments.shared.writing import cannot, check_below, check_file, write_text
 
@@ -31,7 +31,14 @@ def write_report(folder: Path) -> Path:
 
 
 def compare(folders: list[Path], output: Path | None = None) -> Path:
-    """Compare runs that lie anywhere, in `output`, else in `comparison` beside them all."""
+    """Compare runs that lie anywhere, in `output`, else in `comparison` beside them all.
+
+    Raises:
+        InputError: a folder holds no run, or one is named twice.
+    """
+    places = [folder.resolve() for folder in folders]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise InputError(f"{twice[0]} is named twice: expected other runs to compare it with")
     runs = [run for f in map(check_folder, folders) for run in ([f] if is_run(f) else find_runs(f))]
     if output is None:
         output = Path(os.path.commonpath([run.absolute().parent for run in runs])) / "comparison"

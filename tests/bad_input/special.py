@@ -224,7 +224,7 @@ def other_cases() -> Iterator[Case]:
         MAKERS[f"run_with_{name}"] = run_with(name)
         yield Case(f"best.ckpt is {name}", "experiments.evaluate", (f"{{run_with_{name}}}",))
     yield Case("none", "experiments.report", ())
-    yield Case("several", "experiments.report", ("{reported_run}", "{reported_run}"), ("--output",))
+    yield Case("twice", "experiments.report", ("{reported_run}", "{reported_run}"), ("twice",))
     yield Case("none", "experiments.evaluate", ())
     yield Case("two", "experiments.evaluate", ("{codec_run}", "{multitrack_run}"))
 
