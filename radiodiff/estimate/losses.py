@@ -1,4 +1,4 @@
-"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1] or of the flow's velocities."""
+"""The terms of estimation, of gray maps (B, 1, H, W) in [0, 1] or of ends of the flow's paths."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,6 +19,10 @@ def edges(made: Tensor, maps: Tensor) -> Tensor:
     return sum(F.l1_loss(made.diff(dim=axis), maps.diff(dim=axis)) for axis in (-2, -1))
 
 
-def matching(velocity: Tensor, straight: Tensor) -> Tensor:
-    """Conditional flow matching: velocities (B, Z, h, w) against those of straight paths."""
-    return F.mse_loss(velocity, straight)
+def matching(found: Tensor, true: Tensor) -> Tensor:
+    """Conditional flow matching of straight paths by their ends (B, Z, h, w).
+
+    The velocity's error is that of the end over 1 - t, so this is matching of velocities with a
+    weight of (1 - t)^2.
+    """
+    return F.mse_loss(found, true)

@@ -101,7 +101,7 @@ class RadioMapEstimator(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        return self.network if self.flow is None else self.flow.velocity
+        return self.network if self.flow is None else self.flow.network
 
     def on_train_start(self) -> None:
         """Raises InputError where the flow has nothing to start from."""
@@ -152,7 +152,7 @@ class RadioMapEstimator(pl.LightningModule):
         else:
             with torch.no_grad():
                 made = self(known).float()
-            terms = {"matching": losses.matching(*self.flow.velocities(known, made, maps))}
+            terms = {"matching": losses.matching(*self.flow.ends(known, made, maps))}
         total, shares = weighted_sum(terms, self.hparams.loss_weights)
         logged = {f"train/{name}": value.detach() for name, value in terms.items()}
         logged |= {f"share/{name}": value for name, value in shares.items()}

@@ -35,8 +35,28 @@ def test_an_untrained_flow_is_the_autoencoder_of_the_regressed_map(flow, places)
         again = flow.decode(flow.encode(padded)).clamp(0, 1)[..., :36, :44]
         torch.testing.assert_close(flow(known, regressed), again)
         draws = flow.draws(known, regressed, 3, torch.Generator().manual_seed(0))
-    assert draws.shape == (3, 2, 1, 36, 44)
-    assert float(draws.std(0).mean()) > 1e-4  # noise of the source alone
+    torch.testing.assert_close(draws, again.expand(3, 2, 1, 36, 44))
+
+
+def test_who_knows_where_paths_end_gets_there_in_any_number_of_steps(flow, places, monkeypatch):
+    known, regressed = places
+    whole = torch.nn.functional.pad(regressed, (0, 4, 0, 4))
+    with torch.no_grad():
+        source, target = flow.encode(whole), flow.encode(whole.flip(-1))
+        monkeypatch.setattr(flow, "beyond", lambda *_: target - source)
+        there = flow.decode(target).clamp(0, 1)[..., :36, :44]
+        for steps in (1, 3, 8):
+            monkeypatch.setattr(flow, "steps", steps)
+            noise = torch.randn(source.shape)
+            torch.testing.assert_close(flow(known, regressed, noise), there, atol=1e-5, rtol=0)
+
+
+def test_a_flow_that_heeds_where_it_is_draws_several_maps(flow, places, monkeypatch):
+    known, regressed = places
+    monkeypatch.setattr(flow, "beyond", lambda latents, source, *_: 0.5 * (latents - source))
+    with torch.no_grad():
+        draws = flow.draws(known, regressed, 3, torch.Generator().manual_seed(0))
+    assert float(draws.std(0).mean()) > 1e-4
 
 
 def test_latents_have_the_moments_that_the_first_stage_measured(flow, places):
@@ -65,13 +85,13 @@ def test_windows_are_one_for_all_images_and_lie_at_multiples():
     assert cut(40, 4, ramp)[0].shape == (2, 1, 36, 40)  # a side that is shorter stays whole
 
 
-def test_velocities_are_of_a_window_and_the_first_stage_stays(flow, places):
+def test_ends_are_of_a_window_and_the_first_stage_stays(flow, places):
     known, regressed = places
-    found, straight = flow.velocities(known, regressed, regressed)
-    assert found.shape == straight.shape == (2, 3, 4, 4)
+    found, true = flow.ends(known, regressed, regressed)
+    assert found.shape == true.shape == (2, 3, 4, 4)
     found.square().mean().backward()
     assert all(p.grad is None for p in flow.autoencoder.parameters())
-    assert flow.velocity.head.weight.grad is not None
+    assert flow.network.head.weight.grad is not None
 
 
 def test_intervals_cover_what_they_say():
