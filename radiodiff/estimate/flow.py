@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import ArgumentsOf, PositiveFloat, PositiveInt
+from experiments.shared.kinds import ArgumentsOf, Fraction, PositiveFloat, PositiveInt
 from radiodiff.autoencoder.network import Autoencoder
 from radiodiff.estimate.fields import CHANNELS
 from radiodiff.estimate.network import UNet, cut
@@ -37,6 +37,8 @@ class LatentFlow(nn.Module):
         noise: standard deviation of what is added to the source.
         steps: of Euler's method, one evaluation of the network each.
         window: pixels a side that are trained on; what lies beyond, the estimate has seen.
+        share: of the flow's map in an estimate, the rest being the regressor's: the mean of two
+            that err differently errs less (stacking, Wolpert 1992).
     """
 
     def __init__(
@@ -47,11 +49,12 @@ class LatentFlow(nn.Module):
         noise: PositiveFloat = 0.5,
         steps: PositiveInt = 4,
         window: PositiveInt = 96,
+        share: Fraction = 0.25,
     ):
         super().__init__()
         self.autoencoder = Autoencoder(**(autoencoder or {})).requires_grad_(False)
         latent, fold = self.autoencoder.latent, self.autoencoder.factor
-        self.noise, self.steps, self.window = noise, steps, window
+        self.noise, self.steps, self.window, self.share = noise, steps, window, share
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.register_buffer("mean", torch.zeros(latent, 1, 1))
         self.register_buffer("std", torch.ones(latent, 1, 1))

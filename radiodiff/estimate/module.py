@@ -223,7 +223,9 @@ class RadioMapEstimator(pl.LightningModule):
     def estimate(self, known: Tensor) -> Tensor:
         """Gray maps (B, 1, H, W) by the run's estimator."""
         found = self.regressed(known)
-        return found if self.flow is None else self.flow(known, found)
+        if self.flow is None:
+            return found
+        return found + self.flow.share * (self.flow(known, found) - found)
 
     def intervals(self, known: Tensor) -> dict[str, Tensor]:
         """`low_50` to `high_90`: ends of the flow's intervals, gray maps (B, 1, H, W)."""
