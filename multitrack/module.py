@@ -14,7 +14,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, PositiveFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from multitrack import baselines, comparison, figures, losses, metrics, scoring
+from multitrack import baselines, comparison, figures, intervals, losses, metrics, scoring
 from multitrack.answer.decode import stitch
 from multitrack.edit.timeline import TRACKS
 from multitrack.examples.tasks import Task
@@ -217,9 +217,9 @@ class Multitrack(pl.LightningModule):
             for predictor, values in others.items():
                 self.baselines.setdefault(predictor, {}).update(values)
             if split == "test" and task == headline:
-                for name, value in scoring.intervals(scores.rows()):
+                for name, value in intervals.intervals(scores.rows()):
                     self.log(f"test/{prefix}{name}", value)
-            for name, value in scoring.cut_leads(scores.rows()) if split == "test" else ():
+            for name, value in intervals.cut_leads(scores.rows()) if split == "test" else ():
                 self.log(f"test/{prefix}{name}", value)
         for (predictor, name), values in self.compared.items():
             self.baselines.setdefault(predictor, {})[name] = float(np.mean(values))

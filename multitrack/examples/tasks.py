@@ -102,7 +102,7 @@ def example(
     `heard` adds is empty where no signals are given.
     """
     total, tracks = len(values), values.shape[1]
-    now = np.arange(start, start + frames)
+    now, whole = np.arange(start, start + frames), state.clip_age
     source = np.broadcast_to(sources(task, start, frames, hidden), (frames, tracks))
     # A forecast beyond the edit's end is told from its last frame, ever longer ago.
     source = np.minimum(source, total - 1)
@@ -135,7 +135,7 @@ def example(
     target[:] = REST
     target[inside] = values[now[inside]]
     clip_age = np.zeros((frames, tracks), np.float32)
-    clip_age[inside] = ages(values)[now[inside]]
+    clip_age[inside] = whole[now[inside]]
     score = np.broadcast_to(inside[:, None], (frames, tracks)).copy()
     if task.kind == "infill":
         score &= hidden
@@ -152,13 +152,6 @@ def example(
         "score": score,
         **heard(state, hearing if task.driven else None, now, source, first),
     }
-
-
-def ages(values: np.ndarray) -> np.ndarray:
-    """Frames since each cell's clip came on, or took over from another one: (T, K)."""
-    begins = np.ones(values.shape[:2], bool)
-    begins[1:] = (values[1:, :, :2] != values[:-1, :, :2]).any(-1)
-    return np.arange(len(values))[:, None] - last_true(begins)
 
 
 def heard(
