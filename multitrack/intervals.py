@@ -46,6 +46,12 @@ def cut_leads(rows: np.ndarray) -> Iterator[tuple[str, float]]:
         yield f"cut_f1_2_lead_{baseline}_low", _lead(draws, "cut_f1_2", baseline)
 
 
+def head_leads(rows: np.ndarray) -> bool:
+    """Whether the head's cuts are shown to be better than those of the habits alone."""
+    low = dict(cut_leads(rows)).get("cut_f1_2_lead_habits_low", 0.0)
+    return low > 0
+
+
 def _lead(draws: dict[str, np.ndarray], name: str, baseline: str) -> float:
     sign = 1 if name.startswith(metrics.HIGHER) else -1
     lead = sign * (draws[name][:, 0] - draws[name][:, PREDICTORS.index(baseline)])

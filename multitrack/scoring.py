@@ -11,7 +11,7 @@ from multitrack import baselines, metrics
 from multitrack.answer import decode
 from multitrack.rows import Truth, matches, row
 
-CUTTERS = ("rule", "random")  # tell cuts alone
+CUTTERS = ("rule", "random", "habits")  # tell cuts alone
 PREDICTORS = ("model", *baselines.NAMES, *CUTTERS, "reference")
 # What the objective averages: each a mean error relative to persistence's.
 COMPARED = ("active_f1", "boundary_f1_2", "scale_mae", "position_mae", "crop_mae", "iou")
@@ -21,12 +21,12 @@ def edit_rows(
     batch: dict[str, Tensor],
     predictions: dict[str, Tensor],
     sure: Tensor,
-    cut_sure: Tensor | None,
+    cut_sure: dict[str, Tensor],
 ) -> Tensor:
     """(P, R): the rows of one edit of `WholeEdits`.
 
     predictions: (T, K, 9) of all but CUTTERS; sure: (T, K) the model's P(active); cut_sure: (T, O)
-    its P(cut) around each tick, None if it tells none.
+    P(cut) around each tick by `model` and by `habits`, empty if the model tells none.
     """
     kept = [
         batch[key][batch["keep"]].cpu().numpy() for key in ("target", "score", "clip_age", "age")
@@ -38,9 +38,10 @@ def edit_rows(
         if name not in CUTTERS:
             said = predictions[name].cpu().numpy()
             rows[number] = row(said, sure.cpu().numpy() if name == "model" else said[..., 0], truth)
-    if len(batch["cut"]) and cut_sure is not None:
+    if len(batch["cut"]) and cut_sure:
         true, ruled, random = (column.nonzero()[:, 0].tolist() for column in batch["cut"].T)
-        said = {"model": decode.cuts(cut_sure.cpu().numpy()), "rule": ruled, "random": random}
+        said = {name: decode.cuts(each.cpu().numpy()) for name, each in cut_sure.items()}
+        said |= {"rule": ruled, "random": random}
         for number, name in enumerate(PREDICTORS):
             times = said.get(name, [])
             hits = matches(times, true, metrics.TOLERANCES[metrics.NEAR])

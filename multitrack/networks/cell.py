@@ -113,7 +113,9 @@ class TrackTransformer(nn.Module):
         swing = turn * (reacted(batch) * (batch["recalled"][..., 0] - past[..., 0]))[..., None]
         active = active + torch.cat([-swing, swing], -1)
         values = past[..., 2:] + torch.sigmoid(gate) * change * self.units
-        values = values + (taken.unflatten(-1, (OFFERS, -1)) * offers(batch, self.reach)).sum(-2)
+        shares = taken.unflatten(-1, (OFFERS, -1)).unbind(-2)
+        for share, offer in zip(shares, offers(batch, self.reach), strict=True):
+            values = values + share * offer
         followed = (follow.unflatten(-1, (2, -1)) * batch["moved"]).sum(-1)
         values = values + F.pad(followed, (1, len(UNITS) - 3))
         empty = (batch["counters"][..., ONSETS] == 0)[..., None]
