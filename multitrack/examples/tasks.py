@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitrack.edit.drivers import EVENTS, HEARD, SMOOTH, Hearing
-from multitrack.edit.state import CAP, States, last_true, states
+from multitrack.edit.state import CAP, States, states
 from multitrack.edit.timeline import REST
 
 HORIZONS = (1, 5, 10, 30)
