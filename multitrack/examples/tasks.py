@@ -12,8 +12,6 @@ from multitrack.edit.drivers import EVENTS, HEARD, SMOOTH, Hearing
 from multitrack.edit.state import CAP, States, states
 from multitrack.edit.timeline import REST
 
-HORIZONS = (1, 5, 10, 30)
-
 
 @dataclass(frozen=True)
 class Task:
@@ -40,7 +38,8 @@ def draw(rng: np.random.Generator, driven: bool) -> Task:
     given = driven and rng.random() < 0.6
     pick = rng.random()
     if pick < 0.80:
-        horizon = rng.choice((1, 5, 10, 30, rng.integers(1, 31)), p=(0.08, 0.1, 0.55, 0.1, 0.17))
+        any_length = int(np.exp(rng.uniform(0, np.log(31))))  # short ones as often as long ones
+        horizon = rng.choice((1, 5, 10, 30, any_length), p=(0.08, 0.1, 0.5, 0.08, 0.24))
         return Task("forecast", int(horizon), given)
     if pick < 0.92:
         return Task("infill", 0, given)
