@@ -12,7 +12,7 @@ from multitrack import metrics
 from multitrack.edit.geometry import rectangles
 from multitrack.edit.timeline import ASSETS, SAMPLES_PER_SECOND
 
-HIDDEN = ("prior", "rule", "random")  # have no place among forecasts of cells
+HIDDEN = ("prior", "rule", "random", "habits")  # have no place among forecasts of cells
 COLOURS = ["white", *(colormaps["tab10"](i) for i in range(len(ASSETS)))]
 
 

@@ -14,13 +14,13 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import Fraction, PositiveFloat, PositiveInt, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from experiments.shared.schedules import updates
-from multitrack import baselines, comparison, figures, losses, metrics, scoring
+from multitrack import baselines, comparison, figures, intervals, losses, metrics, scoring
 from multitrack.answer.decode import stitch
 from multitrack.edit.timeline import TRACKS
 from multitrack.examples.tasks import Task
 from multitrack.networks.additive import AdditiveTransformer
 from multitrack.networks.cell import PRESETS, TrackTransformer
-from multitrack.networks.hazard import CutHead
+from multitrack.networks.hazard import CutHead, habitual
 
 COMPARE_EVERY = 10  # steps between those that also compute the published terms
 
@@ -122,7 +122,7 @@ class Multitrack(pl.LightningModule):
         terms = losses.robust(output, target, score, self.units, batch["clip_age"])
         if "moments" not in batch:  # an identity to be learnt has no cuts to be told
             return {**terms, **dict.fromkeys(losses.CUTS, output["values"].sum() * 0)}
-        told = self.hazard(batch["moments"])
+        told = self.hazard(batch["moments"], 1.0)
         return {**terms, "cut": losses.cut(told, batch["is_cut"], batch["stands_for"])}
 
     @property
@@ -157,9 +157,12 @@ class Multitrack(pl.LightningModule):
                 self.log(f"{split}/published_{name}", value, batch_size=1)
             for key, value in comparison.baselines_terms(predictions, truth, self._columns):
                 self.compared.setdefault(key, []).append(value)
-        cut_sure = None
+        cut_sure = {}
         if self.hazard is not None:
-            cut_sure = self.hazard(batch["around"]).sigmoid() * batch["ahead"]
+            # While it is validated the head says all that it has to say.
+            told = self.hazard(batch["around"], 1.0 if split == "val" else None).sigmoid()
+            both = {"model": told, "habits": habitual(batch["around"])}
+            cut_sure = {name: each * batch["ahead"] for name, each in both.items()}
         rows = scoring.edit_rows(batch, predictions, sure, cut_sure)
         key = (chosen.name, bool(batch["heldout"]))
         self.scores[key].update(rows[None].to(self.device))
@@ -190,6 +193,10 @@ class Multitrack(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val")
+        driven = self.scores.get((self.trainer.datamodule.val_tasks[-1].name, False))
+        if self.hazard is not None and driven is not None:
+            with driven.sync_context():
+                self.hazard.heeded.fill_(intervals.head_leads(driven.rows()))
 
     def on_test_epoch_end(self) -> None:
         self._log_scores("test")
@@ -217,9 +224,9 @@ class Multitrack(pl.LightningModule):
             for predictor, values in others.items():
                 self.baselines.setdefault(predictor, {}).update(values)
             if split == "test" and task == headline:
-                for name, value in scoring.intervals(scores.rows()):
+                for name, value in intervals.intervals(scores.rows()):
                     self.log(f"test/{prefix}{name}", value)
-            for name, value in scoring.cut_leads(scores.rows()) if split == "test" else ():
+            for name, value in intervals.cut_leads(scores.rows()) if split == "test" else ():
                 self.log(f"test/{prefix}{name}", value)
         for (predictor, name), values in self.compared.items():
             self.baselines.setdefault(predictor, {})[name] = float(np.mean(values))

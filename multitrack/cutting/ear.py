@@ -82,7 +82,7 @@ class Ear:
                 likely = spreads(speech, before, np.array([at]))[0]
                 change = first + at
                 if _ == 0:
-                    best = np.convolve(likely[1], np.ones(5), "same").argmax()
+                    best = np.convolve(likely[-1], np.ones(5), "same").argmax()
                     change = min(self.ticks, max(change + int(OFF[best]), change - AROUND))
             last = self._changes[-1][0]
             change = max(change, last + 1)

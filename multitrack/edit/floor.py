@@ -11,7 +11,9 @@ HELD = 5  # ticks; a detector keeps up shorter breaths
 HEARD = np.log([0.9, 0.12])  # that a detector hears one with the floor, and one without
 SILENT = np.log([0.1, 0.88])
 PASSES = -12.0  # log odds of a change of the floor at a tick: a word thrown in is none
-SLIPS = 0.4  # log odds of a tick of speech where an edge is sought: slips come in stretches
+# Log odds that a tick is heard rightly, wrongly: at first, after one rightly heard, after another.
+# Slips come in stretches.
+FIRST, SLIP = np.log([0.95, 0.05]), np.log([[0.98, 0.02], [0.4, 0.6]])
 SLACK = np.array([0.4, 2.0])  # ticks by which edges may be off: a good detector's, a poor one's
 OFF = np.arange(-7, 8)  # D: ticks by which a change may be off
 AROUND = 14  # ticks of speech around a change that tell where it is
@@ -30,7 +32,7 @@ def floor(speech: np.ndarray) -> np.ndarray:
     first = int(act.any(1).argmax())
     out[first:] = _holders(act[first:])
     at = changes(out)
-    likely = spreads(speech, out, at)[:, 1]
+    likely = spreads(speech, out, at)[:, -1]
     moved = at + OFF[[np.convolve(each, np.ones(5), "same").argmax() for each in likely]]
     moved[0] = first
     # In order, and each turn a tick long at least.
@@ -60,35 +62,41 @@ def _holders(act: np.ndarray) -> np.ndarray:
 
 
 def spreads(speech: np.ndarray, holder: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """How likely each change of the floor `at` (J,) is off by OFF ticks, by each SLACK: (J, 2, D).
+    """Likelihood that each change of the floor `at` (J,) is off by OFF ticks and edges by a SLACK.
 
-    The end of one's speech and the beginning of the other's are each told from AROUND ticks, and
-    each is off by a normal error.
+    (J, S, D). The end of one's speech and the beginning of the other's are each told from AROUND
+    ticks, and each is off by a normal error.
     """
-    lead = 2 * SLIPS * ((speech > 0.5) - 0.5)
+    act = speech > 0.5
     out = np.zeros((len(at), len(SLACK), len(OFF)))
     out[:, :, len(OFF) // 2] = 1
     kernels = [np.exp(-0.5 * (np.arange(-6, 7) / slack) ** 2) for slack in SLACK]
+    kernels = [kernel / kernel.sum() for kernel in kernels]
     for number, change in enumerate(at):
         if change == 0 or holder[change - 1] < 0:
             continue
         low = max(0, change - AROUND)
-        part = lead[low : change + AROUND]
-        ends, begins = (_step(part[:, holder[change - 1]]), _step(-part[:, holder[change]]))
+        part = act[low : change + AROUND]
+        ends, begins = (_end(part[:, holder[change - 1]]), _end(~part[:, holder[change]]))
         place = change - low + OFF
         inside = (place >= 0) & (place < len(ends))
         for which, kernel in enumerate(kernels):
             both = np.convolve(ends, kernel, "same") * np.convolve(begins, kernel, "same")
             found = np.where(inside, both[place.clip(0, len(both) - 1)], 0)
             if found.sum() > 0:
-                out[number, which] = found / found.sum()
+                out[number, which] = found
     return out
 
 
-def _step(lead: np.ndarray) -> np.ndarray:
-    """Likelihood of a fall at each tick (n + 1,): what leads before it, less what does after."""
-    sums = np.concatenate([[0.0], np.cumsum(lead)])
-    return np.exp(2 * (sums - sums.max()))
+def _end(act: np.ndarray) -> np.ndarray:
+    """Likelihood (n + 1,) of speech's end before each tick of activity (n,), and after the last."""
+    before, after = (~act).astype(np.int64), act.astype(np.int64)  # what would be slips
+    until = np.cumsum([FIRST[before[0]], *SLIP[before[:-1], before[1:]]])
+    rest = np.cumsum([0, *SLIP[after[:-1], after[1:]][::-1]])[::-1]
+    found = np.concatenate([[FIRST[after[0]]], until])
+    found[1:-1] += SLIP[before[:-1], after[1:]]
+    found[:-1] += rest
+    return np.exp(found - found.max())
 
 
 def noisy(

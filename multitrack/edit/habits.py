@@ -6,6 +6,7 @@ weighs them (Bayes). `W` ticks of 0.1 s from the shot's beginning on; `J` change
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -31,12 +32,33 @@ def prior(lag: int = 5, shortest: int = 16) -> np.ndarray:
 
 @dataclass
 class Turns:
-    """The floor's changes: ticks (J,), who takes it, until when, how far it is off (J, 2, D)."""
+    """The floor's changes: ticks (J,), who takes it, until when, how far it is off (J, S, D).
+
+    heard: (J, S, D) of `floor.spreads`.
+    """
 
     at: np.ndarray
     who: np.ndarray
     until: np.ndarray
-    spread: np.ndarray
+    heard: np.ndarray
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        return self.heard / self.heard.sum(-1, keepdims=True)
+
+    @cached_property
+    def slack(self) -> np.ndarray:
+        """Log odds (S,) of each of SLACK, by how far both speakers' edges of a change are apart."""
+        return np.log(self.heard.sum(-1)).sum(0)
+
+    @cached_property
+    def lasts(self) -> np.ndarray:
+        """P(the turn ends no sooner than `until` + OFF, or ever): (J, S, D + 1)."""
+        ends = np.zeros_like(self.spread)
+        ends[:, :, OFF == 0] = 1
+        ends[:-1] = self.spread[1:]
+        later = np.cumsum(ends[..., ::-1], -1)[..., ::-1]
+        return np.concatenate([later, np.zeros_like(later[..., :1])], -1)
 
     @classmethod
     def none(cls) -> "Turns":
@@ -98,7 +120,8 @@ class Habits:
         theirs = self.theirs(together)
         nobodys = self._nobodys(camera, theirs)
         foretold = foretell(began, camera, ticks, turns, theirs, nobodys)
-        share = np.exp(self.weights - self.weights.max())
+        weights = self.weights + turns.slack[LOOSE]
+        share = np.exp(weights - weights.max())
         share /= share.sum()
         likely = share @ foretold
         if nobodys and camera in self.lengths:
@@ -136,12 +159,17 @@ def foretell(
         change, until = int(turns.at[number]), int(turns.until[number])
         who = int(turns.who[number])
         own = theirs[who] if who < len(theirs) else -1
-        # Of an unseen speaker's change before the shot it is taken that the shot answers it.
-        if change == 0 or own == camera or (change <= began and (own < 0 or nobodys)):
+        # Of an unseen speaker's change before the shot, and of who is the first to speak, it is
+        # taken that the shot answers it.
+        answered = change <= began and (own < 0 or nobodys)
+        if change == 0 or own == camera or answered or (number == 0 and own < 0):
             continue
         moved = change + OFF[None]
         when = np.maximum(moved + LAG[:, None], began + SHORTEST[:, None])
-        does = (when < until) & (until - moved >= LAG[:, None] + BRIEF) & (when > began)
+        # The turn has to go on until then, and so long at all.
+        least = np.maximum(when + 1, moved + LAG[:, None] + BRIEF) - until
+        goes_on = turns.lasts[number][LOOSE[:, None], (least - OFF[0]).clip(0, len(OFF))]
+        does = goes_on * (when > began)
         mass = left[:, None] * (1 - SKIPPED) * turns.spread[number][LOOSE] * does
         left = left - mass.sum(1)
         inside = (when < began + ticks) & (mass > 0)

@@ -34,6 +34,7 @@ class States:
 
     velocity: (T, K, 7) change a frame of the geometric parameters, 0 at and outside a clip's start.
     settled: (T, K, 8) the geometry in which the track's latest finished clip ended, and 1 (else 0).
+    clip_age: (T, K) since each cell's clip came on, or took over from another one; frames.
     lags: (T, K, 4, E) or None: how long after the latest of each of the recording's events the
         track last came on, last went off, and the least of each so far; frames, CAP if never.
     """
@@ -42,6 +43,7 @@ class States:
     counters: np.ndarray
     velocity: np.ndarray
     settled: np.ndarray
+    clip_age: np.ndarray
     lags: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -109,7 +111,15 @@ def states(values: np.ndarray, ago: np.ndarray | None = None, *, whole: bool = T
     settled[..., :7] = np.where(seen[..., None], carried[ended.clip(0), rows][..., 2:], 0)
     settled[..., 7] = seen
     lags = None if ago is None else reactions(toggle, active, ago[:frames])
-    return States(carried.astype(np.float32), counters, velocity.astype(np.float32), settled, lags)
+    carried, velocity = carried.astype(np.float32), velocity.astype(np.float32)
+    return States(carried, counters, velocity, settled, clip_ages(values), lags)
+
+
+def clip_ages(values: np.ndarray) -> np.ndarray:
+    """The `clip_age` of States, of an edit (T, K, 9)."""
+    begins = np.ones(values.shape[:2], bool)
+    begins[1:] = (values[1:, :, :2] != values[:-1, :, :2]).any(-1)
+    return np.arange(len(values))[:, None] - last_true(begins)
 
 
 def reactions(toggle: np.ndarray, active: np.ndarray, ago: np.ndarray) -> np.ndarray:

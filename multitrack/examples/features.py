@@ -17,8 +17,8 @@ PENDING = 15 * len(EVENTS)  # of `pending`
 OFFERS = 3  # of `offers`
 
 
-def offers(batch: dict[str, Tensor], reach: Tensor) -> Tensor:
-    """Changes to the past that could be taken over: (B, S, K, OFFERS, 7), of the raw values.
+def offers(batch: dict[str, Tensor], reach: Tensor) -> tuple[Tensor, ...]:
+    """Changes to the past that could be taken over: OFFERS of (B, S, K, 7), of the raw values.
 
     To go on at the last speed; to what the track held when this speaker last ended a turn; to the
     geometry in which its last clip ended.
@@ -27,12 +27,12 @@ def offers(batch: dict[str, Tensor], reach: Tensor) -> Tensor:
     ahead = (batch["velocity"] * batch["age"][..., None]).clamp(-reach, reach)
     turn = (recalled[..., 2:9] - past) * recalled[..., 9:]
     rest = (settled[..., :7] - past) * settled[..., 7:]
-    return torch.stack([ahead, turn, rest], -2)
+    return ahead, turn, rest
 
 
 def reacted(batch: dict[str, Tensor]) -> Tensor:
     """1 where the change of speaker is old enough for the track, as far as is known: (B, S, K)."""
-    least = batch["lags"][..., 2:, EVENTS.index("turn")].amin(-1)
+    least = torch.minimum(*batch["lags"][..., 2:, EVENTS.index("turn")].unbind(-1))
     late = batch["ago"][:, :, None, EVENTS.index("turn")] >= least
     return late * batch["recalled"][..., 9]
 
@@ -82,7 +82,8 @@ def pending(lags: Tensor, ago: Tensor, age: Tensor, on: Tensor) -> Tensor:
     seen of the edit.
     """
     lag = torch.where(on[..., None, None] > 0.5, lags[..., 1::2, :], lags[..., 0::2, :])
-    lag = torch.cat([lag, lags[..., 2:, :].amin(-2, keepdim=True)], -2)
+    least = torch.minimum(*lags[..., 2:, :].unbind(-2))
+    lag = torch.cat([lag, least[..., None, :]], -2)
     left = lag - ago[:, :, None, None]  # (B, S, K, 2, E)
     known = ((lag < CAP) & (ago < CAP)[:, :, None, None]).to(left.dtype)
     later = left + age[..., None, None]

@@ -112,11 +112,21 @@ def mapped(together: np.ndarray) -> np.ndarray:
     return together / together.sum(-1, keepdims=True).clip(1)
 
 
-def _near(distance: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _told_by(distance: np.ndarray) -> np.ndarray:
     """Signed ticks past a due moment (N,), told finely around it and coarsely farther off."""
     fine = np.exp(-((distance[:, None] - NEAR) ** 2))
     parts = [fine, np.tanh(distance / 4)[:, None], np.tanh(distance / 25)[:, None]]
-    return np.concatenate([*parts, np.ones((len(distance), 1))], 1) * known[:, None]
+    return np.concatenate([*parts, np.ones((len(distance), 1))], 1).astype(np.float32)
+
+
+FAR = 300  # ticks, from which on all is as far
+TOLD_BY = _told_by(np.arange(-2 * FAR, 2 * FAR + 1) / 2)  # distances are halves of ticks
+
+
+def _near(distance: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """`_told_by`, where it is known, looked up: it is asked for ten times a moment."""
+    at = np.rint(2 * distance).astype(np.int64).clip(-2 * FAR, 2 * FAR) + 2 * FAR
+    return TOLD_BY[at] * known[:, None].astype(np.float32)
 
 
 def features(
@@ -166,12 +176,18 @@ def features(
         _near(age - field[name], shot & (field[name] >= 0))
         for name in ("last", "last but one", "of camera", "least", "middle")
     ]
-    alone = np.stack([np.asarray(part, np.float32) for part in said], 1)
-    parts = [alone, *lengths, _near(at - due, pending)]
-    parts += [_near(since - lag, driven), _near(since - usual, driven)]
-    parts.append(_near(age - field["of camera"], shot & (field["again"] > 0)))
-    parts.append(_near(age - field["of camera"], nobodys & (field["of camera"] >= 0)))
-    return np.concatenate([*parts, foretold * (seen >= 0)[:, None]], 1).astype(np.float32)
+    nears = [
+        *lengths, _near(at - due, pending), _near(since - lag, driven),
+        _near(since - usual, driven),
+        _near(age - field["of camera"], shot & (field["again"] > 0)),
+        _near(age - field["of camera"], nobodys & (field["of camera"] >= 0)),
+    ]  # fmt: skip
+    out = np.empty((len(at), WIDTH), np.float32)
+    for column, part in enumerate(said):
+        out[:, column] = part
+    np.concatenate(nears, 1, out=out[:, len(said) : OWN])
+    np.multiply(foretold, (seen >= 0)[:, None], out=out[:, OWN:])
+    return out
 
 
 OWN = 24 + 10 * (len(NEAR) + 3)
@@ -232,5 +248,6 @@ def drawn(
 def around(edit: Moments, horizon: int, offsets: tuple[int, ...]) -> np.ndarray:
     """Features at each tick and `offsets` around it, all told `horizon` before it: (T, O, F)."""
     now, ticks = np.arange(len(edit.cameras)), len(edit.cameras)
-    seen = np.maximum(now - horizon, -1)
-    return np.stack([told(edit, (now + o).clip(0, ticks - 1), seen) for o in offsets], 1)
+    seen = np.repeat(np.maximum(now - horizon, -1), len(offsets))
+    at = (now[:, None] + offsets).clip(0, ticks - 1).ravel()
+    return told(edit, at, seen).reshape(ticks, len(offsets), WIDTH)

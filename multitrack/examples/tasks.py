@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitrack.edit.drivers import EVENTS, HEARD, SMOOTH, Hearing
-from multitrack.edit.state import CAP, States, last_true, states
+from multitrack.edit.state import CAP, States, states
 from multitrack.edit.timeline import REST
-
-HORIZONS = (1, 5, 10, 30)
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ def draw(rng: np.random.Generator, driven: bool) -> Task:
     given = driven and rng.random() < 0.6
     pick = rng.random()
     if pick < 0.80:
-        horizon = rng.choice((1, 5, 10, 30, rng.integers(1, 31)), p=(0.08, 0.1, 0.55, 0.1, 0.17))
+        any_length = int(np.exp(rng.uniform(0, np.log(31))))  # short ones as often as long ones
+        horizon = rng.choice((1, 5, 10, 30, any_length), p=(0.08, 0.1, 0.5, 0.08, 0.24))
         return Task("forecast", int(horizon), given)
     if pick < 0.92:
         return Task("infill", 0, given)
@@ -102,7 +101,7 @@ def example(
     `heard` adds is empty where no signals are given.
     """
     total, tracks = len(values), values.shape[1]
-    now = np.arange(start, start + frames)
+    now, whole = np.arange(start, start + frames), state.clip_age
     source = np.broadcast_to(sources(task, start, frames, hidden), (frames, tracks))
     # A forecast beyond the edit's end is told from its last frame, ever longer ago.
     source = np.minimum(source, total - 1)
@@ -135,7 +134,7 @@ def example(
     target[:] = REST
     target[inside] = values[now[inside]]
     clip_age = np.zeros((frames, tracks), np.float32)
-    clip_age[inside] = ages(values)[now[inside]]
+    clip_age[inside] = whole[now[inside]]
     score = np.broadcast_to(inside[:, None], (frames, tracks)).copy()
     if task.kind == "infill":
         score &= hidden
@@ -152,13 +151,6 @@ def example(
         "score": score,
         **heard(state, hearing if task.driven else None, now, source, first),
     }
-
-
-def ages(values: np.ndarray) -> np.ndarray:
-    """Frames since each cell's clip came on, or took over from another one: (T, K)."""
-    begins = np.ones(values.shape[:2], bool)
-    begins[1:] = (values[1:, :, :2] != values[:-1, :, :2]).any(-1)
-    return np.arange(len(values))[:, None] - last_true(begins)
 
 
 def heard(

@@ -98,7 +98,7 @@ class WholeEdits(Dataset):
     """Validation examples: one edit and one task each: windows (N, S, ...) and `keep` (N, S).
 
     Beside the keys of `tasks.example`: sizes (T, K, 2), canvas (2,), task and heldout (numbers),
-    reference (T, K, 9) and rules (T, K, 2) of `metrics.row` (0 where the corpus does not tell);
+    reference (T, K, 9) and rules (T, K, 2) of `rows.row` (0 where the corpus does not tell);
     of forecasts around (T, O, F) of `moments`, ahead (O,): whether that is to be told, and cut
     (T, 3): the cuts, those of the rule, and as many at random, where there are any.
     """

@@ -25,6 +25,7 @@ PRESETS = {
     "large": {"width": 512, "layers": 6, "heads": 8, "feedforward": 1024, "cell": 64},
 }
 ONSETS = COUNTERS.index("onsets")
+OLD, OLDEST = 10.0, 30.0  # frames: an age at which trust stands, and beyond which it falls no more
 
 
 class Block(nn.Module):
@@ -88,7 +89,7 @@ class TrackTransformer(nn.Module):
         # Where and what a clip on a track is that has held none before.
         self.place = nn.Parameter(torch.zeros(tracks, many))
         self.kind = nn.Parameter(torch.zeros(tracks, len(ASSETS)))
-        # How sure persistence is, in logits.
+        # How sure persistence is after OLD frames, in logits.
         self.trust = nn.Parameter(torch.tensor([3.0, 3.0]))
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
         self.register_buffer("reach", torch.tensor(REACH), persistent=False)
@@ -109,18 +110,22 @@ class TrackTransformer(nn.Module):
         active, asset, change, gate, taken, follow, turn = self.head(hidden).split(self.parts, -1)
         on = torch.stack([1 - past[..., 0], past[..., 0]], -1) * known[..., None]
         kind = F.one_hot(past[..., 1].long(), len(ASSETS)) * known[..., None]
+        # What changes at some rate has changed after half as long with half the odds.
+        fresh = torch.log(OLD / batch["age"].clamp(1, OLDEST))[..., None]
         # At first the head says 0 to everything: the past is copied.
         swing = turn * (reacted(batch) * (batch["recalled"][..., 0] - past[..., 0]))[..., None]
         active = active + torch.cat([-swing, swing], -1)
-        values = past[..., 2:] + torch.sigmoid(gate) * change * self.units
-        values = values + (taken.unflatten(-1, (OFFERS, -1)) * offers(batch, self.reach)).sum(-2)
+        values = past[..., 2:] + torch.sigmoid(gate - fresh) * change * self.units
+        shares = taken.unflatten(-1, (OFFERS, -1)).unbind(-2)
+        for share, offer in zip(shares, offers(batch, self.reach), strict=True):
+            values = values + share * offer
         followed = (follow.unflatten(-1, (2, -1)) * batch["moved"]).sum(-1)
         values = values + F.pad(followed, (1, len(UNITS) - 3))
         empty = (batch["counters"][..., ONSETS] == 0)[..., None]
         values, asset = values + empty * self.place * self.units, asset + empty * self.kind
         return {
-            "active": on * self.trust[0] + active,
-            "asset": kind * self.trust[1] + asset,
+            "active": on * (self.trust[0] + fresh) + active,
+            "asset": kind * (self.trust[1] + fresh) + asset,
             "values": values,
         }
 

@@ -15,6 +15,11 @@ RARE, NEARLY = 0.003, 0.97  # least and most of what the editor's habits foretel
 REACH = 0.25
 
 
+def habitual(moments: Tensor) -> Tensor:
+    """P(cut) (...) at moments (..., F) by the editor's habits alone."""
+    return moments[..., FORETOLD].clamp(RARE, NEARLY)
+
+
 class CutHead(nn.Module):
     """What the editor's habits foretell, changed by a small network of all that is told."""
 
@@ -26,9 +31,15 @@ class CutHead(nn.Module):
         )  # fmt: skip
         nn.init.zeros_(self.moment[-1].weight)
         nn.init.zeros_(self.moment[-1].bias)
+        # Whether the network's word counts where somebody has the floor: validation decides.
+        self.register_buffer("heeded", torch.tensor(0.0))
 
-    def forward(self, moments: Tensor) -> Tensor:
-        """Logits of a cut (...) at moments (..., F): untrained, what the habits foretell."""
-        foretold = moments[..., FORETOLD].clamp(RARE, NEARLY).logit()
+    def forward(self, moments: Tensor, heeded: float | None = None) -> Tensor:
+        """Logits of a cut (...) at moments (..., F): untrained, what the habits foretell.
+
+        heeded: 1 or 0 instead of the buffer's.
+        """
+        foretold = habitual(moments).logit()
         change, driven = self.moment(moments)[..., 0], moments[..., DRIVEN] > 0.5
-        return foretold + torch.where(driven, REACH * torch.tanh(change / REACH), change)
+        bounded = REACH * torch.tanh(change / REACH) * (self.heeded if heeded is None else heeded)
+        return foretold + torch.where(driven, bounded, change)

@@ -5,15 +5,15 @@
 
 import numpy as np
 import pytest
-import torch
 
-from multitrack import baselines, metrics
+from multitrack import baselines
 from multitrack.answer.decode import AROUND, cuts
 from multitrack.corpus import make_edit
 from multitrack.edit.floor import noisy
 from multitrack.edit.shots import cut_times, programme, shots
 from multitrack.edit.timeline import sample
 from multitrack.examples.moments import FORETOLD, Moments, around
+from multitrack.rows import matches
 
 HORIZON = 10  # ticks
 
@@ -28,11 +28,11 @@ def scored(seed: int, number: int, noise: bool) -> tuple[list[int], list[int]] |
     shown = programme(sample(timeline), shots(timeline), tracks)
     if noise:
         speech = noisy(speech, np.random.default_rng((len(shown), 13)))
-    moments, times = Moments.of(shown, speech), torch.tensor(cut_times(shown))
+    moments, times = Moments.of(shown, speech), cut_times(shown).tolist()
     foretold = around(moments, HORIZON, AROUND)[..., FORETOLD]
     rows = []
     for said in (cuts(foretold), baselines.rule(moments.heard.holder)):
-        rows.append([len(metrics.matches(torch.tensor(said), times, 2)), len(said), len(times)])
+        rows.append([len(matches(said, times, 2)), len(said), len(times)])
     return rows[0], rows[1]
 
 

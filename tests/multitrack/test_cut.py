@@ -282,6 +282,7 @@ def test_a_head_that_is_sure_of_anything_still_makes_a_cut_of_whole_shots(seed):
     torch.manual_seed(seed)
     head = CutHead().eval()
     torch.nn.init.normal_(head.moment[-1].weight, std=3.0)
+    head.heeded.fill_(1)
     rng = np.random.default_rng(seed)
     speech = (rng.random((40, 2)) > 0.5).repeat(15, 0).astype(np.float32)
     heard = listening(speech, len(speech))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multitrack.edit.floor import changes, floor, noisy, spreads
+from multitrack.edit.floor import changes, floor, noisy
 from multitrack.edit.habits import LAG, SHORTEST, Habits, Turns, foretell, prior
 from multitrack.edit.shots import cut_times
 from multitrack.examples.moments import AHEAD, FORETOLD, Moments, told
@@ -85,12 +85,32 @@ def test_a_hypothesis_foretells_what_the_switcher_does():
 
 def test_an_edge_that_is_heard_twice_is_where_it_is():
     speech = talk(6).astype(np.float32)
-    holder = floor(speech)
-    at = changes(holder)
-    found = spreads(speech, holder, at)[1:]
+    found = Turns.of(floor(speech), speech, 600).spread[1:]
     np.testing.assert_allclose(found.sum(-1), 1)
     assert (found[:, 0].argmax(-1) == 7).all()  # a good detector's edge is not off
     assert (found[:, 1].max(-1) < found[:, 0].max(-1)).all()
+
+
+def test_how_well_edges_are_heard_is_told_before_the_first_cut():
+    """Both speakers' edges of a change are apart as far as the detector is off."""
+    speech = talk(6)
+    for heard, least, most in (
+        (speech, 0, 0.01), (noisy(speech, np.random.default_rng(6), errors=0), 0.99, 1),
+    ):  # fmt: skip
+        slack = Turns.of(floor(heard), heard, 600).slack
+        poor = 1 / (1 + np.exp(slack[0] - slack[-1]))
+        assert least <= poor <= most
+
+
+def test_who_is_the_first_to_speak_is_no_reason_to_cut():
+    """Unless it is known that somebody else shows: they may begin late."""
+    speech = np.pad(talk(2), ((3, 0), (0, 0)))
+    turns = Turns.of(floor(speech), speech, 600)
+    first = int(turns.who[0])
+    strangers, cast = np.full(4, -1), np.arange(4)
+    for theirs, camera, cuts in ((strangers, 0, 0), (cast, first, 0), (cast, (first + 1) % 3, 1)):
+        made = foretell(0, camera, 20, turns, theirs, False)
+        assert made.max() == pytest.approx(cuts and 0.9, abs=0.05)
 
 
 def test_the_switchers_constants_are_what_is_taken_of_a_stranger():

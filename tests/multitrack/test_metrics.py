@@ -5,21 +5,22 @@ import pytest
 import torch
 
 from multitrack import metrics
-from multitrack.edit.state import states
+from multitrack.edit.state import clip_ages, states
 from multitrack.edit.timeline import sample
+from multitrack.intervals import bootstrap
+from multitrack.rows import Truth, matches, row
 
 
 def row_of(
     said: np.ndarray, true: np.ndarray, sizes=None, score=None, horizon: int = 0, rules=None
 ) -> np.ndarray:
-    true = torch.from_numpy(true)
-    said = torch.from_numpy(np.ascontiguousarray(said))
-    sizes = torch.from_numpy(sizes) if sizes is not None else torch.zeros(*true.shape[:2], 2)
-    score = score if score is not None else torch.ones(true.shape[:2], dtype=torch.bool)
-    canvas = torch.tensor([1920.0, 1080.0])
-    age = torch.full(true.shape[:2], horizon)
-    rules = torch.zeros(*true.shape[:2], 2) if rules is None else torch.from_numpy(rules)
-    return metrics.row(said, said[..., 0], true, score, sizes, canvas, age, rules).numpy()
+    cells = true.shape[:2]
+    sizes = np.zeros((*cells, 2), np.float32) if sizes is None else sizes
+    score = np.ones(cells, bool) if score is None else score
+    canvas, age = np.array([1920, 1080], np.float32), np.full(cells, horizon)
+    rules = np.zeros((*cells, 2), np.int8) if rules is None else rules
+    truth = Truth(true, score, sizes, canvas, clip_ages(true), age, rules)
+    return row(said, said[..., 0], truth)
 
 
 def test_the_truth_scores_perfectly(edit):
@@ -53,9 +54,8 @@ def test_persistence_scores_what_a_brute_force_count_says(edit):
     ("delay", "tolerance", "right"), [(0, 0, 1), (2, 2, 1), (3, 2, 0), (1, 0, 0)]
 )
 def test_boundaries_match_one_to_one_within_the_tolerance(delay, tolerance, right):
-    said, true = torch.tensor([10 + delay, 50 + delay]), torch.tensor([10, 50])
-    assert metrics.matches(said, true, tolerance) == [10, 50] * right
-    assert metrics.matches(torch.tensor([9, 10, 11]), torch.tensor([10]), 2) == [10]
+    assert matches([10 + delay, 50 + delay], [10, 50], tolerance) == [10, 50] * right
+    assert matches([9, 10, 11], [10], 2) == [10]
 
 
 def test_running_clips_alone_count_as_running():
@@ -91,7 +91,7 @@ def test_only_scored_cells_count(edit):
     values = sample(edit[0]).values
     wrong = values.copy()
     wrong[100:, :, 0] = 1 - wrong[100:, :, 0]
-    score = torch.zeros(values.shape[:2], dtype=torch.bool)
+    score = np.zeros(values.shape[:2], bool)
     score[:100] = True
     found = metrics.metrics(row_of(wrong, values, score=score))
     assert found["active_error"] == 0
@@ -113,7 +113,7 @@ def test_a_bootstrap_is_paired_and_holds_the_estimate(edit):
     rows = np.stack(
         [[row_of(np.roll(values, shift, 0), values) for shift in (k, k + 5)] for k in (1, 4, 8, 11)]
     )
-    draws = metrics.bootstrap(rows, draws=200)["active_f1"]
+    draws = bootstrap(rows, draws=200)["active_f1"]
     estimate = metrics.metrics(rows.sum(0))["active_f1"]
     low, high = np.percentile(draws[:, 0], (2.5, 97.5))
     assert low <= estimate[0] <= high
@@ -123,9 +123,9 @@ def test_a_bootstrap_is_paired_and_holds_the_estimate(edit):
 def test_scores_gather_rows_as_a_torchmetric(edit):
     values = sample(edit[0]).values
     scores = metrics.EditScores(("model", "other"))
-    row = torch.from_numpy(row_of(values, values))
-    scores.update(torch.zeros(0, 2, len(row)))
-    scores.update(torch.stack([row, row])[None])
-    scores.update(torch.stack([row, row])[None])
-    assert scores.rows().shape == (2, 2, len(row))
+    sums = torch.from_numpy(row_of(values, values))
+    scores.update(torch.zeros(0, 2, len(sums)))
+    scores.update(torch.stack([sums, sums])[None])
+    scores.update(torch.stack([sums, sums])[None])
+    assert scores.rows().shape == (2, 2, len(sums))
     assert scores.compute()["other"]["active_f1"] == pytest.approx(1)

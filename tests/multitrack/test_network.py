@@ -8,10 +8,12 @@ from multitrack.edit.drivers import HEARD, listen
 from multitrack.edit.state import states
 from multitrack.edit.timeline import sample
 from multitrack.examples import tasks
+from multitrack.examples.moments import DRIVEN, WIDTH
 from multitrack.examples.tasks import Task
 from multitrack.infer import quantise, weight_bytes
 from multitrack.networks.additive import AdditiveTransformer
 from multitrack.networks.cell import PRESETS, TrackTransformer
+from multitrack.networks.hazard import REACH, CutHead, habitual
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "feedforward": 64, "cell": 16}
 
@@ -96,6 +98,20 @@ def test_tracks_have_lives_of_their_own_unlike_in_the_published_wiring(edit):
     assert (ours[:, 3] - ours[:, 7]).std(0).min() > 1e-3
     assert (theirs[:, 3] - theirs[:, 7]).std(0).max() < 1e-5
     assert theirs.std(0).min() > 1e-2
+
+
+def test_a_head_that_is_not_heeded_says_what_the_habits_do_where_somebody_has_the_floor():
+    head = trained_like(CutHead()).eval()
+    moments = torch.rand(2, 50, WIDTH)
+    moments[0, :, DRIVEN], moments[1, :, DRIVEN] = 1, 0
+    foretold = habitual(moments).logit()
+    with torch.no_grad():
+        torch.testing.assert_close(head(moments)[0], foretold[0])
+        assert not torch.allclose(head(moments)[1], foretold[1])
+        head.heeded.fill_(1)
+        change = head(moments) - foretold
+    assert 0 < change[0].abs().max() <= REACH + 1e-5
+    torch.testing.assert_close(head(moments), head(moments, 1.0))
 
 
 def test_the_published_model_has_2230547_parameters_and_ours_about_as_many():
