@@ -8,20 +8,22 @@ from typing import Annotated, Literal
 import lightning as L
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from experiments.shared import memory
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
+from experiments.shared.kinds import ArgumentsOf, NonNegativeFloat, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, figures, losses, rungs
 from molecular_flow.bill import Bill
 from molecular_flow.coordinates import torsions
+from molecular_flow.flow import families
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.metrics import TransportMetrics
 from molecular_flow.physics import molecule
 from molecular_flow.physics.energy import TorchEnergy
 from molecular_flow.scoring import score
+from molecular_flow.shares import Explained
 from molecular_flow.works import Direction, Works
 
 TERMS = ("forward", "inverse", "variance")
@@ -56,6 +58,8 @@ class MolecularFlow(L.LightningModule):
         init: Literal["stretch", "identity", "basins"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
         most_pull: PositiveFloat | None = None,
+        shares: NonNegativeFloat = 0.0,
+        family: families.Family = "splines",
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
@@ -72,11 +76,14 @@ class MolecularFlow(L.LightningModule):
         self.molecule = molecule.build(
             None if pdb else sequence, pdb, tuple(force_field), system=system
         )
-        self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
+        self.flow = families.make(self.molecule, family, init, flow or {}).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
         self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item(), most_pull)
-        self.betas = self.works.betas
+        self.betas, self.shares = self.works.betas, shares
+        if shares:
+            period = self.flow.coordinates.period
+            self.explained = nn.ModuleList([Explained(period) for _ in self.pair])
         self.optimizer, self.schedule = optimizer, schedule
         self.baselines: dict[str, dict[str, float]] = {}
         self.history: dict[str, list[float]] = {}
@@ -141,8 +148,12 @@ class MolecularFlow(L.LightningModule):
             "variance": losses.variance(*(way.work for way in plain or (ahead, back))),
         }
         if self.estimator == "path":
-            for name, way in (("forward", ahead), ("inverse", back)):
+            for end, (name, way) in enumerate((("forward", ahead), ("inverse", back))):
                 terms[name] = losses.with_path_gradient(terms[name], way.moved, way.pull)
+                if self.shares:
+                    torsion = way.moved[:, self.flow.stiff :].detach()
+                    off = self.shares * self.explained[end](torsion, way.work)
+                    terms[name] = losses.with_score_gradient(terms[name], way.density, off)
         return ahead, back, terms
 
     def on_train_epoch_end(self) -> None:
