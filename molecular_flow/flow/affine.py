@@ -83,8 +83,10 @@ class AffineFlow(nn.Module):
         start, end = math.log(source / REFERENCE), math.log(target / REFERENCE)
         gap = (end - start) / UNIT_GAP
         heat = z.new_tensor([start, end]).expand(len(z), 2)
-        rise = self.power * (start - end if inverse else end - start)
-        rho = (z[:, : self.stiff] - self.mean) / self.scale
+        if inverse:
+            start, end = end, start
+        rise = self.power * (end - start)
+        rho = (z[:, : self.stiff] - self.mean) / (self.scale * math.exp(self.power * start))
         turn = self._turn(z[:, self.stiff :]).clamp(-EDGE, EDGE)
         w, log_det = torch.cat([rho, 2 * turn.atanh()], 1), rise * self.stiff - _slope(turn)
         steps = list(enumerate(self.networks))
@@ -100,7 +102,7 @@ class AffineFlow(nn.Module):
                 part = part * log_scale.exp() + shift
             w, log_det = w.index_copy(1, moved, part), log_det + log_scale.sum(1)
         rho, turn = w[:, : self.stiff], (w[:, self.stiff :] / 2).tanh()
-        u = self.mean + self.scale * math.exp(rise) * rho
+        u = self.mean + self.scale * math.exp(self.power * end) * rho
         phi = self.centre + turn * self.coordinates.period / 2
         return torch.cat([u, phi], 1), log_det + _slope(turn)
 
