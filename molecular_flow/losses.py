@@ -41,14 +41,3 @@ def with_path_gradient(value: Tensor, moved: Tensor, pull: Tensor) -> Tensor:
     """
     surrogate = (pull.detach() * moved).sum(1).mean()
     return value.detach() + surrogate - surrogate.detach()
-
-
-def with_score_gradient(value: Tensor, density: Tensor, offset: Tensor) -> Tensor:
-    """`value` with the gradient of mean_b offset_b log q(y_b) at fixed y added, (B,) both.
-
-    With all of log q - log p as offset its expectation is the path gradient's. That one learns of a
-    basin's share only from frames on its edge; this one from every frame within, but with noise,
-    which an offset smooth in few features of y keeps small. Richter, Boustati et al. 2020.
-    """
-    surrogate = (offset.detach() * density).mean()
-    return value + surrogate - surrogate.detach()

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import lightning as L
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.shared import memory
 from experiments.shared.errors import InputError
-from experiments.shared.kinds import ArgumentsOf, NonNegativeFloat, PositiveFloat, Weights
+from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, figures, losses, rungs
 from molecular_flow.bill import Bill
@@ -23,7 +23,6 @@ from molecular_flow.metrics import TransportMetrics
 from molecular_flow.physics import molecule
 from molecular_flow.physics.energy import TorchEnergy
 from molecular_flow.scoring import score
-from molecular_flow.shares import Explained
 from molecular_flow.works import Direction, Works
 
 TERMS = ("forward", "inverse", "variance")
@@ -37,6 +36,7 @@ class MolecularFlow(L.LightningModule):
     `estimator`: `path` leaves out the part of the gradient that has mean zero but noise (see
     `losses.with_path_gradient`); `plain` is the published gradient. Their expectations are equal.
     `most_pull`: how many times as hard as thermal forces one frame may pull at most.
+    `family`: `realnvp` is the field's usual flow, to compare with; of `flow` it takes two sizes.
     `flow`: options of `TransportFlow`. `pairs`: what the data trains on, `ends` alone or `all`
     pairs of temperatures between; such a map may be put to use between any. Logged works and
     losses are in nats, energies in kT.
@@ -58,7 +58,6 @@ class MolecularFlow(L.LightningModule):
         init: Literal["stretch", "identity", "basins"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
         most_pull: PositiveFloat | None = None,
-        shares: NonNegativeFloat = 0.0,
         family: families.Family = "splines",
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
@@ -80,10 +79,7 @@ class MolecularFlow(L.LightningModule):
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
         self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item(), most_pull)
-        self.betas, self.shares = self.works.betas, shares
-        if shares:
-            period = self.flow.coordinates.period
-            self.explained = nn.ModuleList([Explained(period) for _ in self.pair])
+        self.betas = self.works.betas
         self.optimizer, self.schedule = optimizer, schedule
         self.baselines: dict[str, dict[str, float]] = {}
         self.history: dict[str, list[float]] = {}
@@ -148,12 +144,8 @@ class MolecularFlow(L.LightningModule):
             "variance": losses.variance(*(way.work for way in plain or (ahead, back))),
         }
         if self.estimator == "path":
-            for end, (name, way) in enumerate((("forward", ahead), ("inverse", back))):
+            for name, way in (("forward", ahead), ("inverse", back)):
                 terms[name] = losses.with_path_gradient(terms[name], way.moved, way.pull)
-                if self.shares:
-                    torsion = way.moved[:, self.flow.stiff :].detach()
-                    off = self.shares * self.explained[end](torsion, way.work)
-                    terms[name] = losses.with_score_gradient(terms[name], way.density, off)
         return ahead, back, terms
 
     def on_train_epoch_end(self) -> None:

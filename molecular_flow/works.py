@@ -22,8 +22,7 @@ class Direction(NamedTuple):
     """One direction's frames: all (B,) in nats, but `moved` and `pull` (B, D).
 
     work; reduced (beta U at the start); energy (beta U at the end); log_det (of positions); moved;
-    capped (1 where the energy was); pull, the gradient of log q - log p at the moved frames;
-    density, which changes with the map's parameters as log q there does.
+    capped (1 where the energy was); pull, the gradient of log q - log p at the moved frames.
     """
 
     work: Tensor
@@ -33,7 +32,6 @@ class Direction(NamedTuple):
     moved: Tensor
     capped: Tensor
     pull: Tensor | None = None
-    density: Tensor | None = None
 
 
 class Works:
@@ -147,15 +145,13 @@ class Works:
         # The gradient of beta U - log |dx/dz| at the start.
         known = betas[:, None] * torch.cat([batch[f"{name}_gradient"] for name in ENDS])
         known = known - self.flow.coordinates.log_volume_gradient(start)
-        density = log_back - (known * back).sum(1)
-        ratio = energy - volume + density
+        ratio = energy - volume + log_back - (known * back).sum(1)
         pull = torch.autograd.grad(ratio.sum(), (leaf_s, leaf_t), retain_graph=True)
         pull = self._bounded(torch.cat(pull))
 
         before = betas * torch.cat([batch[f"{name}_energy"] for name in ENDS])
         log_det = volume - log_back - self.flow.coordinates.log_volume(start)
         log_det, energy = log_det.detach(), energy.detach()
-        parts = (energy - log_det - before, before, energy, log_det, moved, over, pull,
-                 density)  # fmt: skip
+        parts = (energy - log_det - before, before, energy, log_det, moved, over, pull)
         ahead, behind = zip(*(part.split(size) for part in parts), strict=True)
         return Direction(*ahead), Direction(*behind)
