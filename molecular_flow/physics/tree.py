@@ -7,7 +7,7 @@ import numpy as np
 from molecular_flow.physics.molecule import Molecule
 
 BACKBONE = ("N", "CA", "C")
-RING = 7  # atoms of the largest ring that is kept closed
+RING = 40  # atoms of the largest ring that is kept closed: disulfides, too
 PLANAR = 0.015  # nm: a centre this near its neighbours' plane; an amine's nitrogen is at 0.03
 
 
@@ -28,7 +28,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Closure:
-    """A bond `x` - `y` that closes a small ring and is none of the tree; x is placed from `p`.
+    """A bond `x` - `y` that closes a ring and is none of the tree; x is placed from `p`.
 
     `stage`: closures of one stage do not move one another's atoms, those of a later one do not
     move an earlier one's.
