@@ -17,6 +17,7 @@ from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, figures, losses, rungs
 from molecular_flow.bill import Bill
 from molecular_flow.coordinates import torsions
+from molecular_flow.flow import families
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.metrics import TransportMetrics
 from molecular_flow.physics import molecule
@@ -35,6 +36,7 @@ class MolecularFlow(L.LightningModule):
     `estimator`: `path` leaves out the part of the gradient that has mean zero but noise (see
     `losses.with_path_gradient`); `plain` is the published gradient. Their expectations are equal.
     `most_pull`: how many times as hard as thermal forces one frame may pull at most.
+    `family`: `realnvp` is the field's usual flow, to compare with; of `flow` it takes two sizes.
     `flow`: options of `TransportFlow`. `pairs`: what the data trains on, `ends` alone or `all`
     pairs of temperatures between; such a map may be put to use between any. Logged works and
     losses are in nats, energies in kT.
@@ -56,6 +58,7 @@ class MolecularFlow(L.LightningModule):
         init: Literal["stretch", "identity", "basins"] = "stretch",
         estimator: Literal["path", "plain"] = "path",
         most_pull: PositiveFloat | None = None,
+        family: families.Family = "splines",
         flow: Annotated[dict, ArgumentsOf(TransportFlow)] | None = None,
         optimizer: Callable | None = None,
         schedule: Callable | None = None,
@@ -72,7 +75,7 @@ class MolecularFlow(L.LightningModule):
         self.molecule = molecule.build(
             None if pdb else sequence, pdb, tuple(force_field), system=system
         )
-        self.flow = TransportFlow(self.molecule, init=init, **(flow or {})).float()
+        self.flow = families.make(self.molecule, family, init, flow or {}).float()
         self.energy = TorchEnergy(self.molecule).float()
         rest = torch.tensor(self.molecule.positions, dtype=torch.float32)[None]
         self.works = Works(self.flow, self.energy, self.pair, self.energy(rest).item(), most_pull)

@@ -138,15 +138,7 @@ class TransportFlow(nn.Module):
         Centres: opposite to the emptiest angle, so that the splines' fixed ends lie where nobody
         is. Means: least squares on Fourier terms of the torsions, frames weighted by 1/T.
         """
-        torsion = torch.cat([z[:, self.stiff :] for z in frames.values()])
-        period = self.coordinates.period
-        for k in range(self.torsions):
-            if period[k] > 6:  # the sectors of turning groups are fixed by their labels
-                counts = torch.histc(wrap(torsion[:, k]).float(), 72, -math.pi, math.pi)
-                padded = torch.cat([counts[-4:], counts, counts[:4]])
-                smooth = padded.unfold(0, 9, 1).mean(1)
-                empty = (smooth.argmin() + 0.5) / 72 * 2 * math.pi - math.pi
-                self.centre[k] = wrap(empty + math.pi)
+        self._centres(torch.cat([z[:, self.stiff :] for z in frames.values()]))
         rows, values = [], []
         for temperature, z in frames.items():
             weight = (REFERENCE / temperature) ** 0.5
@@ -162,6 +154,17 @@ class TransportFlow(nn.Module):
         self.scale.copy_((y - x @ fitted).std(0).clamp_min(1e-6))
         if self.init == "basins":
             self._begin(frames)
+
+    def _centres(self, torsion: Tensor) -> None:
+        """Set the centres from torsions (M, K), opposite to where fewest are."""
+        period = self.coordinates.period
+        for k in range(self.torsions):
+            if period[k] > 6:  # the sectors of turning groups are fixed by their labels
+                counts = torch.histc(wrap(torsion[:, k]).float(), 72, -math.pi, math.pi)
+                padded = torch.cat([counts[-4:], counts, counts[:4]])
+                smooth = padded.unfold(0, 9, 1).mean(1)
+                empty = (smooth.argmin() + 0.5) / 72 * 2 * math.pi - math.pi
+                self.centre[k] = wrap(empty + math.pi)
 
     def _begin(self, frames: dict[float, Tensor]) -> None:
         """Let the first spline of each torsion stretch its basins between the outer two."""

@@ -7,7 +7,7 @@ import numpy as np
 from molecular_flow.physics.molecule import Molecule
 
 BACKBONE = ("N", "CA", "C")
-RING = 7  # atoms of the largest ring that is kept closed
+RING = 40  # atoms of the largest ring that is kept closed: disulfides, too
 PLANAR = 0.015  # nm: a centre this near its neighbours' plane; an amine's nitrogen is at 0.03
 
 

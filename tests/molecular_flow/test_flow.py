@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from molecular_flow.coordinates.internal import dihedral, reorder, wrap
+from molecular_flow.flow import families
 from molecular_flow.flow.splines import conditional_spline, knots, spline
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.physics.tree import build_tree, separate
@@ -16,12 +17,21 @@ SIZES = {
     "local": {"network": "local", "width": 8, "window": 3, "stiff_context": True},
     "mixed": {"network": "mixed", "width": 8, "window": 3, "init": "basins"},
     "context": {"network": "mlp", "width": 16, "stiff_context": True, "couplings": 7},
+    "realnvp": {"width": 16, "couplings": 4, "init": "stretch"},
 }
 
 
-def randomised(molecule, kind: str, size: float = 0.1, **options) -> TransportFlow:
+def flow_of(molecule, kind: str, init: str | None = None):
+    options = dict(SIZES[kind])
+    init = init or options.pop("init", "stretch")
+    options.pop("init", None)
+    family = "realnvp" if kind == "realnvp" else "splines"
+    return families.make(molecule, family, init, options).double()
+
+
+def randomised(molecule, kind: str, size: float = 0.1) -> TransportFlow:
     torch.manual_seed(1)
-    flow = TransportFlow(molecule, **SIZES[kind], **options).double()
+    flow = flow_of(molecule, kind)
     with torch.no_grad():
         flow.scale.fill_(0.05)
         flow.scale[:22] = 0.003
@@ -60,7 +70,7 @@ def test_log_det_is_autograds(dipeptide, noisy, kind, inverse):
 
 def test_identity_init_is_the_identity(dipeptide, noisy):
     for kind in SIZES:
-        flow = TransportFlow(dipeptide, **SIZES[kind] | {"init": "identity"}).double()
+        flow = flow_of(dipeptide, kind, "identity")
         y, log_det = flow.transport(noisy, *PAIR)
         assert (y - noisy).abs().max() < 1e-12
         assert log_det.abs().max() < 1e-12
@@ -77,15 +87,17 @@ def test_stretch_init_is_the_analytic_stretch(dipeptide, noisy):
     assert (log_det - 28 * math.log(1.5)).abs().max() < 1e-12
 
 
-def test_a_map_between_equal_temperatures_is_the_identity(dipeptide, noisy):
-    flow = randomised(dipeptide, "mlp")
+@pytest.mark.parametrize("kind", ["mlp", "realnvp"])
+def test_a_map_between_equal_temperatures_is_the_identity(dipeptide, noisy, kind):
+    flow = randomised(dipeptide, kind)
     y, log_det = flow.transport(noisy, 400.0, 400.0)
     assert (y - noisy).abs().max() < 1e-11
     assert log_det.abs().max() < 1e-11
 
 
-def test_equivariance(dipeptide, noisy):
-    flow = randomised(dipeptide, "mlp")
+@pytest.mark.parametrize("kind", ["mlp", "realnvp"])
+def test_equivariance(dipeptide, noisy, kind):
+    flow = randomised(dipeptide, kind)
     turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
     turn = turn * torch.linalg.det(turn)
     shift = torch.tensor([0.3, -1.0, 2.0]).double()
