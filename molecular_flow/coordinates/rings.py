@@ -1,4 +1,4 @@
-"""Small rings kept closed: the closing bond is a coordinate, as stiff as any other bond.
+"""Rings kept closed: the closing bond is a coordinate, as stiff as any other bond.
 
 A tree leaves one bond of every ring open, whose length would follow from all other coordinates:
 stretched one by one these would break it. So the atom `x` that closes a ring is placed by its

@@ -28,7 +28,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Closure:
-    """A bond `x` - `y` that closes a small ring and is none of the tree; x is placed from `p`.
+    """A bond `x` - `y` that closes a ring and is none of the tree; x is placed from `p`.
 
     `stage`: closures of one stage do not move one another's atoms, those of a later one do not
     move an earlier one's.

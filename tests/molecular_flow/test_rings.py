@@ -1,4 +1,6 @@
-"""Small rings stay closed: their closing bond is a coordinate, with the exact Jacobian."""
+"""Rings stay closed: their closing bond is a coordinate, with the exact Jacobian."""
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +15,14 @@ from molecular_flow.physics.tree import build_tree
 PAIR = (300.0, 450.0)
 
 
-@pytest.fixture(scope="module", params=["GP", "FW"])
+RINGS = {"GP": 1, "FW": 3, "cggc": 1}
+
+
+@pytest.fixture(scope="module", params=RINGS)
 def ringed(request):
-    """Proline's ring; a benzene ring, and tryptophan's two that share a bond."""
-    return molecules.build(request.param)
+    """Proline's ring; a benzene ring, and tryptophan's two that share a bond; a disulfide's."""
+    file = Path(__file__).with_name(f"{request.param}.pdb")
+    return molecules.build(request.param, str(file) if file.exists() else None)
 
 
 def noisy(molecule, frames: int = 4):
@@ -29,7 +35,7 @@ def noisy(molecule, frames: int = 4):
 def test_closures(ringed):
     closures = build_tree(ringed).closures
     tree_bonds = {frozenset((p.atom, p.parent)) for p in build_tree(ringed).placements}
-    assert len(closures) == {"GP": 1, "FW": 3}[ringed.label]
+    assert len(closures) == RINGS[ringed.label]
     for closure in closures:
         assert frozenset((closure.x, closure.y)) in map(frozenset, ringed.bonds)
         assert frozenset((closure.x, closure.y)) not in tree_bonds
