@@ -88,10 +88,11 @@ def learned(module: MolecularFlow, frames: MolecularData, size: float = 0.02) ->
     return module
 
 
-def test_both_estimators_give_the_same_losses(tiny_ladder):
+@pytest.mark.parametrize("options", [{}, {"family": "realnvp", "init": "identity"}])
+def test_both_estimators_give_the_same_losses(tiny_ladder, options):
     frames = data(tiny_ladder)
     frames.setup()
-    works = learned(make(), frames).works
+    works = learned(make(**options), frames).works
     batch = batch_of(frames, 32)
     for backwards, two in zip((False, True), works.both_ways(batch), strict=True):
         one = works.one_way(batch, backwards)
@@ -150,6 +151,8 @@ def test_another_molecules_data_is_refused(tmp_path, tiny_ladder):
         ({"estimator": "magic"}, "estimator"),
         ({"init": "random"}, "init"),
         ({"flow": {"network": "rnn"}}, "network"),
+        ({"family": "glow"}, "family"),
+        ({"family": "realnvp", "init": "basins"}, "init"),
     ],
 )
 def test_wrong_options(options, message):
