@@ -226,7 +226,8 @@ def main() -> None:
     parser.add_argument("--step-ps", type=spans, default=default.step_ps)
     parser.add_argument("--seed", type=arguments.seed, default=default.seed)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--sequence", default=default.sequence, help="one-letter residues")
+    source.add_argument("--sequence", default=default.sequence,
+                        help="one-letter residues, capped as in ace-A-nme")  # fmt: skip
     source.add_argument("--pdb", type=arguments.file("a PDB or mmCIF file"),
                         help="a PDB or mmCIF file instead")  # fmt: skip
     parser.add_argument("--force-field", nargs="+", default=default.force_field,

@@ -11,7 +11,8 @@ import numpy as np
 from experiments.shared import writing
 from experiments.shared.errors import InputError
 from experiments.shared.reading import regular
-from molecular_flow.physics.molecule import INSTALL, Molecule
+from molecular_flow.physics.force_field import INSTALL
+from molecular_flow.physics.molecule import Molecule
 from molecular_flow.physics.structure import SOLVENT
 
 WITH_ATOMS = (".pdb", ".cif", ".h5")  # these name their atoms

@@ -12,10 +12,8 @@ import numpy as np
 
 from experiments.shared.errors import InputError
 from molecular_flow.physics import chirality, force_field, structure
-from molecular_flow.physics.force_field import FORCE_FIELD, INSTALL, openmm_modules
-
-LETTERS = "ACDEFGHIKLMNPQRSTVWY"
-LONGEST = 1000  # residues
+from molecular_flow.physics.force_field import FORCE_FIELD, openmm_modules
+from molecular_flow.physics.peptide import peptide_pdb
 
 
 @dataclass(frozen=True)
@@ -69,33 +67,6 @@ class Molecule:
             if atom.residue == residue and atom.name == name:
                 return index
         return None
-
-
-def peptide_pdb(sequence: str) -> str:
-    """PDB text with the heavy atoms of a zwitterionic peptide in an extended conformation.
-
-    Raises:
-        InputError: an unknown residue letter, fewer than two residues, PeptideBuilder absent.
-    """
-    unknown = sorted(set(sequence) - set(LETTERS))
-    if unknown or not 2 <= len(sequence) <= LONGEST:
-        shown = sequence if len(sequence) < 80 else f"{sequence[:20]}... of {len(sequence)}"
-        raise InputError(
-            f"expected a sequence of 2 to {LONGEST} one-letter residues of {LETTERS}, got "
-            f"{shown!r} (unknown: {unknown}): mend data.sequence (--sequence) or give data.pdb"
-        )
-    try:
-        import PeptideBuilder
-        from Bio.PDB import PDBIO
-    except ImportError as error:
-        raise InputError(f"expected PeptideBuilder, got none ({error}): {INSTALL}") from error
-    bends = len(sequence) - 1
-    structure = PeptideBuilder.make_structure(sequence, [-120.0] * bends, [140.0] * bends)
-    PeptideBuilder.add_terminal_OXT(structure)
-    writer, text = PDBIO(), io.StringIO()
-    writer.set_structure(structure)
-    writer.save(text)
-    return text.getvalue()
 
 
 @lru_cache(maxsize=8)
@@ -212,7 +183,7 @@ def build(
     constraints: bool = False,
     system: str | None = None,
 ) -> Molecule:
-    """The molecule of a one-letter peptide `sequence` (zwitterion, pH 7), or of a PDB file.
+    """The molecule of a peptide `sequence` (`peptide.peptide_pdb`; pH 7), or of a PDB file.
 
     With `system`, a file of an OpenMM System (`XmlSerializer.serialize`), that is the force field
     of the PDB file as it is: for molecules that were parametrised elsewhere, ligands say.

@@ -134,7 +134,7 @@ def stack(shelf: Shelf, place: Path) -> Path:
 
 @maker
 def molecule_pdb(shelf: Shelf, place: Path) -> Path:
-    from molecular_flow.physics.molecule import peptide_pdb
+    from molecular_flow.physics.peptide import peptide_pdb
 
     (place / "molecule.pdb").write_text(peptide_pdb("AA"))
     return place / "molecule.pdb"

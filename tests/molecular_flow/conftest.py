@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.peptide import peptide_pdb
 from molecular_flow.simulate import Plan, simulate
 
 
@@ -16,20 +17,9 @@ def dipeptide():
 
 @pytest.fixture(scope="session")
 def capped_alanine(tmp_path_factory):
-    """A PDB file of Ace-Ala-Nme, cut out of Ala-Ala-Ala."""
+    """A PDB file of Ace-Ala-Nme."""
     _, app, _ = molecules.openmm_modules()
-    kept = {
-        "ACE": {"CA": "CH3", "C": "C", "O": "O"},
-        "ALA": {name: name for name in ("N", "CA", "CB", "C", "O")},
-        "NME": {"N": "N", "CA": "C"},
-    }
-    lines = []
-    for line in molecules.peptide_pdb("AAA").splitlines():
-        if line.startswith("ATOM"):
-            residue = list(kept)[int(line[22:26]) - 1]
-            name = kept[residue].get(line[12:16].strip())
-            lines += [f"{line[:12]} {name:<3s} {residue}{line[20:]}"] if name else []
-    heavy = app.PDBFile(io.StringIO("\n".join([*lines, "END", ""])))
+    heavy = app.PDBFile(io.StringIO(peptide_pdb("ace-A-nme")))
     model = app.Modeller(heavy.topology, heavy.positions)
     model.addHydrogens(app.ForceField(*molecules.FORCE_FIELD))
     path = tmp_path_factory.mktemp("capped") / "ala.pdb"

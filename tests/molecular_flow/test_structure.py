@@ -9,6 +9,7 @@ from experiments.shared.errors import InputError
 from molecular_flow.coordinates.internal import InternalCoordinates
 from molecular_flow.physics import chirality, structure
 from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.peptide import peptide_pdb
 from molecular_flow.physics.tree import build_tree
 
 CHARMM = {
@@ -88,7 +89,7 @@ def test_a_d_amino_acid_stays_one(tmp_path, capped_alanine):
 def test_protonation_states_of_histidine(name):
     lines = [
         line.replace("HIS", name)
-        for line in molecules.peptide_pdb("AH").splitlines()
+        for line in peptide_pdb("AH").splitlines()
         if line.startswith("ATOM")
     ]
     text, notes = structure.translated("\n".join(lines))
@@ -99,7 +100,7 @@ def test_protonation_states_of_histidine(name):
 def test_a_pyramidal_amine_is_no_planar_group(tmp_path):
     """Lysine without its charge: half a turn of its two hydrogens is another conformation."""
     _, app, _ = molecules.openmm_modules()
-    heavy = app.PDBFile(io.StringIO(molecules.peptide_pdb("NKA")))
+    heavy = app.PDBFile(io.StringIO(peptide_pdb("NKA")))
     model = app.Modeller(heavy.topology, heavy.positions)
     model.addHydrogens(app.ForceField(*molecules.FORCE_FIELD), variants=[None, "LYN", None])
     with (tmp_path / "lyn.pdb").open("w") as file:
