@@ -1,7 +1,8 @@
 """Bonds, angles and torsions of the force field, with their derivative.
 
 Axes: `M` edges (vectors between two atoms, each term having its own), `N` atoms, `B` batch, which
-is the last axis inside. Edges, and the gradient on atoms, are one matrix product each.
+is the last axis inside. Edges, and the gradient on atoms, are sums over lists (embedding bags): a
+product with the (M, N) incidence, mostly zeros, takes 25 times as long at 138 atoms.
 """
 
 import math
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.polynomial import Polynomial, chebyshev
 from torch import Tensor, nn
+from torch.nn import functional
 
 STRAIGHT = 1e-7  # below 1 in |cos|: arccos has no derivative at a straight angle
 COLLINEAR = 1e-20  # nm^8: where three atoms lie in a line, the torsion is undefined
@@ -22,16 +24,17 @@ class BondedTerms(nn.Module):
         super().__init__()
         ends = [*self._bonds(bonds), *self._angles(angles), *self._torsions(torsions)]
         self.sizes = [len(edges) for edges in ends]
-        start, end = (
-            np.array([edge for edges in ends for edge in edges], dtype=int).reshape(-1, 2).T
-        )
-        incidence = np.zeros((len(start), atoms))
-        incidence[np.arange(len(start)), end] += 1
-        incidence[np.arange(len(start)), start] -= 1
-        self._keep("incidence", incidence)  # (M, N): positions to x_end - x_start
+        edges = np.array([edge for edges in ends for edge in edges], dtype=int).reshape(-1, 2)
+        sign = np.tile([-1.0, 1.0], len(edges))
+        self._keep("edges", edges)  # from, to
+        self._keep("edge_sign", sign.reshape(-1, 2))
+        order = np.argsort(edges.reshape(-1), kind="stable")  # by atom
+        self._keep("of_atom", order // 2)
+        self._keep("of_atom_sign", sign[order])
+        self._keep("of_atom_start", np.searchsorted(edges.reshape(-1)[order], np.arange(atoms)))
 
     def _keep(self, name: str, value: np.ndarray) -> None:
-        self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
+        self.register_buffer(name, torch.tensor(value), persistent=False)
 
     def _bonds(self, force) -> tuple[list]:
         terms = [force.getBondParameters(n) for n in range(force.getNumBonds())] if force else []
@@ -71,7 +74,9 @@ class BondedTerms(nn.Module):
 
     def evaluate(self, flat: Tensor, derivative: bool) -> tuple[dict[str, Tensor], Tensor | None]:
         """Energies (B,) in kJ/mol by kind, and the gradient (N, 3 B), of positions (N, 3 B)."""
-        vectors = (self.incidence @ flat).unflatten(1, (3, -1))
+        vectors = functional.embedding_bag(
+            self.edges, flat, mode="sum", per_sample_weights=self.edge_sign
+        ).unflatten(1, (3, -1))
         bond, *rest = vectors.split(self.sizes)
         found, pulls = {}, []
         for kind, energy in (
@@ -81,7 +86,15 @@ class BondedTerms(nn.Module):
         ):
             found[kind] = energy[0].sum(0)
             pulls += energy[1:]
-        return found, self.incidence.T @ torch.cat(pulls).flatten(1) if derivative else None
+        if not derivative:
+            return found, None
+        return found, functional.embedding_bag(
+            self.of_atom,
+            torch.cat(pulls).flatten(1),
+            self.of_atom_start,
+            mode="sum",
+            per_sample_weights=self.of_atom_sign,
+        )
 
     def _stretch(self, bond: Tensor, derivative: bool) -> tuple[Tensor, ...]:
         """Energies of each bond (bonds, B), and, if asked for, the derivative by its edge."""
@@ -113,7 +126,7 @@ class BondedTerms(nn.Module):
         self, first: Tensor, axis: Tensor, last: Tensor, derivative: bool
     ) -> tuple[Tensor, ...]:
         """Likewise of torsions, by three edges in a chain (Blondel, Karplus 1996)."""
-        left, right = torch.linalg.cross(first, axis, dim=1), torch.linalg.cross(axis, last, dim=1)
+        left, right = _cross(first, axis), _cross(axis, last)
         one, two = left.square().sum(1), right.square().sum(1)
         scale = (one * two).clamp_min(COLLINEAR).rsqrt()
         cosine = (left * right).sum(1) * scale
@@ -140,6 +153,16 @@ class BondedTerms(nn.Module):
 
 def _column(values: list[float]) -> np.ndarray:
     return np.array(values).reshape(-1, 1)
+
+
+def _cross(one: Tensor, two: Tensor) -> Tensor:
+    """Cross products (M, 3, B); torch's own takes six times as long."""
+    (a, b, c), (d, e, f) = one.unbind(1), two.unbind(1)
+    parts = [
+        torch.addcmul(p * q, r, s, value=-1)
+        for p, q, r, s in ((b, f, c, e), (c, d, a, f), (a, e, b, d))
+    ]
+    return torch.stack(parts, 1)
 
 
 def _horner(coefficients: Tensor, x: Tensor) -> Tensor:

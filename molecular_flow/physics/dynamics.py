@@ -19,6 +19,7 @@ from experiments.shared import memory
 from experiments.shared.errors import InputError
 from molecular_flow.physics.energy import BOLTZMANN, TorchEnergy
 from molecular_flow.physics.molecule import Molecule
+from molecular_flow.physics.pairs import FRAMES
 from molecular_flow.physics.tree import build_tree
 
 MASS = 12.0
@@ -81,7 +82,8 @@ class Ladders:
         replicas, atoms = len(temperatures) * ladders, len(molecule.atoms)
         memory.hold()
         memory.foresee(
-            replicas * (36 * atoms + 8 * atoms**2),  # positions, velocities, forces; pairs of atoms
+            replicas * 36 * atoms  # positions, velocities, forces; what is kept of pairs of atoms
+            + (min(replicas, FRAMES) if device == "cpu" else replicas) * 10 * atoms**2,
             f"{ladders} ladders of {len(temperatures)} temperatures; give fewer ladders",
         )
         self.transport, self.turns, self.temperatures = transport, turns, temperatures

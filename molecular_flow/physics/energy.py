@@ -1,7 +1,7 @@
 """The force field as batched torch operations, read from an OpenMM System's own parameters.
 
-Axes: `N` atoms, `P` = N (N - 1) / 2 pairs, `B` batch. Inside, the batch is the last axis, so that
-every operation streams over it. Units: nm, kJ/mol.
+Axes: `N` atoms, `B` batch. Inside, the batch is the last axis, so that every operation streams over
+it. Units: nm, kJ/mol.
 """
 
 import math
@@ -62,19 +62,10 @@ class TorchEnergy(nn.Module):
                 f"here (ff19SB and CHARMM have CMAP, say): {FITS}"
             )
         self.atoms = atoms = system.getNumParticles()
-        rows, columns = np.triu_indices(atoms, 1)
-        incidence = np.zeros((len(rows), atoms))
-        incidence[np.arange(len(rows)), rows] = 1
-        incidence[np.arange(len(rows)), columns] = -1
-        # (P, N): positions to pair vectors x_i - x_j
-        self.register_buffer("incidence", torch.tensor(incidence), persistent=False)
         kinds = ("HarmonicBondForce", "HarmonicAngleForce", "PeriodicTorsionForce")
         self.bonded = BondedTerms(*(forces.get(kind) for kind in kinds), atoms)
         self.pairs = PairTerms(
-            rows,
-            columns,
-            *_nonbonded(forces.get("NonbondedForce"), atoms, rows, columns),
-            _generalised_born(forces, atoms),
+            *_nonbonded(forces.get("NonbondedForce"), atoms), _generalised_born(forces, atoms)
         )
 
     def forward(self, positions: Tensor) -> Tensor:
@@ -102,12 +93,10 @@ class TorchEnergy(nn.Module):
         batch = len(positions)
         flat = positions.permute(1, 2, 0).reshape(self.atoms, 3 * batch)
         terms, gradient = self.bonded.evaluate(flat, derivative)
-        vectors = (self.incidence @ flat).view(-1, 3, batch)
-        terms["nonbonded"], slope = self.pairs(vectors.square().sum(1), derivative)
+        terms["nonbonded"], pull = self.pairs(positions.permute(2, 1, 0).contiguous(), derivative)
         if not derivative:
             return terms, None
-        pulls = vectors.mul_(slope.mul_(2)[:, None]).flatten(1)
-        gradient = gradient.addmm_(self.incidence.T, pulls).view(self.atoms, 3, batch)
+        gradient = gradient.view(self.atoms, 3, batch).add_(pull.transpose(0, 1))
         return terms, gradient.permute(2, 0, 1).contiguous()
 
 
@@ -128,23 +117,22 @@ class _Energy(torch.autograd.Function):
         return gradient * by_value[:, None, None], None
 
 
-def _nonbonded(force, atoms: int, rows: np.ndarray, columns: np.ndarray):
-    """Per pair: Coulomb strength (kJ/mol nm), r^-12 and r^-6 coefficients."""
+def _nonbonded(force, atoms: int) -> np.ndarray:
+    """Of pairs (3, N, N): Coulomb strength (kJ/mol nm), r^-12 and r^-6 coefficients."""
     if force is None:
-        return np.zeros((3, len(rows)))
+        return np.zeros((3, atoms, atoms))
     if force.getNonbondedMethod() != force.NoCutoff:
         raise InputError("expected a NonbondedForce without cut-off: build it with NoCutoff")
     own = np.array([[v._value for v in force.getParticleParameters(n)] for n in range(atoms)])
     charge, sigma, depth = own.T
-    strength = COULOMB * charge[rows] * charge[columns]
-    sigma = 0.5 * (sigma[rows] + sigma[columns])
-    depth = np.sqrt(depth[rows] * depth[columns])
-    pair = {frozenset(ends): n for n, ends in enumerate(zip(rows, columns, strict=True))}
+    strength = COULOMB * np.outer(charge, charge)
+    sigma = 0.5 * (sigma[:, None] + sigma)
+    depth = np.sqrt(np.outer(depth, depth))
     for n in range(force.getNumExceptions()):
         i, j, product, size, well = force.getExceptionParameters(n)
-        p = pair[frozenset((i, j))]
-        strength[p] = COULOMB * product._value
-        sigma[p], depth[p] = size._value, well._value
+        for pair in ((i, j), (j, i)):
+            strength[pair] = COULOMB * product._value
+            sigma[pair], depth[pair] = size._value, well._value
     return np.stack([strength, 4 * depth * sigma**12, 4 * depth * sigma**6])
 
 

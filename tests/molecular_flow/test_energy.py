@@ -9,6 +9,7 @@ import torch
 
 from experiments.shared.errors import InputError
 from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics import offsets
 from molecular_flow.physics.energy import OpenMMEnergy, TorchEnergy, capped
 from molecular_flow.physics.pairs import PairTerms
 
@@ -86,16 +87,53 @@ def test_derivative_of_pairs_that_overlap():
         "dielectric": 0.98,
         "surface": 28.0,
     }
-    rows, columns = np.triu_indices(3, 1)
-    pairs = PairTerms(rows, columns, *np.zeros((3, 3)), born).double()
-    distances = torch.linspace(0.004, 1.2, 400, dtype=torch.float64)
-    squared = torch.stack([distances.roll(n) for n in (0, 130, 260)]).square()
-    squared.requires_grad_(True)
-    energy, _ = pairs(squared, derivative=False)
-    (expected,) = torch.autograd.grad(energy.sum(), squared)
-    again, slope = pairs(squared.detach(), derivative=True)
-    assert (again - energy).abs().max() < 1e-9
-    assert ((slope - expected).abs() / (1 + expected.abs())).max() < 1e-9
+    pairs = PairTerms(*np.zeros((3, 3, 3)), born).double()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 3, 400, generator=generator, dtype=torch.float64)
+    x = x * torch.linspace(0.003, 0.6, 400, dtype=torch.float64)
+    _, slope = pairs(x, derivative=True)
+    step = 1e-6
+    for axis, atom in np.ndindex(3, 3):
+        by = torch.zeros_like(x)
+        by[axis, atom] = step
+        (more, _), (less, _) = pairs(x + by, derivative=False), pairs(x - by, derivative=False)
+        expected = (more - less) / (2 * step)
+        assert ((slope[axis, atom] - expected).abs() / (1 + expected.abs())).max() < 1e-6
+
+
+@pytest.mark.parametrize("atoms", [1, 2, 3, 6, 7])
+def test_pairs_by_offset_are_all_pairs(atoms):
+    first, second, share = offsets.pairs(atoms)
+    count = np.zeros((atoms, atoms))
+    np.add.at(count, (first, second), share)
+    assert (count + count.T == 1 - np.eye(atoms)).all()
+    values = torch.randn(atoms, 5, dtype=torch.float64)
+    place, found = offsets.twice(values), []
+    for rows in offsets.ranges(atoms, 2):
+        assert (offsets.of_second(place, rows) == values[second[rows]]).all()
+        found.append(offsets.between(torch.sub, place, rows))
+        assert (found[-1] == values[first[rows]] - values[second[rows]]).all()
+    total = torch.zeros_like(place)
+    for rows, difference in zip(offsets.ranges(atoms, 2), found, strict=True):
+        weighed = difference * torch.tensor(share)[rows, :, None]
+        offsets.add_first(total, weighed)
+        offsets.add_second(total, weighed, rows, -1)
+    expected = atoms * values - values.sum(0)
+    assert torch.allclose(offsets.fold(total), expected)
+
+
+@pytest.mark.parametrize("sequence", ["GW", "PE"])  # an even and an odd number of atoms
+def test_parts_of_a_batch_and_of_the_pairs_change_nothing(monkeypatch, sequence):
+    molecule = molecules.build(sequence)
+    energy = TorchEnergy(molecule).double()
+    rest = torch.tensor(molecule.positions)[None]
+    x = rest + 0.003 * torch.randn(7, *rest.shape[1:], dtype=torch.float64)
+    whole, slope = energy.with_gradient(x)
+    monkeypatch.setattr("molecular_flow.physics.pairs.FRAMES", 3)
+    monkeypatch.setattr("molecular_flow.physics.pairs.IN_CACHE", 300)
+    found, gradient = energy.with_gradient(x)
+    assert (found - whole).abs().max() < 1e-9
+    assert (gradient - slope).abs().max() < 1e-8
 
 
 def test_simulated_frames_of_both_temperatures(dipeptide, tiny_ladder):
