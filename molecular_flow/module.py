@@ -36,7 +36,7 @@ class MolecularFlow(L.LightningModule):
     `estimator`: `path` leaves out the part of the gradient that has mean zero but noise (see
     `losses.with_path_gradient`); `plain` is the published gradient. Their expectations are equal.
     `most_pull`: how many times as hard as thermal forces one frame may pull at most.
-    `family`: `realnvp` is the field's usual flow, to compare with; of `flow` it takes two sizes.
+    `family`: `realnvp` and `normflows` are the field's, to compare with; of `flow` they take sizes.
     `flow`: options of `TransportFlow`. `pairs`: what the data trains on, `ends` alone or `all`
     pairs of temperatures between; such a map may be put to use between any. Logged works and
     losses are in nats, energies in kT.

@@ -153,6 +153,7 @@ def test_another_molecules_data_is_refused(tmp_path, tiny_ladder):
         ({"flow": {"network": "rnn"}}, "network"),
         ({"family": "glow"}, "family"),
         ({"family": "realnvp", "init": "basins"}, "init"),
+        ({"family": "normflows", "init": "basins"}, "init"),
     ],
 )
 def test_wrong_options(options, message):
