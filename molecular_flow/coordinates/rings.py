@@ -9,6 +9,7 @@ Axes: `B` batch, `D` coordinates, `N` atoms. Coordinates with the tree's own ang
 are called open, those with distance and flap closed. Units: nm, radians.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from molecular_flow.physics.tree import Closure, Tree
 
 Quad = tuple[int, int, int, int]
 NOWHERE = -1e4
+SMALL = 8  # atoms of a ring on whose far side from p's parent x always lies: its flap is near 180
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Ring:
 
     `bond`, `bend`, `turn`: x's distance to p, its angle and its dihedral, the latter two of the
     atoms `angle` and `dihedral`. `hanging`: the dihedral columns of the atoms on x and on y, each
-    with the dihedral that the closing bond has there.
+    with the dihedral that the closing bond has there. `base`: what the flap is counted from, so
+    that a flat ring or one that flips does not cross the end of the angle's range.
     """
 
     closure: Closure
@@ -37,6 +40,7 @@ class Ring:
     turn: int
     dihedral: Quad
     hanging: tuple[tuple[int, Quad], ...]
+    base: float
 
     @property
     def flap(self) -> Quad:
@@ -56,8 +60,23 @@ class Ring:
                 quads[child.atom] = (other, child.parent, child.grand, child.great)
                 hanging.append((columns[child.atom], quads[child.atom]))
         rank = [p.atom for p in tree.placements].index(closure.x)
+        base = math.pi if _size(tree, closure) <= SMALL else 0.0
         return cls(closure, 2 + rank, bend + rank, columns[closure.x],
-                   (own.atom, own.parent, own.grand, own.great), tuple(hanging))  # fmt: skip
+                   (own.atom, own.parent, own.grand, own.great), tuple(hanging), base)  # fmt: skip
+
+
+def _size(tree: Tree, closure: Closure) -> int:
+    """How many atoms the ring has."""
+    a, b, c = tree.root
+    parents = {p.atom: p.parent for p in tree.placements} | {a: b, c: b}
+    ways = []
+    for atom in (closure.x, closure.y):
+        way = {atom}
+        while atom in parents:
+            atom = parents[atom]
+            way.add(atom)
+        ways.append(way)
+    return len(ways[0] ^ ways[1]) + 1
 
 
 def one(x: Tensor, quad: Quad) -> Tensor:
@@ -91,7 +110,7 @@ class Rings(nn.Module):
         changed = {}
         for ring in self.rings:
             changed[ring.bend] = (x[:, ring.closure.x] - x[:, ring.closure.y]).norm(dim=-1)
-            changed[ring.turn] = one(x, ring.flap)
+            changed[ring.turn] = wrap(one(x, ring.flap) - ring.base)
             for (column, quad), home in zip(ring.hanging, self._homes(ring), strict=True):
                 changed[column] = wrap(z[:, column] - one(x, quad) + home)
         return _with(z, changed)
@@ -126,7 +145,7 @@ def _placed(z: Tensor, x: Tensor, ring: Ring) -> tuple[Tensor, Tensor]:
     """
     here, there = x[:, ring.closure.p], x[:, ring.closure.y]
     side = x[:, ring.dihedral[2]] - here
-    near, far, flap = z[:, ring.bond], z[:, ring.bend], z[:, ring.turn]
+    near, far, flap = z[:, ring.bond], z[:, ring.bend], z[:, ring.turn] + ring.base
     apart = (there - here).norm(dim=-1)
     axis = (there - here) / apart[:, None]
     across = nn.functional.normalize(side - (side * axis).sum(-1, keepdim=True) * axis, dim=-1)

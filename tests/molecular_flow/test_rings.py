@@ -125,3 +125,12 @@ def test_no_triangle_no_place(ringed):
     assert volume[0] < NOWHERE / 2
     assert (volume[1:] > NOWHERE / 2).all()
     assert coordinates.decode(z).isfinite().all()
+
+
+@pytest.mark.parametrize("sequence", ["GP", "FW"])
+def test_a_small_rings_flap_does_not_cross_the_end_of_its_range(sequence):
+    molecule = molecules.build(sequence)
+    coordinates = InternalCoordinates(molecule).double()
+    z, _ = coordinates.encode(noisy(molecule, 64))
+    for ring in coordinates.rings.rings:
+        assert z[:, ring.turn].std() < 0.3
