@@ -73,6 +73,7 @@ MAY_IMPORT = {
     "molecular_flow.flow": {"molecular_flow.coordinates", "molecular_flow.physics"},
     "molecular_flow.transfer": {
         "molecular_flow.baselines",
+        "molecular_flow.bill",
         "molecular_flow.coordinates",
         "molecular_flow.flow",
         "molecular_flow.frames",

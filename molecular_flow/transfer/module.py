@@ -1,7 +1,8 @@
 """The Lightning module: one map for many peptides, tested on sequences that it has never seen."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import lightning as L
 import torch
@@ -13,6 +14,7 @@ from experiments.shared.errors import InputError
 from experiments.shared.kinds import ArgumentsOf, PositiveFloat, Weights
 from experiments.shared.losses import check_names, weighted_sum
 from molecular_flow import baselines, losses
+from molecular_flow.bill import Bill
 from molecular_flow.coordinates.internal import InternalCoordinates
 from molecular_flow.metrics import TransportMetrics
 from molecular_flow.objective import TERMS, Estimator, objective
@@ -29,11 +31,25 @@ WATCHED = tuple(f"train/{name}" for name in ("total", "excess"))
 PLAIN = ("identity", "stretch")
 
 
-class Peptide(NamedTuple):
-    """What belongs to one sequence; nothing in it is learned."""
+@dataclass(frozen=True)
+class Peptide:
+    """The map of one peptide, with what `MolecularFlow` has for its molecule; nothing is learned.
 
+    `pair`: kelvin; `bill`: what its own data cost, which is nothing.
+    """
+
+    pair: tuple[float, float]
+    molecule: molecules.Molecule
     flow: SharedFlow
+    energy: TorchEnergy
     works: Works
+    bill: Bill = field(default_factory=Bill)
+    hparams: dict = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it moves frames."""
+        return self.flow.centre.device
 
 
 class TransferFlow(L.LightningModule):
@@ -84,7 +100,8 @@ class TransferFlow(L.LightningModule):
         Raises:
             InputError: it has a residue that no training sequence has in such a place.
         """
-        if molecule.label not in self._peptides:
+        known = self._peptides.get(molecule.fingerprint)
+        if known is None:
             flow = SharedFlow(molecule, self.weights).float()
             if self.statistics:
                 fit.place(flow, self.statistics)
@@ -93,8 +110,9 @@ class TransferFlow(L.LightningModule):
             works = Works(flow, energy, self.pair, energy(rest).item(), self.most_pull)
             flow.to(self.device)
             energy.to(self.device)
-            self._peptides[molecule.label] = Peptide(flow, works)
-        return self._peptides[molecule.label]
+            known = Peptide(self.pair, molecule, flow, energy, works)
+            self._peptides[molecule.fingerprint] = known
+        return known
 
     def _of(self, batch: dict[str, Tensor]) -> tuple[str, Peptide]:
         data = self.trainer.datamodule
@@ -111,9 +129,9 @@ class TransferFlow(L.LightningModule):
             self.statistics = fit.fit(flows, frames, self.weights)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        _, (flow, works) = self._of(batch)
-        with flow.held():
-            ahead, back, terms = objective(works, batch, self.estimator, self.loss_weights)
+        _, peptide = self._of(batch)
+        with peptide.flow.held():
+            ahead, back, terms = objective(peptide.works, batch, self.estimator, self.loss_weights)
         total, shares = weighted_sum(terms, self.loss_weights)
         values = {f"train/{name}": value.detach() for name, value in terms.items()}
         values |= {f"share/{name}": value for name, value in shares.items()}
@@ -159,7 +177,8 @@ class TransferFlow(L.LightningModule):
 
     def _score(self, batch: dict[str, Tensor], plain: bool) -> None:
         """Put a batch through its map and, with `plain`, through those that need no training."""
-        sequence, (flow, works) = self._of(batch)
+        sequence, peptide = self._of(batch)
+        flow = peptide.flow
         maps = {"ours": lambda z, inverse: flow(z, *self.pair, inverse=inverse)}
         if plain:
             frames = self.trainer.datamodule.statistics(sequence)
@@ -172,7 +191,7 @@ class TransferFlow(L.LightningModule):
                 scores = TransportMetrics(flow.stiff, flow.coordinates.atoms - 1, None)
                 self._scores[key] = scores.to(self.device)
                 scores.sync_on_compute = False  # every process has all frames
-            score(works, self._scores[key], move, batch)
+            score(peptide.works, self._scores[key], move, batch)
 
     def _finish(self, split: str) -> None:
         """Log figures over all sequences, and each one's acceptance."""

@@ -8,6 +8,7 @@ import torch
 from experiments.shared import checkpoints
 from experiments.shared.errors import InputError
 from molecular_flow.coordinates.internal import InternalCoordinates, dihedral, reorder
+from molecular_flow.infer import load, transport
 from molecular_flow.physics import molecule as molecules
 from molecular_flow.transfer import fit
 from molecular_flow.transfer.flow import SharedFlow, TransferWeights
@@ -211,7 +212,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(finished):
 def test_a_run_reports_unseen_sequences_beside_maps_without_training(finished):
     said = json.loads((finished / "whole" / "summary.json").read_text())
     assert said["status"] == "completed"
-    for name in ("acceptance_median", "acceptance_worst", "acceptance_AA", "excess_median"):
+    for name in ("acceptance_median", "acceptance_worst", "acceptance_AA", "excess_median",
+                 "larger_acceptance_worst", "acceptance_GAG"):  # fmt: skip
         assert f"test/{name}" in said["metrics"]
         assert {"identity", "stretch"} <= said["baselines"].keys()
         assert all(name in values for values in said["baselines"].values())
@@ -220,9 +222,25 @@ def test_a_run_reports_unseen_sequences_beside_maps_without_training(finished):
 
 def test_a_checkpoint_has_all_that_an_unseen_sequence_needs(finished):
     module = checkpoints.load(TransferFlow, finished / "whole")
-    flow, works = module.peptide(molecules.build("GG"))
+    peptide = module.peptide(molecules.build("GG"))
+    flow, works = peptide.flow, peptide.works
     assert module.statistics["means"]
     assert flow.scale.min() < 0.02  # fitted: bonds are stiffer than what a map begins with
     z, _ = flow.coordinates.encode(torch.tensor(molecules.build("GG").positions).float()[None])
     assert works.flow is flow
     assert flow(z, *PAIR)[0].isfinite().all()
+
+
+def test_a_map_for_many_is_put_to_use_on_one(finished):
+    for run_, words, told in (
+        (finished / "whole", {}, "say which, by --sequence or --pdb"),
+        (finished / "whole", {"sequence": "AV"}, "residue 2 is VAL last"),
+    ):
+        with pytest.raises(InputError, match=told):
+            load(str(run_), **words)
+    found = load(str(finished / "whole"), sequence="GAG")
+    x = torch.tensor(found.molecule.positions).float()[None].expand(3, -1, -1)
+    moved, energies, weights = transport(found, x, False)
+    assert moved.shape == x.shape
+    assert energies.isfinite().all()
+    assert weights.isfinite().all()
