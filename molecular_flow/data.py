@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from experiments.shared.corpora import build_once, content_hash
+from experiments.shared.corpora import content_hash
 from experiments.shared.errors import InputError
 from experiments.shared.kinds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from experiments.shared.loaders import training_loader
@@ -23,7 +23,7 @@ from molecular_flow.physics import molecule as molecules
 from molecular_flow.physics import series
 from molecular_flow.physics.energy import TorchEnergy, beta
 from molecular_flow.physics.trajectory import Trajectory, read
-from molecular_flow.simulate import Plan, simulate
+from molecular_flow.simulate import Plan, embedded
 
 
 class MolecularData(L.LightningDataModule):
@@ -108,20 +108,7 @@ class MolecularData(L.LightningDataModule):
                         f"expected a temperature of {list(self.plan.temperatures)} K, got "
                         f"{temperature}: add it to data.temperatures"
                     )
-            parameters = {
-                k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.plan).items()
-            }
-            if self.plan.pdb is not None:
-                self.plan.molecule()  # says what is wrong
-                files = [Path(file) for file in (self.plan.pdb, self.plan.system) if file]
-                parameters["pdb_content"] = content_hash(files)
-            folder = build_once(
-                self.cache,
-                "molecular_flow",
-                parameters,
-                lambda folder: simulate(self.plan, folder / "ladder.npz"),
-            )
-            return folder / "ladder.npz"
+            return embedded(self.plan, self.cache)
         path = Path(self.root)
         if path.is_dir():
             files = sorted(f for f in path.iterdir() if f.suffix in (".npz", ".npy", ".pt"))

@@ -12,9 +12,10 @@ from experiments.shared.progress import progress
 from molecular_flow import output, sampling
 from molecular_flow.metrics import effective_samples
 from molecular_flow.module import MolecularFlow
-from molecular_flow.physics import force_field
+from molecular_flow.physics import force_field, molecule
 from molecular_flow.physics.energy import beta
 from molecular_flow.physics.trajectory import read
+from molecular_flow.transfer.module import Peptide, TransferFlow
 
 
 def load(
@@ -23,10 +24,12 @@ def load(
     pdb: Path | None = None,
     own_force_field: list[str] | None = None,
     system: Path | None = None,
-) -> MolecularFlow:
+    sequence: str | None = None,
+) -> MolecularFlow | Peptide:
     """The trained module of a run, for the pair of temperatures that is asked for.
 
-    `pdb` and `system` are where the molecule's file and its OpenMM System lie now, if not where
+    Of a map for many peptides its map of `sequence` or of the peptide in `pdb`. Else `pdb` and
+    `system` are where the molecule's file and its OpenMM System lie now, if not where
     they lay in training. A force field that does not come with OpenMM is not opened because a
     checkpoint names it: `own_force_field` does.
 
@@ -34,12 +37,20 @@ def load(
         InputError: no such checkpoint, another model's, another pair's or another molecule's, or
             one that names a force field of its own.
     """
-    moved = {"pdb": pdb, "system": system}
+    saved = checkpoints.read(checkpoints.resolve(run))
+    many = saved.get("class") == checkpoints.class_name(TransferFlow)
+    if many != bool(sequence or (many and pdb)) or (many and system):
+        raise InputError(
+            f"{run} is a map for {'many peptides' if many else 'one molecule'}: "
+            + ("say which, by --sequence or --pdb, without --system" if many else
+               "leave --sequence out")
+        )  # fmt: skip
+    moved = {} if many else {"pdb": pdb, "system": system}
     changes: dict = {name: str(file) for name, file in moved.items() if file}
     if own_force_field:
         changes["force_field"] = own_force_field
     else:
-        known = checkpoints.read(checkpoints.resolve(run)).get("hyper_parameters")
+        known = saved.get("hyper_parameters")
         named = known.get("force_field") if isinstance(known, dict) else None
         names = named if isinstance(named, list | tuple) else ()
         strange = force_field.own([str(name) for name in names])
@@ -48,14 +59,21 @@ def load(
                 f"{run} was trained with {strange}, which does not come with OpenMM and is not "
                 "opened because a checkpoint says so: give all its --force-field files"
             )
-    module = checkpoints.load(MolecularFlow, run, **changes)
+    if many:
+        transfer = checkpoints.load(TransferFlow, run, **changes)
+        file = str(pdb) if pdb else None
+        module = transfer.peptide(molecule.build(sequence, file, transfer.force_field))
+    else:
+        module = checkpoints.load(MolecularFlow, run, **changes)
     _check_temperatures(run, module, temperatures)
     for note in module.molecule.notes:
         print(note)
     return module
 
 
-def _check_temperatures(run: str, module: MolecularFlow, asked: list[float] | None) -> None:
+def _check_temperatures(
+    run: str, module: MolecularFlow | Peptide, asked: list[float] | None
+) -> None:
     """Stop on temperatures that the map was not trained for."""
     low, high = module.pair
     if not asked or tuple(asked) == (low, high):
@@ -74,15 +92,16 @@ def _check_temperatures(run: str, module: MolecularFlow, asked: list[float] | No
     )
 
 
-def _loaded(args: argparse.Namespace) -> MolecularFlow:
+def _loaded(args: argparse.Namespace) -> MolecularFlow | Peptide:
     if args.trust_scripts:
         force_field.trust_scripts()
-    return load(args.checkpoint, args.temperatures, args.pdb, args.force_field, args.system)
+    return load(args.checkpoint, args.temperatures, args.pdb, args.force_field, args.system,
+                args.sequence)  # fmt: skip
 
 
 @torch.no_grad()
 def transport(
-    module: MolecularFlow,
+    module: MolecularFlow | Peptide,
     x: Tensor,
     inverse: bool,
     chunk: int = 1024,
@@ -199,6 +218,7 @@ def main() -> None:
     for command in (one, two):
         command.add_argument("--checkpoint", required=True, help="run folder or .ckpt file")
         command.overwrite()
+        command.add_argument("--sequence", help="of a map for many peptides: which one")
         command.add_argument("--pdb", type=arguments.file("the molecule"),
                              help="the molecule's file, if it lies elsewhere now")  # fmt: skip
         command.add_argument("--system", type=arguments.file("an OpenMM System"),

@@ -20,12 +20,12 @@ from molecular_flow.coordinates import torsions
 from molecular_flow.flow import families
 from molecular_flow.flow.transport import TransportFlow
 from molecular_flow.metrics import TransportMetrics
+from molecular_flow.objective import TERMS, objective
 from molecular_flow.physics import molecule
 from molecular_flow.physics.energy import TorchEnergy
 from molecular_flow.scoring import score
-from molecular_flow.works import Direction, Works
+from molecular_flow.works import Works
 
-TERMS = ("forward", "inverse", "variance")
 WATCHED = tuple(f"train/{name}" for name in ("total", "excess", "forward_energy", "inverse_energy"))
 PATIENCE = 50  # epochs above the identity's excess before a run is given up
 
@@ -112,7 +112,7 @@ class MolecularFlow(L.LightningModule):
         )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        ahead, back, terms = self._terms(batch)
+        ahead, back, terms = objective(self.works, batch, self.estimator, self.loss_weights)
         self.bill.training += 2 * len(batch["source"])
         total, shares = weighted_sum(terms, self.loss_weights)
         values = {f"train/{name}": value.detach() for name, value in terms.items()}
@@ -131,22 +131,6 @@ class MolecularFlow(L.LightningModule):
         shown = values if due else {name: values[name] for name in WATCHED}
         self.log_dict(shown, batch_size=len(batch["source"]))
         return total
-
-    def _terms(self, batch: dict[str, Tensor]) -> tuple[Direction, Direction, dict[str, Tensor]]:
-        """Both directions, and the loss terms with their gradients as `estimator` says."""
-        plain = ()
-        if self.estimator == "plain" or self.loss_weights["variance"]:
-            plain = self.works.one_way(batch, False), self.works.one_way(batch, True)
-        ahead, back = plain if self.estimator == "plain" else self.works.both_ways(batch)
-        terms = {
-            "forward": losses.forward(ahead.work, ahead.reduced),
-            "inverse": losses.inverse(back.work, back.reduced),
-            "variance": losses.variance(*(way.work for way in plain or (ahead, back))),
-        }
-        if self.estimator == "path":
-            for name, way in (("forward", ahead), ("inverse", back)):
-                terms[name] = losses.with_path_gradient(terms[name], way.moved, way.pull)
-        return ahead, back, terms
 
     def on_train_epoch_end(self) -> None:
         if not self._latest:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from experiments.shared import arguments, memory, writing
+from experiments.shared.corpora import build_once, content_hash
 from experiments.shared.errors import InputError, cli, first_line
 from experiments.shared.progress import Progress
 from experiments.shared.reading import read_npz, regular
@@ -136,6 +137,23 @@ def simulate(plan: Plan, out: Path, *, device: str = "cpu", keep_parts: bool = T
         ),
     )
     shutil.rmtree(parts)
+
+
+def embedded(plan: Plan, cache: Path) -> Path:
+    """The trajectory of `plan` under `cache`, simulated if it is not there.
+
+    Raises:
+        InputError: as `simulate`.
+    """
+    parameters = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(plan).items()}
+    if plan.pdb is not None:
+        plan.molecule()  # says what is wrong
+        files = [Path(file) for file in (plan.pdb, plan.system) if file]
+        parameters["pdb_content"] = content_hash(files)
+    folder = build_once(
+        cache, "molecular_flow", parameters, lambda made: simulate(plan, made / "ladder.npz")
+    )
+    return folder / "ladder.npz"
 
 
 def stretch(molecule: molecules.Molecule, device: str) -> Map:

@@ -71,6 +71,21 @@ MAY_IMPORT = {
     "experiments.measuring": {"experiments.shared", "experiments.running"},
     "molecular_flow.coordinates": {"molecular_flow.physics"},
     "molecular_flow.flow": {"molecular_flow.coordinates", "molecular_flow.physics"},
+    "molecular_flow.transfer": {
+        "molecular_flow.baselines",
+        "molecular_flow.bill",
+        "molecular_flow.coordinates",
+        "molecular_flow.flow",
+        "molecular_flow.frames",
+        "molecular_flow.fresh",
+        "molecular_flow.losses",
+        "molecular_flow.metrics",
+        "molecular_flow.objective",
+        "molecular_flow.physics",
+        "molecular_flow.scoring",
+        "molecular_flow.simulate",
+        "molecular_flow.works",
+    },
 }
 
 

@@ -24,11 +24,13 @@ class InternalCoordinates(nn.Module):
     The dihedral of an atom's first child is a torsion; its siblings follow by relative dihedrals,
     which are stiff and keep the chirality. Of a group of n like end atoms (CH3, NH3+, COO-) the
     torsion is the mean over the group, with period 2 pi / n under turning the labels by one.
+    With a `root` (see `build_tree`) they are counted from ideal angles instead of from the
+    molecule's minimised structure: alike for what is alike in several molecules.
     """
 
-    def __init__(self, molecule: Molecule):
+    def __init__(self, molecule: Molecule, root: tuple[int, int, int] | None = None):
         super().__init__()
-        self.tree = tree = build_tree(molecule)
+        self.tree = tree = build_tree(molecule, root)
         self.molecule_label = molecule.label
         placements = tree.placements
         a, b, c = tree.root
@@ -48,6 +50,7 @@ class InternalCoordinates(nn.Module):
         rest = torch.tensor(molecule.positions)[None]
         turned = dihedral(rest, *self.dihedral_atoms.T)[0]
         reference = turned[self.bound] - turned[self.sibling] * (self.sibling >= 0)
+        reference = ideal(reference) if root else reference
         mean = torch.zeros(len(free), len(bound), dtype=torch.float64)
         period = torch.full((len(free),), 2 * math.pi, dtype=torch.float64)
         self.groups = tree.groups
@@ -73,7 +76,13 @@ class InternalCoordinates(nn.Module):
         self.rings = Rings(
             tree, {placements[rank].atom: first + n for n, rank in enumerate(columns)}, rest
         )
+        if root:
+            self.rings.home.copy_(ideal(self.rings.home))
         rest_z = self.encode(rest)[0]
+        if root:  # a staggered CH3 or NH3+, a COO- or NH2 along its bond
+            sizes = torch.tensor([len(group) for group in tree.groups])
+            homes = torch.where(sizes == 3, math.pi / 3, 0.0).double()
+            rest_z[0, self.stiff + self.group_row] = homes
         self._keep("rest", rest_z[0], persistent=True)  # (D,): the minimised structure
 
     def _index(self, name: str, value) -> None:
@@ -164,6 +173,11 @@ class InternalCoordinates(nn.Module):
         """The sign of the step from the group's first member to its second."""
         atoms = self.dihedral_atoms[self.bound, 0].tolist()
         return self.reference[atoms.index(group[1])].item()
+
+
+def ideal(angle: Tensor) -> Tensor:
+    """Angles in radians at the nearest multiple of 60 degrees."""
+    return torch.round(angle / (math.pi / 3)) * (math.pi / 3)
 
 
 def reorder(x: Tensor, order: Tensor) -> Tensor:

@@ -98,10 +98,13 @@ def _root(molecule: Molecule, neighbours: list[list[int]]) -> tuple[int, int, in
     return min(paths, key=rank)
 
 
-def build_tree(molecule: Molecule) -> Tree:
-    """The spanning tree of `molecule` (four atoms or more), the same for the same molecule."""
+def build_tree(molecule: Molecule, root: tuple[int, int, int] | None = None) -> Tree:
+    """The spanning tree of `molecule` (four atoms or more), the same for the same molecule.
+
+    `root`: three atoms in a row that it starts from; None: those with the least depth around them.
+    """
     neighbours = molecule.neighbours
-    a, b, c = _root(molecule, neighbours)
+    a, b, c = root or _root(molecule, neighbours)
     sizes: dict[int, int] = {}
 
     parents = {a: b, b: c, c: b}

@@ -1,0 +1,1 @@
+"""One map for many peptides: its weights hang on the kind of residue, not on the molecule."""
