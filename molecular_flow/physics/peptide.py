@@ -3,6 +3,8 @@
 import io
 import re
 
+import numpy as np
+
 from experiments.shared.errors import InputError
 from molecular_flow.physics.force_field import INSTALL
 
@@ -43,7 +45,8 @@ def peptide_pdb(sequence: str) -> str:
     bends = len(whole) - 1
     structure = PeptideBuilder.make_structure(whole, [-120.0] * bends, [140.0] * bends)
     if not end:
-        PeptideBuilder.add_terminal_OXT(structure)
+        with np.errstate(invalid="ignore"):  # a flat end's dihedral has no sign, which it asks for
+            PeptideBuilder.add_terminal_OXT(structure)
     writer, text = PDBIO(), io.StringIO()
     writer.set_structure(structure)
     writer.save(text)

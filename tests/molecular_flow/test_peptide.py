@@ -4,6 +4,7 @@ import pytest
 
 from experiments.shared.errors import InputError
 from molecular_flow.physics import molecule as molecules
+from molecular_flow.physics.peptide import peptide_pdb
 
 
 def test_a_capped_sequence_is_the_molecule_of_its_file(capped_alanine):
@@ -29,3 +30,8 @@ def test_each_end_is_capped_by_itself(sequence):
 def test_other_texts_are_refused(sequence):
     with pytest.raises(InputError, match=r"data\.sequence"):
         molecules.build(sequence)
+
+
+def test_a_flat_end_is_built_in_silence(recwarn):
+    assert " OXT VAL A   3" in peptide_pdb("SVV")
+    assert not recwarn.list
