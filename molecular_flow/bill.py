@@ -30,7 +30,10 @@ class Bill:
         Both by a million evaluations.
         """
         if self.data is None:
-            return "what the map's data cost was not counted: a file of your own, or fresh frames"
+            return (
+                "what the map's data cost was not counted: a file of your own, fresh frames, or a "
+                "map for many peptides"
+            )
         cost = (self.data + self.training) / 1e6
         said = (
             f"the map cost {self.data / 1e6:.3g} million evaluations of data, "

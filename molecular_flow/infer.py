@@ -39,12 +39,12 @@ def load(
     """
     saved = checkpoints.read(checkpoints.resolve(run))
     many = saved.get("class") == checkpoints.class_name(TransferFlow)
-    if many != bool(sequence or (many and pdb)) or (many and system):
+    if many and (bool(sequence) == bool(pdb) or system):
         raise InputError(
-            f"{run} is a map for {'many peptides' if many else 'one molecule'}: "
-            + ("say which, by --sequence or --pdb, without --system" if many else
-               "leave --sequence out")
-        )  # fmt: skip
+            f"{run} is a map for many peptides: say which, by --sequence or --pdb, without --system"
+        )
+    if sequence and not many:
+        raise InputError(f"{run} is a map for one molecule: leave --sequence out")
     moved = {} if many else {"pdb": pdb, "system": system}
     changes: dict = {name: str(file) for name, file in moved.items() if file}
     if own_force_field:

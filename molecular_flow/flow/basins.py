@@ -8,13 +8,15 @@ Axes: `M` frames, `J` bins of a spline. Torsions are in units of half a period a
 """
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
 
+from molecular_flow.coordinates.internal import wrap
 from molecular_flow.flow.splines import MIN_BIN, MIN_SLOPE, SHIFT
 
-PLACES = 72  # of the histogram that is searched for basins
+PLACES = 72  # of the histograms that are searched for basins, and for where nobody is
 SMOOTH = 5  # places
 SHALLOW = 0.5  # of the lower of two peaks: what lies between them is no cut from here on
 FEW = 100  # frames in a basin at either temperature, below which it is left alone
@@ -58,6 +60,18 @@ def start(cold: Tensor, hot: Tensor, bins: int) -> Tensor:
     shares = (sizes - 2 * MIN_BIN).log()
     shares = shares - shares.mean(1, keepdim=True)
     return torch.cat([shares.flatten(), (slope - MIN_SLOPE).expm1().log() - SHIFT])
+
+
+def circle(angle: Tensor) -> Tensor:
+    """Counts (J,) of angles (M,) in radians around the circle."""
+    return torch.histc(wrap(angle).float(), PLACES, -math.pi, math.pi)
+
+
+def centre(counts: Tensor) -> Tensor:
+    """The angle opposite to where fewest are, in radians, of counts (J,) as of `circle`."""
+    smooth = torch.cat([counts[-4:], counts, counts[:4]]).unfold(0, 9, 1).mean(1)
+    empty = (smooth.argmin() + 0.5) / PLACES * 2 * math.pi - math.pi
+    return wrap(empty + math.pi)
 
 
 def cuts(turn: Tensor, bins: int) -> list[float]:

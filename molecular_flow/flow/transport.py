@@ -160,11 +160,7 @@ class TransportFlow(nn.Module):
         period = self.coordinates.period
         for k in range(self.torsions):
             if period[k] > 6:  # the sectors of turning groups are fixed by their labels
-                counts = torch.histc(wrap(torsion[:, k]).float(), 72, -math.pi, math.pi)
-                padded = torch.cat([counts[-4:], counts, counts[:4]])
-                smooth = padded.unfold(0, 9, 1).mean(1)
-                empty = (smooth.argmin() + 0.5) / 72 * 2 * math.pi - math.pi
-                self.centre[k] = wrap(empty + math.pi)
+                self.centre[k] = basins.centre(basins.circle(torsion[:, k]))
 
     def _begin(self, frames: dict[float, Tensor]) -> None:
         """Let the first spline of each torsion stretch its basins between the outer two."""

@@ -5,7 +5,6 @@ All by chemical names, from all training peptides together, so that an unseen on
 Axes: `M` frames, `C` columns of a regression, `Q` stiff coordinates of one residue.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,12 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from molecular_flow.coordinates.internal import wrap
 from molecular_flow.flow import basins
 from molecular_flow.flow.transport import REFERENCE
 from molecular_flow.transfer.flow import SharedFlow, TransferWeights
 
-BINS = 72
 RIDGE = 1e-3  # a share of the frames
 NEAR = ("phi", "psi", "omega", "side0")  # what a residue's means see of its neighbours' torsions
 Frames = Mapping[float, Tensor]  # coordinates (M, D) by temperature in kelvin
@@ -71,19 +68,14 @@ def _set(flow: SharedFlow, residue: int, mean: Mean) -> None:
 
 def _centres(flows: Sequence[SharedFlow], frames: Sequence[Frames]) -> dict[str, float]:
     """By a torsion's name the angle opposite to where fewest are, in radians."""
-    counts: dict[str, Tensor] = defaultdict(lambda: torch.zeros(BINS))
+    counts: dict[str, Tensor] = {}
     for flow, rows in zip(flows, frames, strict=True):
         for k, own in enumerate(flow.layout.turning):
             if flow.coordinates.period[k] > 6:  # the homes of turning groups are ideal angles
-                turned = wrap(torch.cat([z[:, flow.stiff + k] for z in rows.values()]))
-                more = torch.histc(turned.float(), BINS, -math.pi, math.pi)
-                counts[flow.layout.named(*own)[-1]] += more.cpu()
-    found = {}
-    for name, count in counts.items():
-        smooth = torch.cat([count[-4:], count, count[:4]]).unfold(0, 9, 1).mean(1)
-        empty = (smooth.argmin() + 0.5) / BINS * 2 * math.pi - math.pi
-        found[name] = wrap(empty + math.pi).item()
-    return found
+                name = flow.layout.named(*own)[-1]
+                more = basins.circle(torch.cat([z[:, flow.stiff + k] for z in rows.values()]))
+                counts[name] = counts[name] + more if name in counts else more
+    return {name: basins.centre(count).item() for name, count in counts.items()}
 
 
 def _stiff(flow: SharedFlow, residue: int) -> list[int]:
